@@ -1,0 +1,125 @@
+//! What a tap reads outside the input.
+
+use std::hash::{Hash, Hasher};
+
+/// What lies outside the input, in scipy.ndimage's words. Shown for the input `a b c d`:
+///
+/// | boundary | left of it | right of it | elsewhere called |
+/// |---|---|---|---|
+/// | `Zero` | `0 0 0` | `0 0 0` | zero padding |
+/// | `Constant(v)` | `v v v` | `v v v` | numpy `constant`, scipy `fill` |
+/// | `Wrap` | `b c d` | `a b c` | circular, periodic |
+/// | `Reflect` | `c b a` | `d c b` | numpy `symmetric`, scipy.signal `symm` |
+/// | `Mirror` | `d c b` | `c b a` | numpy `reflect`, OpenCV `REFLECT_101` |
+/// | `Nearest` | `a a a` | `d d d` | numpy `edge`, replicate |
+///
+/// Taps that fall on `Zero` are skipped, not multiplied: an infinite weight there leaves the sum finite.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Boundary {
+    /// Nothing: the tap does not count.
+    #[default]
+    Zero,
+    /// The same finite value everywhere.
+    Constant(f64),
+    /// The input repeated.
+    Wrap,
+    /// The input mirrored about its border, the edge cell repeated.
+    Reflect,
+    /// The input mirrored about its edge cell, which is not repeated; an input of extent 1 gives that cell.
+    Mirror,
+    /// The edge cell.
+    Nearest,
+}
+
+/// What one coordinate of a padded axis stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The input's cell of this index.
+    Cell(u64),
+    /// No cell of the input: nothing for `Zero`, the constant for `Constant`.
+    Outside,
+}
+
+impl Boundary {
+    /// The boundary called `name` in job files: `zero`, `constant:V`, `wrap`, `reflect`, `mirror`, `nearest`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "zero" => Self::Zero,
+            "wrap" => Self::Wrap,
+            "reflect" => Self::Reflect,
+            "mirror" => Self::Mirror,
+            "nearest" => Self::Nearest,
+            _ => Self::Constant(name.strip_prefix("constant:")?.trim().parse().ok()?),
+        })
+    }
+
+    /// The name in job files, the inverse of [`Self::from_name`].
+    pub fn name(self) -> String {
+        match self {
+            Self::Zero => "zero".into(),
+            Self::Constant(value) => format!("constant:{value}"),
+            Self::Wrap => "wrap".into(),
+            Self::Reflect => "reflect".into(),
+            Self::Mirror => "mirror".into(),
+            Self::Nearest => "nearest".into(),
+        }
+    }
+
+    /// What coordinate `at` (0 is the input's first cell) of an axis of `extent >= 1` cells reads.
+    pub fn source(self, at: i64, extent: u64) -> Source {
+        let (at, n) = (i128::from(at), i128::from(extent));
+        let inside = (0..n).contains(&at);
+        let index = match self {
+            Self::Zero | Self::Constant(_) if !inside => return Source::Outside,
+            Self::Zero | Self::Constant(_) => at,
+            Self::Wrap => at.rem_euclid(n),
+            Self::Nearest => at.clamp(0, n - 1),
+            Self::Reflect => {
+                let m = at.rem_euclid(2 * n);
+                m.min(2 * n - 1 - m)
+            }
+            Self::Mirror if n == 1 => 0,
+            Self::Mirror => {
+                let m = at.rem_euclid(2 * n - 2);
+                m.min(2 * n - 2 - m)
+            }
+        };
+        // Every arm lies in 0..extent, so the conversion cannot fail.
+        u64::try_from(index).map_or(Source::Outside, Source::Cell)
+    }
+
+    /// The value of a cell outside: the constant, else 0.
+    pub fn fill(self) -> f64 {
+        if let Self::Constant(value) = self { value } else { 0.0 }
+    }
+
+    fn key(self) -> (u8, u64) {
+        match self {
+            Self::Zero => (0, 0),
+            Self::Constant(value) => (1, canonical_bits(value)),
+            Self::Wrap => (2, 0),
+            Self::Reflect => (3, 0),
+            Self::Mirror => (4, 0),
+            Self::Nearest => (5, 0),
+        }
+    }
+}
+
+/// The bits of `value` with −0 folded into 0, so that equal numbers hash alike.
+pub(super) fn canonical_bits(value: f64) -> u64 {
+    if value == 0.0 { 0 } else { value.to_bits() }
+}
+
+impl PartialEq for Boundary {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Boundary {}
+
+impl Hash for Boundary {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
