@@ -1,197 +1,20 @@
 //! The one primitive: a convolution with its shapes, checked.
 
+mod axis;
 mod boundary;
 mod conv;
 mod epilogue;
+mod error;
 mod layout;
 mod padding;
 
+pub use axis::Axis;
 pub use boundary::{Boundary, Source};
 pub use conv::{Conv, Direction, Element, Rounding};
 pub use epilogue::{Activation, Epilogue};
+pub use error::ProblemError;
 pub use layout::{Layout, Layouts};
 pub use padding::{Padding, PerAxis};
-
-/// Why shapes and a [`Conv`] do not make a convolution.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProblemError {
-    /// The operands' axis counts do not belong together or are not those of rank 1, 2 or 3.
-    #[error(
-        "an input of {input} axes and a weight of {weight} do not make a convolution: \
-         wanted rank + 2 each with rank 1, 2 or 3 (an unshared weight has 2·rank + 2)"
-    )]
-    Rank {
-        /// Axes of the input's shape.
-        input: usize,
-        /// Axes of the weight's shape.
-        weight: usize,
-    },
-    /// The weight's input channels are not the input's, divided by the groups.
-    #[error(
-        "the weight has {got} input channels per group, wanted {wanted} (input channels {input} / groups {groups})"
-    )]
-    Channels {
-        /// Channels of the input.
-        input: u64,
-        /// Channel groups.
-        groups: u64,
-        /// `input / groups`.
-        wanted: u64,
-        /// The weight's.
-        got: u64,
-    },
-    /// The groups do not divide the channels.
-    #[error(
-        "groups {groups} must be at least 1 and divide both the {c_in} input and the {c_out} output channels"
-    )]
-    Groups {
-        /// Channel groups.
-        groups: u64,
-        /// Channels of the input.
-        c_in: u64,
-        /// Channels of the output.
-        c_out: u64,
-    },
-    /// A stride of 0.
-    #[error("stride of axis {axis} is 0, wanted at least 1")]
-    Stride {
-        /// Spatial axis.
-        axis: usize,
-    },
-    /// A stride list of the wrong length.
-    #[error("{got} strides came for {wanted} spatial axes")]
-    StridesPerAxis {
-        /// Spatial axes.
-        wanted: usize,
-        /// Entries in the list.
-        got: usize,
-    },
-    /// A dilation of 0.
-    #[error("dilation of axis {axis} is 0, wanted at least 1 (1 is dense)")]
-    Dilation {
-        /// Spatial axis.
-        axis: usize,
-    },
-    /// A dilation list of the wrong length.
-    #[error("{got} dilations came for {wanted} spatial axes")]
-    DilationsPerAxis {
-        /// Spatial axes.
-        wanted: usize,
-        /// Entries in the list.
-        got: usize,
-    },
-    /// A padding list of the wrong length.
-    #[error("padding for {got} axes came, wanted {wanted}")]
-    PaddingCount {
-        /// Spatial axes.
-        wanted: usize,
-        /// Entries in the list.
-        got: usize,
-    },
-    /// The kernel's reach exceeds the padded input.
-    #[error("kernel reaches {span} cells on axis {axis}, the padded input has {padded}")]
-    KernelTooLarge {
-        /// Spatial axis.
-        axis: usize,
-        /// `(K − 1)·dilation + 1`
-        span: u64,
-        /// `X + begin + end`
-        padded: i128,
-    },
-    /// A kernel or input extent of 0.
-    #[error("{tensor} extent of spatial axis {axis} is 0")]
-    EmptyExtent {
-        /// `input` or `kernel`.
-        tensor: &'static str,
-        /// Spatial axis.
-        axis: usize,
-    },
-    /// An unshared weight's output extents are not the convolution's.
-    #[error("the unshared weight is for {got} output positions on axis {axis}, the convolution has {wanted}")]
-    UnsharedOutput {
-        /// Spatial axis.
-        axis: usize,
-        /// The convolution's output extent.
-        wanted: u64,
-        /// The weight's.
-        got: u64,
-    },
-    /// A size does not fit signed 64-bit arithmetic.
-    #[error("{what} does not fit 63 bits")]
-    Overflow {
-        /// What was computed.
-        what: &'static str,
-    },
-    /// Explicit strides of the wrong number.
-    #[error("{got} strides came for the {wanted} axes of the {tensor}")]
-    StrideCount {
-        /// Whose.
-        tensor: &'static str,
-        /// Its axes.
-        wanted: usize,
-        /// Entries in the list.
-        got: usize,
-    },
-    /// Explicit strides let two elements of the result share a place.
-    #[error("strides {strides:?} of the {tensor} let elements of extents {extents:?} overlap")]
-    OverlappingStrides {
-        /// Whose.
-        tensor: &'static str,
-        /// Its extents.
-        extents: Vec<u64>,
-        /// Strides in elements.
-        strides: Vec<u64>,
-    },
-    /// A number of the description is NaN or infinite.
-    #[error("{what} is {value}, wanted a finite number")]
-    NonFinite {
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// A weight gradient has no channel axis that a bias could follow.
-    #[error("the gradient of the weight takes no bias")]
-    BiasOnGradWeight,
-}
-
-/// One spatial axis of a checked convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Axis {
-    /// Input extent `X`.
-    pub input: u64,
-    /// Kernel extent `K`.
-    pub kernel: u64,
-    /// Output extent `Y`.
-    pub output: u64,
-    /// Step of the window.
-    pub stride: u64,
-    /// Distance between taps.
-    pub dilation: u64,
-    /// Padding before the input.
-    pub pad_begin: u64,
-    /// Padding after it as asked for; windows that hang over (ceil) or tails unused (floor) follow from `output`.
-    pub pad_end: i64,
-}
-
-impl Axis {
-    /// The kernel's reach `K' = (K − 1)·dilation + 1`.
-    pub fn span(&self) -> u64 {
-        (self.kernel - 1) * self.dilation + 1
-    }
-
-    /// Cells that the windows visit, from the first padded one: `(Y − 1)·stride + K'`.
-    pub fn reach(&self) -> u64 {
-        (self.output - 1) * self.stride + self.span()
-    }
-
-    /// The input coordinate under tap `k` of output `o`; below 0 or from `input` on it is padding.
-    pub fn coordinate(&self, o: u64, k: u64) -> i64 {
-        // `ConvProblem::new` keeps reach and padding below 2^62, so neither side wraps.
-        (o * self.stride + k * self.dilation) as i64 - self.pad_begin as i64
-    }
-}
 
 /// A tensor of the problem as it lies in a device buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -273,7 +96,7 @@ impl ConvProblem {
         let (n, c_in, c_out, per_group) = (x[0], x[1], w[0], w[w.len() - rank - 1]);
         check_channels(c_in, c_out, per_group, conv.groups)?;
         check_numbers(conv)?;
-        let axes = axes(&x[2..], kernel, conv)?;
+        let axes = axis::checked(&x[2..], kernel, conv)?;
         if conv.unshared {
             check_unshared(&w[1..=rank], &axes)?;
         }
@@ -489,71 +312,6 @@ fn check_unshared(positions: &[u64], axes: &[Axis]) -> Result<(), ProblemError> 
         (got != a.output).then_some(ProblemError::UnsharedOutput { axis, wanted: a.output, got })
     };
     positions.iter().zip(axes).enumerate().find_map(differs).map_or(Ok(()), Err)
-}
-
-fn axes(input: &[u64], kernel: &[u64], conv: &Conv) -> Result<Vec<Axis>, ProblemError> {
-    let rank = input.len();
-    let stride =
-        conv.stride.resolve(rank).map_err(|got| ProblemError::StridesPerAxis { wanted: rank, got })?;
-    let dilation =
-        conv.dilation.resolve(rank).map_err(|got| ProblemError::DilationsPerAxis { wanted: rank, got })?;
-    (0..rank)
-        .map(|axis| {
-            let pad = |span| conv.padding.resolve(axis, rank, input[axis], span, stride[axis]);
-            checked_axis(axis, [input[axis], kernel[axis], stride[axis], dilation[axis]], conv.rounding, pad)
-        })
-        .collect()
-}
-
-/// Coordinates, reaches and paddings stay below this, so that sums of two fit `i64`.
-const MAX_COORDINATE: i128 = 1 << 62;
-
-fn checked_axis(
-    axis: usize,
-    [input, kernel, stride, dilation]: [u64; 4],
-    rounding: Rounding,
-    pad: impl Fn(u64) -> Result<(u64, i128), ProblemError>,
-) -> Result<Axis, ProblemError> {
-    if stride == 0 {
-        return Err(ProblemError::Stride { axis });
-    }
-    if dilation == 0 {
-        return Err(ProblemError::Dilation { axis });
-    }
-    if kernel == 0 {
-        return Err(ProblemError::EmptyExtent { tensor: "kernel", axis });
-    }
-    let small = |what, value: i128| {
-        let fits = value.abs() < MAX_COORDINATE;
-        if fits { Ok(value) } else { Err(ProblemError::Overflow { what }) }
-    };
-    let step = small("stride", i128::from(stride))?;
-    small("input extent", i128::from(input))?;
-    // At most 2^64 · 2^64: no overflow in 128 bits once 2^127 is excluded by the first factor's limit.
-    let span = small("kernel extent", i128::from(kernel))?
-        .checked_sub(1)
-        .and_then(|k| k.checked_mul(i128::from(dilation)))
-        .map_or(Err(ProblemError::Overflow { what: "kernel reach" }), |k| small("kernel reach", k + 1))?;
-    let span_cells = span as u64;
-    let (pad_begin, pad_end) = pad(span_cells)?;
-    small("padding", i128::from(pad_begin))?;
-    let end = small("padding", pad_end)?;
-    let padded = i128::from(input) + i128::from(pad_begin) + end;
-    let spare = padded - span;
-    let steps = match rounding {
-        Rounding::Floor => spare.div_euclid(step),
-        Rounding::Ceil => -(-spare).div_euclid(step),
-    };
-    if steps < 0 {
-        return Err(ProblemError::KernelTooLarge { axis, span: span_cells, padded });
-    }
-    if input == 0 {
-        return Err(ProblemError::EmptyExtent { tensor: "input", axis });
-    }
-    let reach = small("window reach", steps * step + span)?;
-    debug_assert!(reach > 0);
-    let (output, pad_end) = ((steps + 1) as u64, end as i64);
-    Ok(Axis { input, kernel, output, stride, dilation, pad_begin, pad_end })
 }
 
 fn macs(n: u64, c_out: u64, per_group: u64, axes: &[Axis]) -> Result<u64, ProblemError> {

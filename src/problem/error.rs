@@ -1,0 +1,145 @@
+//! What can be wrong with the description of a convolution.
+
+/// Why shapes and a [`Conv`] do not make a convolution.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProblemError {
+    /// The operands' axis counts do not belong together or are not those of rank 1, 2 or 3.
+    #[error(
+        "an input of {input} axes and a weight of {weight} do not make a convolution: \
+         wanted rank + 2 each with rank 1, 2 or 3 (an unshared weight has 2·rank + 2)"
+    )]
+    Rank {
+        /// Axes of the input's shape.
+        input: usize,
+        /// Axes of the weight's shape.
+        weight: usize,
+    },
+    /// The weight's input channels are not the input's, divided by the groups.
+    #[error(
+        "the weight has {got} input channels per group, wanted {wanted} (input channels {input} / groups {groups})"
+    )]
+    Channels {
+        /// Channels of the input.
+        input: u64,
+        /// Channel groups.
+        groups: u64,
+        /// `input / groups`.
+        wanted: u64,
+        /// The weight's.
+        got: u64,
+    },
+    /// The groups do not divide the channels.
+    #[error(
+        "groups {groups} must be at least 1 and divide both the {c_in} input and the {c_out} output channels"
+    )]
+    Groups {
+        /// Channel groups.
+        groups: u64,
+        /// Channels of the input.
+        c_in: u64,
+        /// Channels of the output.
+        c_out: u64,
+    },
+    /// A stride of 0.
+    #[error("stride of axis {axis} is 0, wanted at least 1")]
+    Stride {
+        /// Spatial axis.
+        axis: usize,
+    },
+    /// A stride list of the wrong length.
+    #[error("{got} strides came for {wanted} spatial axes")]
+    StridesPerAxis {
+        /// Spatial axes.
+        wanted: usize,
+        /// Entries in the list.
+        got: usize,
+    },
+    /// A dilation of 0.
+    #[error("dilation of axis {axis} is 0, wanted at least 1 (1 is dense)")]
+    Dilation {
+        /// Spatial axis.
+        axis: usize,
+    },
+    /// A dilation list of the wrong length.
+    #[error("{got} dilations came for {wanted} spatial axes")]
+    DilationsPerAxis {
+        /// Spatial axes.
+        wanted: usize,
+        /// Entries in the list.
+        got: usize,
+    },
+    /// A padding list of the wrong length.
+    #[error("padding for {got} axes came, wanted {wanted}")]
+    PaddingCount {
+        /// Spatial axes.
+        wanted: usize,
+        /// Entries in the list.
+        got: usize,
+    },
+    /// The kernel's reach exceeds the padded input.
+    #[error("kernel reaches {span} cells on axis {axis}, the padded input has {padded}")]
+    KernelTooLarge {
+        /// Spatial axis.
+        axis: usize,
+        /// `(K − 1)·dilation + 1`
+        span: u64,
+        /// `X + begin + end`
+        padded: i128,
+    },
+    /// A kernel or input extent of 0.
+    #[error("{tensor} extent of spatial axis {axis} is 0")]
+    EmptyExtent {
+        /// `input` or `kernel`.
+        tensor: &'static str,
+        /// Spatial axis.
+        axis: usize,
+    },
+    /// An unshared weight's output extents are not the convolution's.
+    #[error("the unshared weight is for {got} output positions on axis {axis}, the convolution has {wanted}")]
+    UnsharedOutput {
+        /// Spatial axis.
+        axis: usize,
+        /// The convolution's output extent.
+        wanted: u64,
+        /// The weight's.
+        got: u64,
+    },
+    /// A size does not fit signed 64-bit arithmetic.
+    #[error("{what} does not fit 63 bits")]
+    Overflow {
+        /// What was computed.
+        what: &'static str,
+    },
+    /// Explicit strides of the wrong number.
+    #[error("{got} strides came for the {wanted} axes of the {tensor}")]
+    StrideCount {
+        /// Whose.
+        tensor: &'static str,
+        /// Its axes.
+        wanted: usize,
+        /// Entries in the list.
+        got: usize,
+    },
+    /// Explicit strides let two elements of the result share a place.
+    #[error("strides {strides:?} of the {tensor} let elements of extents {extents:?} overlap")]
+    OverlappingStrides {
+        /// Whose.
+        tensor: &'static str,
+        /// Its extents.
+        extents: Vec<u64>,
+        /// Strides in elements.
+        strides: Vec<u64>,
+    },
+    /// A number of the description is NaN or infinite.
+    #[error("{what} is {value}, wanted a finite number")]
+    NonFinite {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A weight gradient has no channel axis that a bias could follow.
+    #[error("the gradient of the weight takes no bias")]
+    BiasOnGradWeight,
+}
