@@ -1,4 +1,11 @@
+pub mod algorithm;
 pub mod algorithm_name;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+pub mod kernel;
+pub mod npy;
+pub mod planner;
 pub mod problem;
+pub mod program;
 pub use algorithm_name::Algorithm;
 pub use problem::*;

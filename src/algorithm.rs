@@ -1,0 +1,141 @@
+//! Which algorithms the GPU has, what each declines, and how it becomes launches.
+
+mod direct;
+
+pub use crate::algorithm_name::Algorithm;
+pub use direct::DirectConfig;
+
+use crate::problem::{ConvProblem, Direction, Element};
+use crate::program::{Program, Target};
+
+/// Why one algorithm cannot run one problem on one device. Never an error by itself: the planner
+/// collects these and tries the next algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// The algorithm has no GPU version.
+    #[error("{algorithm} has no GPU version")]
+    NotOnGpu {
+        /// Which.
+        algorithm: Algorithm,
+    },
+    /// It computes other directions only.
+    #[error("does not compute {direction:?} on the GPU")]
+    Direction {
+        /// The direction asked for.
+        direction: Direction,
+    },
+    /// It has no weights per output position.
+    #[error("does not take unshared weights on the GPU")]
+    Unshared,
+    /// The element type is not one of the device's.
+    #[error("elements of {} are not available on the device", element.name())]
+    Element {
+        /// The element asked for.
+        element: Element,
+    },
+    /// A buffer would exceed the device's binding limit.
+    #[error("{buffer} needs {bytes} bytes, the device binds at most {limit}")]
+    BindingTooLarge {
+        /// Which buffer.
+        buffer: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// [`Limits::max_binding_bytes`](crate::program::Limits) or `max_buffer_bytes`, whichever is less.
+        limit: u64,
+    },
+    /// A number of the kernel's parameters would not fit 31 bits.
+    #[error("{what} is {value}, the kernel's arithmetic holds less than 2^31")]
+    IndexTooLarge {
+        /// What it counts.
+        what: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// More workgroups than the device's grid holds.
+    #[error("{invocations} invocations do not fit the device's grid")]
+    GridTooLarge {
+        /// Invocations needed.
+        invocations: u64,
+    },
+    /// The kernel binds more buffers, or runs larger workgroups, than the device allows.
+    #[error("needs {needed} {what}, the device has {limit}")]
+    Limit {
+        /// Which limit.
+        what: &'static str,
+        /// What the kernel needs.
+        needed: u64,
+        /// What the device has.
+        limit: u64,
+    },
+    /// The configuration does not belong to the algorithm or to the problem's layout.
+    #[error("configuration {config} does not fit the problem")]
+    Config {
+        /// The configuration.
+        config: Config,
+    },
+}
+
+impl Unsupported {
+    /// Whether a larger or more capable device limit would have let it run.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::BindingTooLarge { .. }
+                | Self::IndexTooLarge { .. }
+                | Self::GridTooLarge { .. }
+                | Self::Limit { .. }
+        )
+    }
+}
+
+/// The free choices of an algorithm: tile sizes and the like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Config {
+    /// Of [`Algorithm::Direct`].
+    Direct(DirectConfig),
+}
+
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Direct(c) => {
+                write!(f, "{} channels x {} outputs, {} per load", c.tile_c, c.tile_x, c.lanes)
+            }
+        }
+    }
+}
+
+impl Algorithm {
+    /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
+    pub const ALL: &[Self] = &[Self::Direct];
+
+    /// The configurations that run `problem` on `target`, best guess first; at least one.
+    ///
+    /// # Errors
+    ///
+    /// The reason this algorithm cannot run it.
+    pub fn candidates(self, problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
+        match self {
+            Self::Direct => direct::candidates(problem, target),
+            other => Err(Unsupported::NotOnGpu { algorithm: other }),
+        }
+    }
+
+    /// Lowers `problem` to launches. Touches no device.
+    ///
+    /// # Errors
+    ///
+    /// The reason this algorithm cannot run `problem` within `target`'s limits, or not with `config`.
+    pub fn lower(
+        self,
+        problem: &ConvProblem,
+        target: &Target,
+        config: Config,
+    ) -> Result<Program, Unsupported> {
+        match (self, config) {
+            (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
+            (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
+        }
+    }
+}

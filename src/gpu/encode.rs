@@ -1,0 +1,188 @@
+//! A program in an encoder: every slice checked against the layout it stands for.
+
+use super::plan::GpuPlan;
+use super::{GpuError, SliceProblem, scoped};
+use crate::problem::{Direction, TensorLayout};
+use crate::program::{Buffer, Launch};
+
+/// A range of a wgpu buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct BufferSlice<'a> {
+    /// Made with `BufferUsages::STORAGE`.
+    pub buffer: &'a wgpu::Buffer,
+    /// First byte; a multiple of the device's `min_storage_buffer_offset_alignment`.
+    pub offset: u64,
+}
+
+impl<'a> From<&'a wgpu::Buffer> for BufferSlice<'a> {
+    /// All of the buffer.
+    fn from(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, offset: 0 }
+    }
+}
+
+/// Operands and result of one recorded run, each in the plan's layout of that tensor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BufferOperands<'a> {
+    /// `x`
+    pub input: Option<BufferSlice<'a>>,
+    /// `w`, or what `encode_prepare` made of it.
+    pub weight: Option<BufferSlice<'a>>,
+    /// The gradient of `y`.
+    pub grad_output: Option<BufferSlice<'a>>,
+    /// One number per channel of the result.
+    pub bias: Option<BufferSlice<'a>>,
+    /// Added to the result.
+    pub residual: Option<BufferSlice<'a>>,
+    /// Where the result goes.
+    pub result: Option<BufferSlice<'a>>,
+}
+
+impl<'a> BufferOperands<'a> {
+    fn of(&self, role: Buffer) -> Option<BufferSlice<'a>> {
+        match role {
+            Buffer::Input => self.input,
+            Buffer::Weight | Buffer::Prepared => self.weight,
+            Buffer::GradOutput => self.grad_output,
+            Buffer::Bias => self.bias,
+            Buffer::Residual => self.residual,
+            Buffer::Result => self.result,
+            Buffer::Table(_) | Buffer::Workspace(_) => None,
+        }
+    }
+}
+
+/// The bindings of a launch as buffers: `(buffer, first byte, bytes)`.
+type Bound<'a> = Vec<(&'a wgpu::Buffer, u64, u64)>;
+
+impl GpuPlan {
+    /// Records one run into `encoder`. Nothing is submitted, no callback is set; the buffers may
+    /// belong to the app.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Slice`] for a slice that is missing, superfluous, misaligned, too small, without
+    /// `BufferUsages::STORAGE`, or the result's and an operand's at once.
+    pub async fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        operands: &BufferOperands<'_>,
+    ) -> Result<(), GpuError> {
+        self.check(operands)?;
+        self.record(encoder, operands, None).await
+    }
+
+    /// Records without checking, with timestamps around the pass if given.
+    pub(super) async fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        operands: &BufferOperands<'_>,
+        timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) -> Result<(), GpuError> {
+        let launches = &self.choice().program.launches;
+        let bound: Option<Vec<Bound<'_>>> = launches.iter().map(|l| self.resolve(l, operands)).collect();
+        let Some(bound) = bound else {
+            let reason = "a launch binds an operand that its problem does not have".to_owned();
+            return Err(GpuError::Refused { what: "recording a plan".into(), reason });
+        };
+        let record = || {
+            let groups: Vec<_> = bound.iter().enumerate().map(|(i, b)| self.bind_group(i, b)).collect();
+            let label = Some(self.choice().algorithm.name());
+            let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: timestamps };
+            let mut pass = encoder.begin_compute_pass(&descriptor);
+            for (i, (launch, group)) in launches.iter().zip(&groups).enumerate() {
+                let [x, y, z] = launch.grid.0;
+                pass.set_pipeline(&self.pipelines[i]);
+                pass.set_bind_group(0, group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        };
+        scoped(self.gpu(), || "recording a plan".to_owned(), record).await
+    }
+
+    fn resolve<'a>(&'a self, launch: &Launch, operands: &BufferOperands<'a>) -> Option<Bound<'a>> {
+        let one = |binding: &crate::program::Binding| {
+            let (buffer, base) = match binding.buffer {
+                Buffer::Table(i) => (&self.tables[i], 0),
+                Buffer::Workspace(i) => (&self.workspace[i], 0),
+                role => operands.of(role).map(|s| (s.buffer, s.offset))?,
+            };
+            Some((buffer, base + binding.offset, binding.size))
+        };
+        launch.bindings.iter().map(one).collect()
+    }
+
+    fn bind_group(&self, launch: usize, bound: &Bound<'_>) -> wgpu::BindGroup {
+        let storage = bound.iter().map(|&(buffer, offset, size)| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset,
+                size: std::num::NonZeroU64::new(size),
+            })
+        });
+        let entries: Vec<_> = std::iter::once(self.params[launch].as_entire_binding())
+            .chain(storage)
+            .zip(0..)
+            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+            .collect();
+        self.gpu().device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.choice().algorithm.name()),
+            layout: &self.pipelines[launch].get_bind_group_layout(0),
+            entries: &entries,
+        })
+    }
+
+    fn check(&self, operands: &BufferOperands<'_>) -> Result<(), GpuError> {
+        let problem = &self.choice().problem;
+        let bytes = |t: &TensorLayout| (t.span * problem.element().bytes()).next_multiple_of(4);
+        let direction = problem.direction();
+        let wants = |used: bool, bytes: u64| used.then_some(bytes);
+        let bias = (problem.bias_len() * problem.element().bytes()).next_multiple_of(4);
+        let result = bytes(problem.result());
+        let table = [
+            ("input", operands.input, wants(direction != Direction::GradInput, bytes(problem.input()))),
+            ("weight", operands.weight, wants(direction != Direction::GradWeight, bytes(problem.weight()))),
+            (
+                "grad_output",
+                operands.grad_output,
+                wants(direction != Direction::Forward, bytes(problem.output())),
+            ),
+            ("bias", operands.bias, wants(problem.epilogue().bias, bias)),
+            ("residual", operands.residual, wants(problem.epilogue().beta.is_some(), result)),
+            ("result", operands.result, Some(result)),
+        ];
+        for (role, slice, needed) in table {
+            let fault = |problem| Err(GpuError::Slice { role, problem });
+            match (slice, needed) {
+                (None, None) => {}
+                (Some(_), None) | (None, Some(_)) => {
+                    return fault(SliceProblem::Presence { wanted: needed.is_some() });
+                }
+                (Some(slice), Some(needed)) => {
+                    if let Err(problem) = self.check_slice(slice, needed) {
+                        return fault(problem);
+                    }
+                    if role != "result" && operands.result.is_some_and(|r| r.buffer == slice.buffer) {
+                        return Err(GpuError::Slice { role: "result", problem: SliceProblem::Aliased });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_slice(&self, slice: BufferSlice<'_>, needed: u64) -> Result<(), SliceProblem> {
+        let alignment = u64::from(self.gpu().target().limits.offset_alignment);
+        if !slice.offset.is_multiple_of(alignment) {
+            return Err(SliceProblem::Misaligned { offset: slice.offset, alignment });
+        }
+        let got = slice.buffer.size().saturating_sub(slice.offset);
+        if got < needed {
+            return Err(SliceProblem::TooSmall { needed, got });
+        }
+        if !slice.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+            return Err(SliceProblem::NotStorage);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! A choice on one device: pipelines built, tables and parameters uploaded, ready to run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytemuck::Pod;
+use ndarray::ArrayViewD;
+
+use super::timing::Stopwatch;
+use super::{BufferOperands, BufferSlice, Gpu, GpuError, GpuTensor, Waiting, scoped};
+use crate::planner::{Choice, PlanOptions};
+
+/// A convolution ready to run on one GPU. Cloning shares it.
+#[derive(Clone)]
+pub struct GpuPlan(Arc<Ready>);
+
+pub(super) struct Ready {
+    gpu: Gpu,
+    choice: Choice,
+    id: u64,
+    timeout: Duration,
+    /// One per launch, like `params`.
+    pub(super) pipelines: Vec<wgpu::ComputePipeline>,
+    pub(super) params: Vec<wgpu::Buffer>,
+    pub(super) tables: Vec<wgpu::Buffer>,
+    pub(super) workspace: Vec<wgpu::Buffer>,
+}
+
+impl std::ops::Deref for GpuPlan {
+    type Target = Ready;
+
+    fn deref(&self) -> &Ready {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for GpuPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GpuPlan").field("gpu", self.gpu()).field("choice", self.choice()).finish()
+    }
+}
+
+/// Operands on the device; the ones that the plan has no use for are `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GpuOperands<'a> {
+    /// `x`
+    pub input: Option<&'a GpuTensor>,
+    /// `w`
+    pub weight: Option<&'a GpuWeights>,
+    /// The gradient of `y`.
+    pub grad_output: Option<&'a GpuTensor>,
+    /// One number per channel of the result.
+    pub bias: Option<&'a GpuTensor>,
+    /// Added to the result.
+    pub residual: Option<&'a GpuTensor>,
+}
+
+/// Weights as one plan wants them on its device.
+#[derive(Clone, Debug)]
+pub struct GpuWeights {
+    tensor: GpuTensor,
+    plan: u64,
+}
+
+impl GpuWeights {
+    /// Whether `plan` made them.
+    pub(crate) fn are_of(&self, plan: &GpuPlan) -> bool {
+        self.plan == plan.id
+    }
+}
+
+impl GpuPlan {
+    /// Builds what `choice` needs on `gpu`.
+    ///
+    /// # Errors
+    ///
+    /// What the device refuses; see [`GpuError`].
+    pub async fn new(gpu: &Gpu, choice: Choice, options: &PlanOptions) -> Result<Self, GpuError> {
+        static PLANS: AtomicU64 = AtomicU64::new(0);
+        let program = &choice.program;
+        let (mut pipelines, mut params, mut tables, mut workspace) = (vec![], vec![], vec![], vec![]);
+        for launch in &program.launches {
+            let (kernel, spec) = (launch.kernel, &launch.spec);
+            pipelines.push(gpu.pipeline(kernel, spec, launch.bindings.len(), options.checked).await?);
+            params.push(gpu.constant("params", wgpu::BufferUsages::UNIFORM, launch.params.bytes()).await?);
+        }
+        for table in &program.tables {
+            let words = bytemuck::cast_slice(&table.words);
+            tables.push(gpu.constant(table.name, wgpu::BufferUsages::STORAGE, words).await?);
+        }
+        for &size in &program.workspace {
+            let descriptor = wgpu::BufferDescriptor {
+                label: Some("workspace"),
+                size,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            };
+            let what = || format!("a workspace of {size} bytes");
+            workspace.push(scoped(gpu, what, || gpu.device().create_buffer(&descriptor)).await?);
+        }
+        let (gpu, id) = (gpu.clone(), PLANS.fetch_add(1, Ordering::Relaxed));
+        let timeout = options.timeout;
+        Ok(Self(Arc::new(Ready { gpu, choice, id, timeout, pipelines, params, tables, workspace })))
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.0.gpu
+    }
+
+    /// What was chosen.
+    pub fn choice(&self) -> &Choice {
+        &self.0.choice
+    }
+
+    /// Longest wait for the device.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// Uploads the weights in the plan's layout.
+    pub(crate) async fn prepare<T: Pod + PartialEq>(
+        &self,
+        weight: ArrayViewD<'_, T>,
+    ) -> Result<GpuWeights, GpuError> {
+        let problem = &self.choice().problem;
+        let tensor = self.gpu().upload("weight", weight, problem.weight(), problem.element()).await?;
+        Ok(self.adopt(tensor))
+    }
+
+    /// Weights that are on the device in the plan's layout already.
+    pub(crate) fn adopt(&self, tensor: GpuTensor) -> GpuWeights {
+        GpuWeights { tensor, plan: self.0.id }
+    }
+
+    /// Submits one run; the result may still be under way when this returns. With `timed`, waits and
+    /// adds the time on the device's clock, where it has one.
+    pub(crate) async fn run(
+        &self,
+        operands: &GpuOperands<'_>,
+        timed: bool,
+        waiting: Waiting,
+    ) -> Result<(GpuTensor, Option<Duration>), GpuError> {
+        let gpu = self.gpu();
+        let problem = &self.choice().problem;
+        let result = gpu.tensor(problem.result(), problem.element()).await?;
+        let slice = |t: Option<&'_ GpuTensor>| t.map(|t| t.buffer().clone());
+        let weight = operands.weight.map(|w| &w.tensor);
+        let held =
+            [operands.input, weight, operands.grad_output, operands.bias, operands.residual].map(slice);
+        let [input, weight, grad_output, bias, residual] =
+            held.each_ref().map(|b| b.as_ref().map(BufferSlice::from));
+        let buffers = BufferOperands {
+            input,
+            weight,
+            grad_output,
+            bias,
+            residual,
+            result: Some(result.buffer().into()),
+        };
+        let stopwatch = if timed { Stopwatch::new(gpu).await? } else { None };
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        self.record(&mut encoder, &buffers, stopwatch.as_ref().map(Stopwatch::writes)).await?;
+        if let Some(stopwatch) = &stopwatch {
+            stopwatch.resolve(&mut encoder);
+        }
+        let submit = || gpu.queue().submit([encoder.finish()]);
+        let submission = scoped(gpu, || "running a plan".to_owned(), submit).await?;
+        let took = match &stopwatch {
+            Some(stopwatch) => Some(stopwatch.read(gpu, self.timeout(), waiting).await?),
+            None if timed => {
+                gpu.wait(submission, self.timeout(), waiting)?;
+                None
+            }
+            None => None,
+        };
+        gpu.reclaim();
+        Ok((result, took))
+    }
+}
+
+impl Gpu {
+    /// Lets our own device free what finished work held; a borrowed one is left to its app.
+    fn reclaim(&self) {
+        if self.0.owned {
+            // An error here shows up in the next call that waits.
+            let _ = self.0.device.poll(wgpu::PollType::Poll);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The kernels: which files they are, and which compile-time constants each may be built with.
+
+mod params;
+mod source;
+
+use crate::problem::Element;
+
+pub use params::{DirectParams, Params};
+pub use source::{SourceError, compose};
+
+/// A kernel, one `.wgsl` file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kernel {
+    /// `direct.wgsl`: one invocation sums a small tile of outputs.
+    Direct,
+}
+
+/// Every kernel with its file. A shader is added here, and its variant above.
+const FILES: &[(Kernel, &str, &str)] = &[(Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl"))];
+
+impl Kernel {
+    /// Every kernel.
+    pub const ALL: &[Self] = &[Self::Direct];
+
+    /// Its name: that of its file.
+    pub fn name(self) -> &'static str {
+        self.file().0
+    }
+
+    /// The text of its file, before imports and constants are put in.
+    pub fn text(self) -> &'static str {
+        self.file().1
+    }
+
+    fn file(self) -> (&'static str, &'static str) {
+        // A test walks `ALL` through here, so every kernel has its row.
+        FILES.iter().find(|row| row.0 == self).map_or(("", ""), |row| (row.1, row.2))
+    }
+
+    /// Every combination of constants that the kernel may be built with.
+    pub fn specs(self) -> Vec<Spec> {
+        match self {
+            Self::Direct => direct_specs(),
+        }
+    }
+}
+
+/// Compile-time constants of a kernel, by the names that its file marks with `// @spec`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Spec(Vec<(&'static str, SpecValue)>);
+
+/// The value of one constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SpecValue {
+    /// A number.
+    U32(u32),
+    /// A switch.
+    Bool(bool),
+    /// A type, for an `alias`.
+    Type(&'static str),
+}
+
+impl std::fmt::Display for SpecValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::U32(value) => write!(f, "{value}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Type(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Spec {
+    /// The constants in the order of the file.
+    pub fn values(&self) -> &[(&'static str, SpecValue)] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Spec {
+    /// `TILE_C-4__TILE_X-4`: fit for a file name.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, (name, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}-{value}", if i == 0 { "" } else { "__" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Invocations per workgroup of the direct kernel: two NVIDIA warps, one AMD wavefront.
+pub const DIRECT_WORKGROUP: u32 = 64;
+
+/// What the direct kernel is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DirectSpec {
+    /// Output channels per invocation: 1 or 4.
+    pub tile_c: u32,
+    /// Outputs along the innermost axis per invocation: 1 or 4.
+    pub tile_x: u32,
+    /// Input channels per load: 1 or 4.
+    pub lanes: u32,
+    /// Whether coordinates go through boundary tables.
+    pub table: bool,
+    /// Storage of the operands: F32 or F16.
+    pub element: Element,
+}
+
+impl From<DirectSpec> for Spec {
+    fn from(s: DirectSpec) -> Self {
+        let half = s.element == Element::F16;
+        let (scalar, vector) = if half { ("f16", "vec4h") } else { ("f32", "vec4f") };
+        let (stored, lane) = if s.lanes == 4 { (vector, "vec4f") } else { (scalar, "f32") };
+        Self(vec![
+            ("WG", SpecValue::U32(DIRECT_WORKGROUP)),
+            ("TILE_C", SpecValue::U32(s.tile_c)),
+            ("TILE_X", SpecValue::U32(s.tile_x)),
+            ("LANES", SpecValue::U32(s.lanes)),
+            ("TABLE", SpecValue::Bool(s.table)),
+            ("Stored", SpecValue::Type(stored)),
+            ("Lane", SpecValue::Type(lane)),
+            ("Scalar", SpecValue::Type(scalar)),
+        ])
+    }
+}
+
+fn direct_specs() -> Vec<Spec> {
+    let mut specs = Vec::new();
+    for element in [Element::F32, Element::F16] {
+        for table in [false, true] {
+            for lanes in [1, 4] {
+                for (tile_c, tile_x) in [(4, 4), (4, 1), (1, 4), (1, 1)] {
+                    specs.push(DirectSpec { tile_c, tile_x, lanes, table, element }.into());
+                }
+            }
+        }
+    }
+    specs
+}

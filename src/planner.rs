@@ -1,0 +1,157 @@
+//! The choice: which algorithm, which configuration, and why.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::algorithm::{Algorithm, Config, Unsupported};
+use crate::problem::ConvProblem;
+use crate::program::{Program, Target};
+
+/// What happens when no GPU algorithm takes a problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// The CPU path runs it; logged once, and visible in the plan.
+    #[default]
+    Cpu,
+    /// Planning fails.
+    Error,
+}
+
+/// How a problem is to be planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// The algorithm to use; `None`: the planner chooses.
+    pub algorithm: Option<Algorithm>,
+    /// What happens when the GPU declines. A forced algorithm that declines is an error all the same.
+    pub fallback: Fallback,
+    /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
+    pub checked: bool,
+    /// Longest wait for the device; then [`GpuError::Timeout`](crate::GpuError).
+    pub timeout: Duration,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        let timeout = Duration::from_secs(300);
+        Self { algorithm: None, fallback: Fallback::Cpu, checked: false, timeout }
+    }
+}
+
+/// No algorithm takes the problem: who declined, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declined {
+    /// Each algorithm that was asked, in order.
+    pub reasons: Vec<(Algorithm, Unsupported)>,
+    /// Whether the caller named the algorithm.
+    pub forced: bool,
+}
+
+impl Declined {
+    /// Whether larger device limits would have let some algorithm run. A forced algorithm simply declined.
+    pub fn is_limit(&self) -> bool {
+        !self.forced && self.reasons.iter().any(|(_, why)| why.is_limit())
+    }
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no algorithm runs this problem on the device")?;
+        for (i, (algorithm, why)) in self.reasons.iter().enumerate() {
+            write!(f, "{} {algorithm} {why}", if i == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Declined {}
+
+/// A problem with the way it will be computed: plain data, made without a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// What is computed.
+    pub problem: ConvProblem,
+    /// By which algorithm.
+    pub algorithm: Algorithm,
+    /// In which configuration.
+    pub config: Config,
+    /// With these launches.
+    pub program: Program,
+    /// Who was asked before and declined.
+    pub declined: Vec<(Algorithm, Unsupported)>,
+}
+
+impl Choice {
+    /// The choice in words: algorithm, configuration, launches, workspace, and who declined and why.
+    pub fn explain(&self) -> String {
+        let Self { algorithm, config, program, .. } = self;
+        let mut text = format!("{algorithm} ({config}), workspace {} bytes\n", program.workspace_bytes());
+        for (stage, launches) in [("prepare", &program.prepare), ("run", &program.launches)] {
+            for launch in launches {
+                let [x, y, _] = launch.grid.0;
+                text += &format!(
+                    "  {stage}: {} on {x} x {y} workgroups, {}\n",
+                    launch.kernel.name(),
+                    launch.spec
+                );
+            }
+        }
+        for (other, why) in &self.declined {
+            text += &format!("  declined: {other} {why}\n");
+        }
+        text
+    }
+}
+
+/// Chooses an algorithm for a problem on one kind of device.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    target: Target,
+}
+
+impl Planner {
+    /// A planner for devices described by `target`.
+    pub fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    /// What it plans for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The first algorithm of [`Algorithm::ALL`] that takes `problem`, or `forced`, in its best configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Declined`] with every reason.
+    pub fn choose(&self, problem: &ConvProblem, forced: Option<Algorithm>) -> Result<Choice, Declined> {
+        let asked = forced.as_ref().map_or(Algorithm::ALL, std::slice::from_ref);
+        let mut declined = Vec::new();
+        for &algorithm in asked {
+            match self.lower_best(problem, algorithm) {
+                Ok((config, program)) => {
+                    let problem = problem.clone();
+                    return Ok(Choice { problem, algorithm, config, program, declined });
+                }
+                Err(why) => declined.push((algorithm, why)),
+            }
+        }
+        Err(Declined { reasons: declined, forced: forced.is_some() })
+    }
+
+    fn lower_best(
+        &self,
+        problem: &ConvProblem,
+        algorithm: Algorithm,
+    ) -> Result<(Config, Program), Unsupported> {
+        let mut first_reason = Unsupported::NotOnGpu { algorithm };
+        for (i, config) in algorithm.candidates(problem, &self.target)?.into_iter().enumerate() {
+            match algorithm.lower(problem, &self.target, config) {
+                Ok(program) => return Ok((config, program)),
+                Err(why) if i == 0 => first_reason = why,
+                Err(_) => {}
+            }
+        }
+        Err(first_reason)
+    }
+}

@@ -1,0 +1,213 @@
+//! What a device is to do, as plain data: comparable, printable, made without a device.
+
+use crate::kernel::{Kernel, Params, Spec};
+
+/// What lowering must know of a device. Plain data: tests make their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Sizes the device accepts.
+    pub limits: Limits,
+    /// Optional abilities.
+    pub features: Features,
+    /// PCI vendor id, 0 where unknown.
+    pub vendor: u32,
+    /// What kind of device it is.
+    pub device_class: DeviceClass,
+    /// Compute units (streaming multiprocessors), where known.
+    pub compute_units: Option<u32>,
+    /// Smallest and largest subgroup, in invocations.
+    pub subgroup: (u32, u32),
+    /// Matrix multiply-accumulate shapes of the device.
+    pub cooperative: Vec<CooperativeShape>,
+}
+
+/// Sizes a device accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one storage binding.
+    pub max_binding_bytes: u64,
+    /// Bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// Storage buffers in one launch.
+    pub max_storage_buffers: u32,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Invocations in a workgroup.
+    pub max_invocations: u32,
+    /// Workgroups along one dimension of a grid.
+    pub max_grid: u32,
+    /// Alignment of binding offsets, in bytes.
+    pub offset_alignment: u32,
+}
+
+impl Default for Limits {
+    /// What WebGPU guarantees everywhere.
+    fn default() -> Self {
+        Self {
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_storage_buffers: 8,
+            max_workgroup_bytes: 16 << 10,
+            max_invocations: 256,
+            max_grid: 65_535,
+            offset_alignment: 256,
+        }
+    }
+}
+
+/// Optional abilities of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// 16-bit floats in shaders and buffers.
+    pub f16: bool,
+    /// Subgroup operations.
+    pub subgroup: bool,
+    /// Timestamps at the edges of a pass.
+    pub timestamps: bool,
+}
+
+/// What kind of device an adapter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceClass {
+    /// A GPU with memory of its own.
+    Discrete,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A GPU behind a virtual machine.
+    Virtual,
+    /// The processor itself, running the graphics API in software.
+    Software,
+    /// Not told.
+    #[default]
+    Unknown,
+}
+
+/// One shape of the device's matrix units: `m × n × k`, operand and accumulator types by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CooperativeShape {
+    /// Rows, columns and depth of one multiplication.
+    pub size: [u32; 3],
+    /// Type of the factors.
+    pub operand: String,
+    /// Type of the sum.
+    pub accumulator: String,
+}
+
+impl Default for Target {
+    /// A device that offers what WebGPU guarantees and nothing more.
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            features: Features::default(),
+            vendor: 0,
+            device_class: DeviceClass::Unknown,
+            compute_units: None,
+            subgroup: (4, 128),
+            cooperative: Vec::new(),
+        }
+    }
+}
+
+/// One convolution as launches. `prepare` reads the weights alone and runs once per weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// Host-made constants, uploaded with the plan.
+    pub tables: Vec<Table>,
+    /// Scratch buffers, in bytes.
+    pub workspace: Vec<u64>,
+    /// Launches that turn the weights into [`Buffer::Prepared`]; empty: the weights are used as they are.
+    pub prepare: Vec<Launch>,
+    /// Launches of one run, in order.
+    pub launches: Vec<Launch>,
+}
+
+impl Program {
+    /// Bytes of scratch memory that a run needs beside its operands.
+    pub fn workspace_bytes(&self) -> u64 {
+        self.workspace.iter().sum()
+    }
+}
+
+/// A constant buffer made by the host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Table {
+    /// What it holds, for labels and `explain`.
+    pub name: &'static str,
+    /// Its contents; at least four words.
+    pub words: Vec<u32>,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}[{} words]", self.name, self.words.len())
+    }
+}
+
+/// One dispatch of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// Its compile-time constants: one of [`Kernel::specs`].
+    pub spec: Spec,
+    /// Its uniform block, binding 0.
+    pub params: Params,
+    /// Storage buffers from binding 1 on; the last one is written.
+    pub bindings: Vec<Binding>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
+/// A range of a buffer; `offset` is a multiple of 256, what remains of an address is in the params.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Which buffer.
+    pub buffer: Buffer,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes, a multiple of 4.
+    pub size: u64,
+}
+
+/// A buffer by its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Buffer {
+    /// `x`
+    Input,
+    /// `w` as the caller gave it.
+    Weight,
+    /// The gradient of `y`.
+    GradOutput,
+    /// One number per channel of the result.
+    Bias,
+    /// Added to the result, of its shape.
+    Residual,
+    /// What `prepare` made of the weights.
+    Prepared,
+    /// `Program::tables[i]`
+    Table(usize),
+    /// `Program::workspace[i]`
+    Workspace(usize),
+    /// What the direction computes.
+    Result,
+}
+
+/// Workgroups per dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid(pub [u32; 3]);
+
+impl Grid {
+    /// Enough workgroups of `workgroup` invocations for `invocations`, folded into a second dimension
+    /// past `limits.max_grid`; `shared/dispatch.wgsl` unfolds them. The one place that makes grids.
+    ///
+    /// `None` if two dimensions are not enough, or if an invocation's index would not fit 32 bits.
+    pub fn linear(invocations: u64, workgroup: u32, limits: &Limits) -> Option<Self> {
+        let groups = invocations.div_ceil(u64::from(workgroup)).max(1);
+        let rows = groups.div_ceil(u64::from(limits.max_grid));
+        let columns = groups.div_ceil(rows);
+        // The fold's surplus invocations have indices too.
+        (rows * columns).checked_mul(u64::from(workgroup)).filter(|&last| last <= u64::from(u32::MAX))?;
+        let rows = u32::try_from(rows).ok().filter(|&r| r <= limits.max_grid)?;
+        Some(Self([u32::try_from(columns).ok()?, rows, 1]))
+    }
+}

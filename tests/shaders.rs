@@ -1,0 +1,167 @@
+//! Every kernel with every combination of constants: accepted by naga and its three translators, by
+//! Tint and by spirv-val, and its uniform block laid out as the host writes it. Needs no adapter.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use naga::back::{hlsl, msl, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use wgconv::kernel::{DirectParams, Kernel, Params, Spec, compose};
+
+fn every_source() -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    for &kernel in Kernel::ALL {
+        for spec in kernel.specs() {
+            let text = compose(kernel, &spec).expect("a listed spec composes");
+            sources.push((format!("{}__{spec}", kernel.name()), text));
+        }
+    }
+    assert!(!sources.is_empty());
+    sources
+}
+
+fn parsed(name: &str, text: &str) -> (naga::Module, ModuleInfo) {
+    let module =
+        naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
+    let capabilities = Capabilities::SHADER_FLOAT16;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
+    (module, info)
+}
+
+/// SPIR-V as wgpu makes it for a trusted shader.
+fn spirv(module: &naga::Module, info: &ModuleInfo) -> Vec<u32> {
+    let unchecked = BoundsCheckPolicy::Unchecked;
+    let options = spv::Options {
+        lang_version: (1, 3),
+        bounds_check_policies: BoundsCheckPolicies {
+            index: unchecked,
+            buffer: unchecked,
+            ..Default::default()
+        },
+        force_loop_bounding: false,
+        ..Default::default()
+    };
+    let pipeline =
+        spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+    spv::write_vec(module, info, &options, Some(&pipeline)).expect("SPIR-V")
+}
+
+#[test]
+fn lists_are_closed_and_small() {
+    let mut total = 0;
+    for &kernel in Kernel::ALL {
+        let specs = kernel.specs();
+        let distinct: BTreeMap<String, &Spec> = specs.iter().map(|s| (s.to_string(), s)).collect();
+        assert_eq!(distinct.len(), specs.len(), "{}: two specs share a name", kernel.name());
+        assert!(specs.len() <= 64, "{}: {} specs", kernel.name(), specs.len());
+        assert!(!kernel.text().is_empty(), "{kernel:?} has no file");
+        total += specs.len();
+    }
+    assert!(total <= 1000, "{total} shaders in all");
+}
+
+#[test]
+fn naga_takes_and_translates_every_shader() {
+    let sources = every_source();
+    for (name, text) in &sources {
+        let (module, info) = parsed(name, text);
+        spirv(&module, &info);
+        msl::write_string(
+            &module,
+            &info,
+            &msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..Default::default() },
+            &msl::PipelineOptions::default(),
+        )
+        .unwrap_or_else(|e| panic!("{name}: MSL: {e}"));
+        let mut out = String::new();
+        let options = hlsl::Options {
+            fake_missing_bindings: true,
+            shader_model: hlsl::ShaderModel::V6_2,
+            ..Default::default()
+        };
+        hlsl::Writer::new(&mut out, &options, &hlsl::PipelineOptions::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{name}: HLSL: {e}"));
+    }
+    println!("naga, SPIR-V, MSL, HLSL: {} shaders", sources.len());
+}
+
+/// Runs `tool` on a file for each source; `None` if it is not installed.
+fn run_tool(tool: &str, extra: &[&str], suffix: &str, files: &[(String, Vec<u8>)]) -> Option<usize> {
+    let missing =
+        Command::new(tool).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err();
+    if missing {
+        println!("skipped: no {tool} on PATH");
+        assert!(std::env::var_os("WGCONV_REQUIRE_TOOLS").is_none(), "{tool} is required and not on PATH");
+        return None;
+    }
+    for (name, bytes) in files {
+        let mut file = tempfile::Builder::new().suffix(suffix).tempfile().expect("a temporary file");
+        file.write_all(bytes).expect("written");
+        let output = Command::new(tool).args(extra).arg(file.path()).output().expect("the tool runs");
+        let said =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{tool} refuses {name}:\n{said}");
+    }
+    println!("{tool}: {} shaders", files.len());
+    Some(files.len())
+}
+
+#[test]
+fn tint_takes_every_shader() {
+    let files: Vec<_> = every_source().into_iter().map(|(n, t)| (n, t.into_bytes())).collect();
+    run_tool("tint", &["--format", "wgsl", "-o", "/dev/null"], ".wgsl", &files);
+}
+
+#[test]
+fn spirv_val_takes_every_shader() {
+    let files: Vec<_> = every_source()
+        .into_iter()
+        .map(|(name, text)| {
+            let (module, info) = parsed(&name, &text);
+            let bytes = spirv(&module, &info).iter().flat_map(|w| w.to_le_bytes()).collect();
+            (name, bytes)
+        })
+        .collect();
+    run_tool("spirv-val", &["--target-env", "vulkan1.1"], ".spv", &files);
+}
+
+/// Name, offset and size of each member of the struct called `name`.
+fn members(module: &naga::Module, name: &str) -> (u32, Vec<(String, u32)>) {
+    let (_, ty) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct");
+    let naga::TypeInner::Struct { span, members } = &ty.inner else { panic!("{name} is no struct") };
+    (*span, members.iter().map(|m| (m.name.clone().expect("a name"), m.offset)).collect())
+}
+
+macro_rules! offsets {
+    ($ty:ty: $($field:ident),*) => {
+        vec![$((stringify!($field).to_owned(), u32::try_from(std::mem::offset_of!($ty, $field)).unwrap())),*]
+    };
+}
+
+#[test]
+fn uniform_blocks_are_what_the_host_writes() {
+    let spec = &Kernel::Direct.specs()[0];
+    let (module, _) = parsed("direct", &compose(Kernel::Direct, spec).expect("composes"));
+    let (span, in_shader) = members(&module, "DirectParams");
+    let on_host = offsets!(DirectParams: in_extent, out_extent, kernel, stride, dilation, pad, x_stride, w_stride,
+        y_stride, base, tile_step, tile_count, channel_tiles, table, scale, activation);
+    assert_eq!(in_shader, on_host);
+    assert_eq!(span as usize, Params::Direct(DirectParams::default()).bytes().len());
+}
+
+#[test]
+fn every_shader_binds_the_default_limits_at_most() {
+    for (name, text) in every_source() {
+        let (module, _) = parsed(&name, &text);
+        let storage = |v: &naga::GlobalVariable| matches!(v.space, naga::AddressSpace::Storage { .. });
+        let count = module.global_variables.iter().filter(|(_, v)| storage(v)).count();
+        assert!(count <= 8, "{name}: {count} storage buffers");
+        let size = module.entry_points[0].workgroup_size;
+        assert!(size[0] <= 256 && size[1..] == [1, 1], "{name}: workgroup {size:?}");
+    }
+}
