@@ -1,0 +1,94 @@
+//! The table of forward convolutions that every backend must get right, by theme.
+//!
+//! Names are unique and say what is special. Cases whose name begins with `dispatch_` have millions of
+//! outputs and one or two taps each; all others stay below [`MAX_MACS`].
+
+mod boundary;
+mod channels;
+mod dispatch;
+mod epilogue;
+mod flip;
+mod layout;
+mod padding;
+mod published;
+pub mod refused;
+mod shape;
+mod unshared;
+
+use wgconv::{Activation, Conv, ConvProblem};
+
+/// Multiply-accumulates that a case not named `dispatch_` stays below.
+pub const MAX_MACS: u64 = 3_000_000;
+
+/// One forward convolution.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: String,
+    pub x: Vec<usize>,
+    pub w: Vec<usize>,
+    pub conv: Conv,
+    /// Whether small integer operands give a result that f32 holds exactly. Not so for activations
+    /// that are transcendental or divide; those are compared within a bound instead.
+    pub exact: bool,
+}
+
+impl Case {
+    pub fn new(name: impl Into<String>, x: &[usize], w: &[usize], conv: Conv) -> Self {
+        let exact = exact_on_integers(conv.epilogue.activation);
+        Self { name: name.into(), x: x.to_vec(), w: w.to_vec(), conv, exact }
+    }
+
+    /// The checked problem; panics with the case's name if there is none.
+    pub fn problem(&self) -> ConvProblem {
+        ConvProblem::new(&self.x, &self.w, &self.conv).unwrap_or_else(|e| panic!("{}: {e}", self.name))
+    }
+}
+
+/// Whether the activation maps multiples of 1/4 to numbers with a few more fraction bits at most.
+pub fn exact_on_integers(activation: Activation) -> bool {
+    match activation {
+        Activation::Identity | Activation::Relu | Activation::Clamp { .. } => true,
+        Activation::LeakyRelu { slope } => (slope * 16.0).fract() == 0.0,
+        Activation::Sigmoid
+        | Activation::Tanh
+        | Activation::Silu
+        | Activation::Gelu
+        | Activation::HardSwish => false,
+    }
+}
+
+/// All cases, the cheap themes first.
+pub fn named() -> Vec<Case> {
+    themes().into_iter().flat_map(|(_, cases)| cases).collect()
+}
+
+/// All cases by theme.
+pub fn themes() -> Vec<(&'static str, Vec<Case>)> {
+    vec![
+        ("shape", shape::cases()),
+        ("padding", padding::cases()),
+        ("boundary", boundary::cases()),
+        ("channels", channels::cases()),
+        ("layout", layout::cases()),
+        ("epilogue", epilogue::cases()),
+        ("flip", flip::cases()),
+        ("unshared", unshared::cases()),
+        ("published", published::cases()),
+        ("dispatch", dispatch::cases()),
+    ]
+}
+
+/// Descriptions that make no convolution, each with the error it must give.
+pub fn refused() -> Vec<refused::Refused> {
+    refused::all()
+}
+
+/// The first `rank` of three numbers, one per axis.
+fn per_axis<T: Copy>(rank: usize, values: [T; 3]) -> Vec<T> {
+    values[..rank].to_vec()
+}
+
+/// `[a, b]` followed by the first `rank` of the extents.
+fn shape_of(a: usize, b: usize, rank: usize, extents: [usize; 3]) -> Vec<usize> {
+    [vec![a, b], per_axis(rank, extents)].concat()
+}

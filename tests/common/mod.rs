@@ -1,0 +1,7 @@
+//! What the test binaries share: the table of problems, values for them, and how results are compared.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod benchdnn;
+pub mod cases;
+pub mod compare;
+pub mod values;
