@@ -1,11 +1,33 @@
 pub mod algorithm;
-pub mod algorithm_name;
+mod algorithm_name;
+pub mod cpu;
+mod device;
+mod error;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod kernel;
 pub mod npy;
-pub mod planner;
+mod ops;
+mod planner;
 pub mod problem;
 pub mod program;
+
 pub use algorithm_name::Algorithm;
-pub use problem::*;
+pub use device::{
+    Device, DeviceChoice, HostArray, HostView, Operand, OperandError, Operands, Plan, PreparedWeights,
+    Scalar, Tensor, Timing, Weight,
+};
+pub use error::{Error, ErrorKind};
+#[cfg(feature = "gpu")]
+pub use gpu::{BufferOperands, BufferSlice, GpuError};
+pub use ops::{conv1d, conv2d, conv3d};
+pub use planner::{Choice, Declined, Fallback, PlanOptions, Planner};
+pub use problem::{
+    Activation, Axis, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Layout, Layouts, Padding,
+    PerAxis, ProblemError, Rounding, Source, TensorLayout,
+};
+
+pub use half;
+pub use ndarray;
+#[cfg(feature = "gpu")]
+pub use wgpu;

@@ -28,6 +28,32 @@ pub struct TensorLayout {
 }
 
 impl TensorLayout {
+    /// A tensor `[n, c, X..]` of this shape in `layout`; `what` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemError::Overflow`] past what 63 bits of bytes can address, [`ProblemError::StrideCount`].
+    pub fn new(what: &'static str, shape: &[usize], layout: &Layout) -> Result<Self, ProblemError> {
+        Self::with_channel(what, shape.iter().map(|&e| e as u64).collect(), layout, 1)
+    }
+
+    /// Checks that the tensor, at 8 bytes an element, can be addressed, then lays it out.
+    fn with_channel(
+        what: &'static str,
+        extents: Vec<u64>,
+        layout: &Layout,
+        channel: usize,
+    ) -> Result<Self, ProblemError> {
+        let bytes = |elements: u64| elements.checked_mul(8).filter(|&b| b <= i64::MAX as u64);
+        let overflow = ProblemError::Overflow { what };
+        // Zero extents do not excuse the others: an empty tensor of absurd extents cannot be laid out either.
+        let product = extents.iter().try_fold(1u64, |p, &e| p.checked_mul(e.max(1)));
+        product.and_then(bytes).ok_or(overflow.clone())?;
+        let strides = layout.strides(what, &extents, channel)?;
+        let span = layout::span(&extents, &strides).filter(|&s| bytes(s).is_some()).ok_or(overflow)?;
+        Ok(Self { extents, strides, span })
+    }
+
     /// Number of elements.
     pub fn len(&self) -> u64 {
         self.extents.iter().product()
@@ -102,10 +128,10 @@ impl ConvProblem {
         }
         let y: Vec<u64> = [n, c_out].into_iter().chain(axes.iter().map(|a| a.output)).collect();
         let macs = macs(n, c_out, per_group, &axes)?;
-        let input = tensor("input", x, &conv.layouts.input, 1)?;
+        let input = TensorLayout::with_channel("input", x, &conv.layouts.input, 1)?;
         let weight_channel = w.len() - rank - 1;
-        let weight = tensor("weight", w, &conv.layouts.weight, weight_channel)?;
-        let output = tensor("output", y, &conv.layouts.output, 1)?;
+        let weight = TensorLayout::with_channel("weight", w, &conv.layouts.weight, weight_channel)?;
+        let output = TensorLayout::with_channel("output", y, &conv.layouts.output, 1)?;
         let problem = Self {
             n,
             c_in,
@@ -232,6 +258,11 @@ impl ConvProblem {
         if self.direction == Direction::GradInput { self.c_in } else { self.c_out }
     }
 
+    /// [`Self::bias_len`] as an array length.
+    pub fn bias_shape(&self) -> usize {
+        to_usize(self.bias_len())
+    }
+
     /// Multiply-accumulates of the mathematical operation, taps on padding included; the same in all directions.
     pub fn macs(&self) -> u64 {
         self.macs
@@ -270,9 +301,9 @@ impl ConvProblem {
     ///
     /// # Errors
     ///
-    /// [`ProblemError::NonFinite`] and [`ProblemError::BiasOnGradWeight`].
+    /// [`ProblemError::NonFinite`], [`ProblemError::EmptyClamp`], [`ProblemError::BiasOnGradWeight`].
     pub fn with_epilogue(&self, epilogue: Epilogue) -> Result<Self, ProblemError> {
-        finite(epilogue.non_finite())?;
+        check_epilogue(&epilogue, self.element)?;
         let problem = Self { epilogue, ..self.clone() };
         problem.check_result()?;
         Ok(problem)
@@ -297,14 +328,22 @@ fn check_channels(c_in: u64, c_out: u64, per_group: u64, groups: u64) -> Result<
     Ok(())
 }
 
-fn finite(found: Option<(&'static str, f64)>) -> Result<(), ProblemError> {
-    found.map_or(Ok(()), |(what, value)| Err(ProblemError::NonFinite { what, value }))
+fn finite(found: Option<(&'static str, f64)>, element: Element) -> Result<(), ProblemError> {
+    found.map_or(Ok(()), |(what, value)| Err(ProblemError::NonFinite { what, value, element }))
+}
+
+fn check_epilogue(epilogue: &Epilogue, element: Element) -> Result<(), ProblemError> {
+    finite(epilogue.non_finite(element), element)?;
+    match epilogue.activation {
+        Activation::Clamp { low, high } if low > high => Err(ProblemError::EmptyClamp { low, high }),
+        _ => Ok(()),
+    }
 }
 
 fn check_numbers(conv: &Conv) -> Result<(), ProblemError> {
     let fill = conv.boundary.fill();
-    finite((!fill.is_finite()).then_some(("boundary constant", fill)))?;
-    finite(conv.epilogue.non_finite())
+    finite((!conv.element.holds(fill)).then_some(("boundary constant", fill)), conv.element)?;
+    check_epilogue(&conv.epilogue, conv.element)
 }
 
 fn check_unshared(positions: &[u64], axes: &[Axis]) -> Result<(), ProblemError> {
@@ -322,22 +361,4 @@ fn macs(n: u64, c_out: u64, per_group: u64, axes: &[Axis]) -> Result<u64, Proble
     }
     let product = factors.into_iter().try_fold(1u64, u64::checked_mul);
     product.filter(|&m| m <= i64::MAX as u64).ok_or(overflow)
-}
-
-/// Checks that the tensor, at 8 bytes an element, can be addressed, then lays it out.
-fn tensor(
-    what: &'static str,
-    extents: Vec<u64>,
-    layout: &Layout,
-    channel: usize,
-) -> Result<TensorLayout, ProblemError> {
-    let addressable =
-        |elements: u64| elements.checked_mul(8).filter(|&b| b <= i64::MAX as u64).map(|_| elements);
-    let overflow = ProblemError::Overflow { what };
-    // Zero extents do not excuse the others: an empty tensor of absurd extents cannot be laid out either.
-    let product = extents.iter().try_fold(1u64, |p, &e| p.checked_mul(e.max(1)));
-    product.and_then(addressable).ok_or(overflow.clone())?;
-    let strides = layout.strides(what, &extents, channel)?;
-    let span = layout::span(&extents, &strides).and_then(addressable).ok_or(overflow)?;
-    Ok(TensorLayout { extents, strides, span })
 }

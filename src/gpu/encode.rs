@@ -92,7 +92,7 @@ impl GpuPlan {
             let mut pass = encoder.begin_compute_pass(&descriptor);
             for (i, (launch, group)) in launches.iter().zip(&groups).enumerate() {
                 let [x, y, z] = launch.grid.0;
-                pass.set_pipeline(&self.pipelines[i]);
+                pass.set_pipeline(&self.ready().pipelines[i]);
                 pass.set_bind_group(0, group, &[]);
                 pass.dispatch_workgroups(x, y, z);
             }
@@ -103,8 +103,8 @@ impl GpuPlan {
     fn resolve<'a>(&'a self, launch: &Launch, operands: &BufferOperands<'a>) -> Option<Bound<'a>> {
         let one = |binding: &crate::program::Binding| {
             let (buffer, base) = match binding.buffer {
-                Buffer::Table(i) => (&self.tables[i], 0),
-                Buffer::Workspace(i) => (&self.workspace[i], 0),
+                Buffer::Table(i) => (&self.ready().tables[i], 0),
+                Buffer::Workspace(i) => (&self.ready().workspace[i], 0),
                 role => operands.of(role).map(|s| (s.buffer, s.offset))?,
             };
             Some((buffer, base + binding.offset, binding.size))
@@ -120,14 +120,14 @@ impl GpuPlan {
                 size: std::num::NonZeroU64::new(size),
             })
         });
-        let entries: Vec<_> = std::iter::once(self.params[launch].as_entire_binding())
+        let entries: Vec<_> = std::iter::once(self.ready().params[launch].as_entire_binding())
             .chain(storage)
             .zip(0..)
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();
         self.gpu().device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.choice().algorithm.name()),
-            layout: &self.pipelines[launch].get_bind_group_layout(0),
+            layout: &self.ready().pipelines[launch].get_bind_group_layout(0),
             entries: &entries,
         })
     }

@@ -27,14 +27,6 @@ pub(super) struct Ready {
     pub(super) workspace: Vec<wgpu::Buffer>,
 }
 
-impl std::ops::Deref for GpuPlan {
-    type Target = Ready;
-
-    fn deref(&self) -> &Ready {
-        &self.0
-    }
-}
-
 impl std::fmt::Debug for GpuPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GpuPlan").field("gpu", self.gpu()).field("choice", self.choice()).finish()
@@ -66,7 +58,7 @@ pub struct GpuWeights {
 impl GpuWeights {
     /// Whether `plan` made them.
     pub(crate) fn are_of(&self, plan: &GpuPlan) -> bool {
-        self.plan == plan.id
+        self.plan == plan.0.id
     }
 }
 
@@ -102,6 +94,10 @@ impl GpuPlan {
         let (gpu, id) = (gpu.clone(), PLANS.fetch_add(1, Ordering::Relaxed));
         let timeout = options.timeout;
         Ok(Self(Arc::new(Ready { gpu, choice, id, timeout, pipelines, params, tables, workspace })))
+    }
+
+    pub(super) fn ready(&self) -> &Ready {
+        &self.0
     }
 
     /// The device.

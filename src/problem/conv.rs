@@ -62,6 +62,17 @@ impl Element {
         }
     }
 
+    /// The element that sums are accumulated in: F32, or F64 for F64.
+    pub fn arithmetic(self) -> Self {
+        if self == Self::F64 { Self::F64 } else { Self::F32 }
+    }
+
+    /// Whether `value` is finite in that arithmetic.
+    #[allow(clippy::cast_possible_truncation, reason = "whether the rounded value is finite is the question")]
+    pub(super) fn holds(self, value: f64) -> bool {
+        if self == Self::F64 { value.is_finite() } else { (value as f32).is_finite() }
+    }
+
     /// Bytes an element takes.
     pub fn bytes(self) -> u64 {
         match self {

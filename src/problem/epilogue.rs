@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use super::Element;
 use super::boundary::canonical_bits;
 
 /// The function applied last to every element.
@@ -125,14 +126,14 @@ impl Epilogue {
         self.activation.eval(if self.bias { added + bias } else { added })
     }
 
-    /// The first number in here that is not finite, with its name.
-    pub(super) fn non_finite(&self) -> Option<(&'static str, f64)> {
+    /// The first number in here that `element`'s arithmetic does not hold, with its name.
+    pub(super) fn non_finite(&self, element: Element) -> Option<(&'static str, f64)> {
         let [p0, p1] = self.activation.code().1;
         // A clamp may be open on one side: `clamp:0:inf` is a relu.
-        let clamp = matches!(self.activation, Activation::Clamp { .. });
-        [("alpha", self.alpha), ("beta", self.beta.unwrap_or(0.0)), ("activation", p0), ("activation", p1)]
-            .into_iter()
-            .find(|(what, v)| if clamp && *what == "activation" { v.is_nan() } else { !v.is_finite() })
+        let open = |v: f64| matches!(self.activation, Activation::Clamp { .. }) && v.is_infinite();
+        let scales = [("alpha", self.alpha), ("beta", self.beta.unwrap_or(0.0))];
+        let parameters = [p0, p1].into_iter().filter(|&v| !open(v)).map(|v| ("activation parameter", v));
+        scales.into_iter().chain(parameters).find(|&(_, v)| !element.holds(v))
     }
 
     fn key(&self) -> [u64; 7] {

@@ -1,5 +1,7 @@
 //! What can be wrong with the description of a convolution.
 
+use super::Element;
+
 /// Why shapes and a [`Conv`] do not make a convolution.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -131,13 +133,23 @@ pub enum ProblemError {
         /// Strides in elements.
         strides: Vec<u64>,
     },
-    /// A number of the description is NaN or infinite.
-    #[error("{what} is {value}, wanted a finite number")]
+    /// A number of the description is NaN, infinite, or too large for the element's arithmetic.
+    #[error("{what} is {value}, wanted a number that is finite in {} arithmetic", element.arithmetic().name())]
     NonFinite {
         /// Which number.
         what: &'static str,
         /// Its value.
         value: f64,
+        /// Storage of the elements.
+        element: Element,
+    },
+    /// A clamp whose limits leave nothing between them.
+    #[error("clamp from {low} to {high}: the lower limit is above the upper one")]
+    EmptyClamp {
+        /// Smallest value let through.
+        low: f64,
+        /// Largest value let through.
+        high: f64,
     },
     /// A weight gradient has no channel axis that a bias could follow.
     #[error("the gradient of the weight takes no bias")]

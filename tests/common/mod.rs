@@ -4,4 +4,6 @@
 pub mod benchdnn;
 pub mod cases;
 pub mod compare;
+#[cfg(feature = "gpu")]
+pub mod device;
 pub mod values;

@@ -1,0 +1,334 @@
+//! What a plan runs on: host views, device tensors or prepared weights, of a known element type.
+
+use std::fmt;
+
+use bytemuck::Pod;
+use half::f16;
+use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayView1, ArrayViewD, Data, Dimension};
+
+use super::{PreparedWeights, Tensor};
+use crate::problem::Element;
+
+/// An operand that does not belong to the plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperandError {
+    /// The direction or the epilogue needs it.
+    #[error("the {role} is missing")]
+    Missing {
+        /// Which operand.
+        role: &'static str,
+    },
+    /// Neither the direction nor the epilogue has a use for it.
+    #[error("the {role} has no use in this plan")]
+    Superfluous {
+        /// Which operand.
+        role: &'static str,
+    },
+    /// Its extents are not the problem's.
+    #[error("the {role} has shape {got:?}, wanted {wanted:?}")]
+    Shape {
+        /// Which operand.
+        role: &'static str,
+        /// By the problem.
+        wanted: Vec<usize>,
+        /// What came.
+        got: Vec<usize>,
+    },
+    /// Its element type is not the plan's.
+    #[error("the {role} has elements of {}, the plan of {}", got.name(), wanted.name())]
+    Element {
+        /// Which operand.
+        role: &'static str,
+        /// The plan's.
+        wanted: Element,
+        /// What came.
+        got: Element,
+    },
+    /// A tensor's strides are not those of the plan's layout; `Device::upload_as` takes a layout.
+    #[error("the {role} lies with strides {got:?}, the plan wants {wanted:?}")]
+    Layout {
+        /// Which operand.
+        role: &'static str,
+        /// The plan's strides in elements.
+        wanted: Vec<u64>,
+        /// The tensor's.
+        got: Vec<u64>,
+    },
+    /// It is on another device than the plan.
+    #[error("the {role} is on another device than the plan")]
+    OtherDevice {
+        /// Which operand.
+        role: &'static str,
+    },
+    /// The weights were prepared by another plan.
+    #[error("the weights were prepared by another plan")]
+    OtherPlan,
+    /// The gradient of the weight has no weight to prepare.
+    #[error("a plan for the gradient of the weight prepares no weights")]
+    NothingToPrepare,
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+    impl Sealed for half::f16 {}
+    impl<T: super::Scalar, D: super::Dimension> Sealed for super::ArrayView<'_, T, D> {}
+    impl Sealed for &super::Tensor {}
+}
+
+/// A type of host elements: `f32`, `f64` or [`half::f16`].
+pub trait Scalar: sealed::Sealed + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
+    /// Its name among the elements.
+    const ELEMENT: Element;
+
+    #[doc(hidden)]
+    fn host_view<'a>(view: ArrayViewD<'a, Self>) -> HostView<'a>;
+
+    #[doc(hidden)]
+    fn pick(view: HostView<'_>) -> Option<ArrayViewD<'_, Self>>;
+
+    #[doc(hidden)]
+    fn into_host(array: ArrayD<Self>) -> HostArray;
+
+    #[doc(hidden)]
+    fn from_host(array: HostArray) -> Option<ArrayD<Self>>;
+}
+
+/// A host view of any element type.
+#[derive(Clone, Debug)]
+pub enum HostView<'a> {
+    /// Of `f32`.
+    F32(ArrayViewD<'a, f32>),
+    /// Of `f64`.
+    F64(ArrayViewD<'a, f64>),
+    /// Of `f16`.
+    F16(ArrayViewD<'a, f16>),
+}
+
+/// A host array of any element type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostArray {
+    /// Of `f32`.
+    F32(ArrayD<f32>),
+    /// Of `f64`.
+    F64(ArrayD<f64>),
+    /// Of `f16`.
+    F16(ArrayD<f16>),
+}
+
+impl HostView<'_> {
+    pub(super) fn to_owned(&self) -> HostArray {
+        match self {
+            Self::F32(v) => HostArray::F32(v.to_owned()),
+            Self::F64(v) => HostArray::F64(v.to_owned()),
+            Self::F16(v) => HostArray::F16(v.to_owned()),
+        }
+    }
+
+    pub(super) fn element(&self) -> Element {
+        match self {
+            Self::F32(_) => Element::F32,
+            Self::F64(_) => Element::F64,
+            Self::F16(_) => Element::F16,
+        }
+    }
+
+    pub(super) fn shape(&self) -> &[usize] {
+        match self {
+            Self::F32(v) => v.shape(),
+            Self::F64(v) => v.shape(),
+            Self::F16(v) => v.shape(),
+        }
+    }
+}
+
+macro_rules! scalar {
+    ($ty:ty, $variant:ident) => {
+        impl Scalar for $ty {
+            const ELEMENT: Element = Element::$variant;
+
+            fn host_view<'a>(view: ArrayViewD<'a, Self>) -> HostView<'a> {
+                HostView::$variant(view)
+            }
+
+            fn pick(view: HostView<'_>) -> Option<ArrayViewD<'_, Self>> {
+                if let HostView::$variant(view) = view { Some(view) } else { None }
+            }
+
+            fn into_host(array: ArrayD<Self>) -> HostArray {
+                HostArray::$variant(array)
+            }
+
+            fn from_host(array: HostArray) -> Option<ArrayD<Self>> {
+                if let HostArray::$variant(array) = array { Some(array) } else { None }
+            }
+        }
+    };
+}
+
+scalar!(f32, F32);
+scalar!(f64, F64);
+scalar!(f16, F16);
+
+/// What an operand of [`Operands`] may be: an ndarray view, or `&Tensor`.
+pub trait Operand<'a>: sealed::Sealed + Sized {
+    /// The same for a bias.
+    type Vector: fmt::Debug;
+
+    #[doc(hidden)]
+    fn absent() -> Self;
+
+    #[doc(hidden)]
+    fn no_vector() -> Self::Vector;
+
+    #[doc(hidden)]
+    fn source(self) -> Source<'a>;
+
+    #[doc(hidden)]
+    fn vector_source(vector: Self::Vector) -> Source<'a>;
+}
+
+/// Where an operand of a run is.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum Source<'a> {
+    Absent,
+    Host(HostView<'a>),
+    Device(&'a Tensor),
+}
+
+impl<'a, T: Scalar, D: Dimension> Operand<'a> for ArrayView<'a, T, D> {
+    type Vector = ArrayView1<'a, T>;
+
+    fn absent() -> Self {
+        nothing()
+    }
+
+    fn no_vector() -> Self::Vector {
+        nothing()
+    }
+
+    fn source(self) -> Source<'a> {
+        host_source(self)
+    }
+
+    fn vector_source(vector: Self::Vector) -> Source<'a> {
+        host_source(vector)
+    }
+}
+
+impl<'a> Operand<'a> for &'a Tensor {
+    type Vector = &'a Tensor;
+
+    fn absent() -> Self {
+        &Tensor::ABSENT
+    }
+
+    fn no_vector() -> Self {
+        &Tensor::ABSENT
+    }
+
+    fn source(self) -> Source<'a> {
+        if self.is_absent() { Source::Absent } else { Source::Device(self) }
+    }
+
+    fn vector_source(vector: Self) -> Source<'a> {
+        vector.source()
+    }
+}
+
+/// The view that stands for "no operand": every extent is 0, which no operand's are (a spatial extent
+/// of 0 is refused when the problem is made).
+fn nothing<'a, T, D: Dimension>() -> ArrayView<'a, T, D> {
+    let shape = D::zeros(D::NDIM.unwrap_or(1));
+    // No element is needed for a shape of zeros, so an empty slice always fits.
+    ArrayView::from_shape(shape, &[]).expect("an empty slice has the shape of zeros")
+}
+
+fn host_source<'a, T: Scalar, D: Dimension>(view: ArrayView<'a, T, D>) -> Source<'a> {
+    let absent = view.shape().iter().all(|&extent| extent == 0);
+    if absent { Source::Absent } else { Source::Host(T::host_view(view.into_dyn())) }
+}
+
+/// The weights of a run: a view, a tensor on the device, or what [`Plan::prepare`](super::Plan::prepare) made.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Weight<'a> {
+    /// None: for the gradient of the weight.
+    #[default]
+    Absent,
+    /// On the host; prepared anew in every run.
+    View(HostView<'a>),
+    /// On the device, in the plan's layout.
+    Tensor(&'a Tensor),
+    /// Prepared once.
+    Prepared(&'a PreparedWeights),
+}
+
+impl<'a, T: Scalar, D: Dimension> From<ArrayView<'a, T, D>> for Weight<'a> {
+    fn from(view: ArrayView<'a, T, D>) -> Self {
+        Self::View(T::host_view(view.into_dyn()))
+    }
+}
+
+impl<'a, T: Scalar, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> for Weight<'a> {
+    fn from(array: &'a ArrayBase<S, D>) -> Self {
+        array.view().into()
+    }
+}
+
+impl<'a> From<&'a Tensor> for Weight<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Self::Tensor(tensor)
+    }
+}
+
+impl<'a> From<&'a PreparedWeights> for Weight<'a> {
+    fn from(weights: &'a PreparedWeights) -> Self {
+        Self::Prepared(weights)
+    }
+}
+
+/// The operands of one run, in logical order (`[n, c, X..]`), with any strides. The direction and the
+/// epilogue say which are required; the others stay as `..Default::default()` leaves them:
+///
+/// | direction | `input` | `weight` | `grad_output` |
+/// |---|---|---|---|
+/// | `Forward` | yes | yes | |
+/// | `GradInput` | | yes | yes |
+/// | `GradWeight` | yes | | yes |
+#[derive(Clone, Debug)]
+pub struct Operands<'a, V: Operand<'a>> {
+    /// `x: [n, c_in, X..]`
+    pub input: V,
+    /// `w: [c_out, c_in/groups, K..]`
+    pub weight: Weight<'a>,
+    /// The gradient of `y: [n, c_out, Y..]`
+    pub grad_output: V,
+    /// One number per channel of the result.
+    pub bias: V::Vector,
+    /// Added to the result, of its shape.
+    pub residual: V,
+}
+
+impl<'a, V: Operand<'a>> Default for Operands<'a, V> {
+    /// No operand at all.
+    fn default() -> Self {
+        Self {
+            input: V::absent(),
+            weight: Weight::Absent,
+            grad_output: V::absent(),
+            bias: V::no_vector(),
+            residual: V::absent(),
+        }
+    }
+}
+
+/// The dimension-typed array of a dynamic one that has that many axes.
+pub(crate) fn typed<T, D: Dimension>(array: ArrayD<T>) -> Result<Array<T, D>, OperandError> {
+    let got = array.shape().to_vec();
+    let wanted = vec![0; D::NDIM.unwrap_or(got.len())];
+    array.into_dimensionality().map_err(|_| OperandError::Shape { role: "output", wanted, got })
+}

@@ -1,0 +1,127 @@
+//! A problem planned on a device.
+
+use std::sync::Arc;
+
+use super::Device;
+#[cfg(feature = "gpu")]
+use super::Kind;
+use crate::algorithm_name::Algorithm;
+use crate::cpu::CpuPlan;
+use crate::error::Error;
+use crate::planner::{Declined, PlanOptions};
+#[cfg(feature = "gpu")]
+use crate::planner::{Fallback, Planner};
+use crate::problem::ConvProblem;
+
+#[cfg(feature = "gpu")]
+use crate::gpu::GpuPlan;
+
+/// A problem planned on a device: which algorithm runs it, with everything built that it needs.
+/// `Send + Sync`; cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(super) runner: Runner,
+    /// Why the GPU that was asked declined, where the CPU path took over.
+    fallback: Option<Arc<Declined>>,
+    device: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Runner {
+    #[cfg(feature = "gpu")]
+    Gpu(GpuPlan),
+    Cpu(Arc<CpuPlan>),
+}
+
+impl Plan {
+    pub(super) async fn new(
+        device: &Device,
+        problem: &ConvProblem,
+        options: &PlanOptions,
+    ) -> Result<Self, Error> {
+        #[cfg(feature = "gpu")]
+        if let Kind::Gpu(gpu) = &device.0 {
+            match Planner::new(gpu.target().clone()).choose(problem, options.algorithm) {
+                Ok(choice) => {
+                    let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
+                    return Ok(Self { runner, fallback: None, device: device.name().to_owned() });
+                }
+                Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
+                Err(declined) => {
+                    // The CPU path takes over, with the same algorithm if one was forced; else the
+                    // GPU's reasons are the error.
+                    let Ok(cpu) = CpuPlan::new(problem, options.algorithm) else {
+                        return Err(declined.into());
+                    };
+                    log::warn!("{} -> CPU path: {declined}", device.name());
+                    let (runner, fallback) = (Runner::Cpu(Arc::new(cpu)), Some(Arc::new(declined)));
+                    return Ok(Self { runner, fallback, device: "cpu".into() });
+                }
+            }
+        }
+        let runner = Runner::Cpu(Arc::new(CpuPlan::new(problem, options.algorithm)?));
+        Ok(Self { runner, fallback: None, device: device.name().to_owned() })
+    }
+
+    /// What is computed.
+    pub fn problem(&self) -> &ConvProblem {
+        match &self.runner {
+            #[cfg(feature = "gpu")]
+            Runner::Gpu(plan) => &plan.choice().problem,
+            Runner::Cpu(plan) => plan.problem(),
+        }
+    }
+
+    /// By which algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.runner {
+            #[cfg(feature = "gpu")]
+            Runner::Gpu(plan) => plan.choice().algorithm,
+            Runner::Cpu(plan) => plan.algorithm(),
+        }
+    }
+
+    /// Where: the adapter's name, or `cpu`.
+    pub fn device_name(&self) -> &str {
+        &self.device
+    }
+
+    /// Why the GPU declined, where the CPU path took over.
+    pub fn fallback(&self) -> Option<&Declined> {
+        self.fallback.as_deref()
+    }
+
+    /// Scratch memory of a run beside its operands and its result, in bytes.
+    pub fn workspace_bytes(&self) -> u64 {
+        match &self.runner {
+            #[cfg(feature = "gpu")]
+            Runner::Gpu(plan) => plan.choice().program.workspace_bytes(),
+            Runner::Cpu(_) => 0,
+        }
+    }
+
+    /// The GPU plan, for an app that records it into its own encoder; `None` on the CPU path.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(&self) -> Option<&GpuPlan> {
+        match &self.runner {
+            Runner::Gpu(plan) => Some(plan),
+            Runner::Cpu(_) => None,
+        }
+    }
+
+    /// In words: device, algorithm, configuration, launches, workspace, who declined and why.
+    pub fn explain(&self) -> String {
+        let how = match &self.runner {
+            #[cfg(feature = "gpu")]
+            Runner::Gpu(plan) => plan.choice().explain(),
+            Runner::Cpu(plan) => {
+                let (algorithm, threads) = (plan.algorithm(), rayon::current_num_threads());
+                let threads = if algorithm == Algorithm::Reference { 1 } else { threads };
+                format!("{algorithm} ({threads} threads), workspace {} bytes\n", self.workspace_bytes())
+            }
+        };
+        let declined =
+            self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
+        format!("{}: {how}{declined}", self.device)
+    }
+}

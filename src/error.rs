@@ -1,0 +1,204 @@
+//! The crate's error: one variant per room's own, and a word for each kind.
+
+use crate::cpu::CpuUnsupported;
+use crate::device::OperandError;
+#[cfg(feature = "gpu")]
+use crate::gpu::GpuError;
+use crate::npy::{NpyError, NpyErrorClass};
+use crate::planner::Declined;
+use crate::problem::ProblemError;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Shapes and parameters do not make a convolution.
+    #[error(transparent)]
+    Problem(#[from] ProblemError),
+    /// An operand is missing, superfluous or of the wrong shape or type.
+    #[error(transparent)]
+    Operand(#[from] OperandError),
+    /// No GPU algorithm takes the problem, and the CPU path was not to take over.
+    #[error(transparent)]
+    Declined(#[from] Declined),
+    /// The CPU path does not take the problem.
+    #[error(transparent)]
+    Cpu(#[from] CpuUnsupported),
+    /// Something is wrong with the GPU.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// A GPU was asked of a build without the `gpu` feature.
+    #[error("this build of wgconv has no GPU support (feature `gpu`)")]
+    BuiltWithoutGpu,
+    /// A host allocation failed.
+    #[error("out of memory: {what} needs {bytes} bytes")]
+    OutOfMemory {
+        /// What was being made.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A `.npy` file could not be read or written.
+    #[error(transparent)]
+    Npy(#[from] NpyError),
+}
+
+/// The kind of an error: the closed list of words that the command line reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is its word; the errors themselves say what happened")]
+pub enum ErrorKind {
+    BadJob,
+    BadFile,
+    Io,
+    Rank,
+    Channels,
+    Groups,
+    Stride,
+    Dilation,
+    Padding,
+    KernelTooLarge,
+    BiasShape,
+    GradShape,
+    OutputShape,
+    Operand,
+    Overflow,
+    LimitExceeded,
+    OutOfMemory,
+    Unsupported,
+    NoAdapter,
+    SelfTestFailed,
+    DeviceLost,
+    Timeout,
+    NonFinite,
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 24] = [
+        Self::BadJob,
+        Self::BadFile,
+        Self::Io,
+        Self::Rank,
+        Self::Channels,
+        Self::Groups,
+        Self::Stride,
+        Self::Dilation,
+        Self::Padding,
+        Self::KernelTooLarge,
+        Self::BiasShape,
+        Self::GradShape,
+        Self::OutputShape,
+        Self::Operand,
+        Self::Overflow,
+        Self::LimitExceeded,
+        Self::OutOfMemory,
+        Self::Unsupported,
+        Self::NoAdapter,
+        Self::SelfTestFailed,
+        Self::DeviceLost,
+        Self::Timeout,
+        Self::NonFinite,
+        Self::Internal,
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BadJob => "bad_job",
+            Self::BadFile => "bad_file",
+            Self::Io => "io",
+            Self::Rank => "rank",
+            Self::Channels => "channels",
+            Self::Groups => "groups",
+            Self::Stride => "stride",
+            Self::Dilation => "dilation",
+            Self::Padding => "padding",
+            Self::KernelTooLarge => "kernel_too_large",
+            Self::BiasShape => "bias_shape",
+            Self::GradShape => "grad_shape",
+            Self::OutputShape => "output_shape",
+            Self::Operand => "operand",
+            Self::Overflow => "overflow",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Unsupported => "unsupported",
+            Self::NoAdapter => "no_adapter",
+            Self::SelfTestFailed => "self_test_failed",
+            Self::DeviceLost => "device_lost",
+            Self::Timeout => "timeout",
+            Self::NonFinite => "non_finite",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Error {
+    /// Its kind. [`ErrorKind::Internal`] is always a defect of this crate.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Problem(e) => problem_kind(e),
+            Self::Operand(e) => operand_kind(e),
+            Self::Declined(e) if e.is_limit() => ErrorKind::LimitExceeded,
+            Self::Declined(_) | Self::Cpu(_) => ErrorKind::Unsupported,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(e) => gpu_kind(e),
+            Self::BuiltWithoutGpu => ErrorKind::NoAdapter,
+            Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
+            Self::Npy(e) => match e.class() {
+                NpyErrorClass::BadFile => ErrorKind::BadFile,
+                NpyErrorClass::Io => ErrorKind::Io,
+                NpyErrorClass::NonFinite => ErrorKind::NonFinite,
+            },
+        }
+    }
+}
+
+fn problem_kind(error: &ProblemError) -> ErrorKind {
+    use ProblemError as E;
+    match error {
+        E::Rank { .. } | E::StrideCount { .. } => ErrorKind::Rank,
+        E::Channels { .. } => ErrorKind::Channels,
+        E::Groups { .. } => ErrorKind::Groups,
+        E::Stride { .. } | E::StridesPerAxis { .. } => ErrorKind::Stride,
+        E::Dilation { .. } | E::DilationsPerAxis { .. } => ErrorKind::Dilation,
+        E::PaddingCount { .. } => ErrorKind::Padding,
+        E::KernelTooLarge { .. } => ErrorKind::KernelTooLarge,
+        E::EmptyExtent { .. } => ErrorKind::Operand,
+        E::UnsharedOutput { .. } | E::OverlappingStrides { .. } => ErrorKind::OutputShape,
+        E::Overflow { .. } => ErrorKind::Overflow,
+        E::NonFinite { .. } => ErrorKind::NonFinite,
+        E::BiasOnGradWeight | E::EmptyClamp { .. } => ErrorKind::Operand,
+    }
+}
+
+fn operand_kind(error: &OperandError) -> ErrorKind {
+    match error {
+        OperandError::Shape { role: "bias", .. } => ErrorKind::BiasShape,
+        OperandError::Shape { role: "grad_output", .. } => ErrorKind::GradShape,
+        OperandError::Shape { role: "output", .. } => ErrorKind::OutputShape,
+        _ => ErrorKind::Operand,
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn gpu_kind(error: &GpuError) -> ErrorKind {
+    use GpuError as E;
+    match error {
+        E::NoAdapter { .. } | E::RequestDevice { .. } => ErrorKind::NoAdapter,
+        E::SelfTestFailed { .. } => ErrorKind::SelfTestFailed,
+        E::DeviceLost { .. } => ErrorKind::DeviceLost,
+        E::OutOfMemory { .. } => ErrorKind::OutOfMemory,
+        E::TooLarge { .. } => ErrorKind::LimitExceeded,
+        E::Timeout { .. } => ErrorKind::Timeout,
+        E::Slice { .. } | E::LossyLayout { .. } => ErrorKind::Operand,
+        E::Refused { .. } | E::Source(_) => ErrorKind::Internal,
+    }
+}
