@@ -6,7 +6,7 @@
 //       + beta * residual[n, q, ...] + bias[q])                 g = the group of q, CI = c_in / groups
 //
 // shapes   x [n, c_in, z, y, x]   w [c_out, CI, kz, ky, kx]   y, residual [n, c_out, oz, oy, ox]
-//          lower ranks have leading extents of 1
+//          lower ranks have leading extents of 1; unshared: w [c_out, oz, oy, ox, CI, kz, ky, kx]
 // layout   any: every tensor comes with its strides; a flipped kernel is a negative stride of w.
 //          LANES = 4 reads four neighbouring input channels at once
 // outside  TABLE = false: taps outside x are skipped. TABLE = true: table[coordinate + pad] is the cell
@@ -39,6 +39,7 @@ struct DirectParams {
     w_stride: vec4<u32>,
     y_stride: vec4<u32>,
     base: vec4<u32>,
+    w_position: vec4<u32>,
     tile_step: vec4<u32>,
     tile_count: vec4<u32>,
     channel_tiles: vec4<u32>,
@@ -83,12 +84,14 @@ fn main(
     let in_channels = p.in_extent.w;
     let out_channels = p.out_extent.w;
 
-    let x_base = tile.w * p.base.z + channel_group * in_channels * p.x_stride.w;
+    let x_base = p.table.w + tile.w * p.base.z + channel_group * p.channel_tiles.w;
+    // Weights per output position (unshared) come with TILE_X = 1; else w_position is 0.
+    let w_place = p.base.x + tile.x * p.w_position.x + tile.y * p.w_position.y + tile.z * p.w_position.z;
     var w_base: array<u32, TILE_C>;
     for (var c = 0u; c < TILE_C; c++) {
         // A tile that hangs over its group reads the last channel again and does not store.
         let q = channel_group * out_channels + min(c0 + c, out_channels - 1u);
-        w_base[c] = p.base.x + q * p.base.y;
+        w_base[c] = w_place + q * p.base.y;
     }
 
     var acc: array<array<Lane, TILE_X>, TILE_C>;

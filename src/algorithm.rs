@@ -25,9 +25,6 @@ pub enum Unsupported {
         /// The direction asked for.
         direction: Direction,
     },
-    /// It has no weights per output position.
-    #[error("does not take unshared weights on the GPU")]
-    Unshared,
     /// The element type is not one of the device's.
     #[error("elements of {} are not available on the device", element.name())]
     Element {

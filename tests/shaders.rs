@@ -149,7 +149,7 @@ fn uniform_blocks_are_what_the_host_writes() {
     let (module, _) = parsed("direct", &compose(Kernel::Direct, spec).expect("composes"));
     let (span, in_shader) = members(&module, "DirectParams");
     let on_host = offsets!(DirectParams: in_extent, out_extent, kernel, stride, dilation, pad, x_stride, w_stride,
-        y_stride, base, tile_step, tile_count, channel_tiles, table, scale, activation);
+        y_stride, base, w_position, tile_step, tile_count, channel_tiles, table, scale, activation);
     assert_eq!(in_shader, on_host);
     assert_eq!(span as usize, Params::Direct(DirectParams::default()).bytes().len());
 }

@@ -22,6 +22,12 @@ const UNIT: Axis = Axis { input: 1, kernel: 1, output: 1, stride: 1, dilation: 1
 /// Below this many invocations a GPU is not filled, so tiles shrink first.
 const FILLS_A_GPU: u64 = 1 << 14;
 
+/// Most loads of `x` that one output takes in one launch; longer sums go on in further launches. It
+/// bounds the time of a launch, which drivers watch over. And it keeps the loops of an invocation, at
+/// up to four iterations a tap, below the 65,535 after which llvmpipe (seen in Mesa 22.3) leaves every loop
+/// of a shader without a word.
+const MAX_STEPS: u64 = 1 << 13;
+
 /// What `table` holds for a coordinate without a cell.
 const OUTSIDE: u32 = u32::MAX;
 
@@ -32,7 +38,8 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     let lanes = if vector_loads(problem) { 4 } else { 1 };
     // A tile of four serves a count of three at a quarter's waste, a count of two at half.
     let tiles_c: &[u32] = if per_group >= 3 { &[4, 1] } else { &[1] };
-    let tiles_x: &[u32] = if row >= 3 { &[4, 1] } else { &[1] };
+    // Weights per position are loaded anew for every output along a row.
+    let tiles_x: &[u32] = if row >= 3 && !problem.unshared() { &[4, 1] } else { &[1] };
     let mut configs: Vec<DirectConfig> = tiles_c
         .iter()
         .flat_map(|&tile_c| tiles_x.iter().map(move |&tile_x| DirectConfig { tile_c, tile_x, lanes }))
@@ -48,9 +55,6 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     if direction != Direction::Forward {
         return Err(Unsupported::Direction { direction });
     }
-    if problem.unshared() {
-        return Err(Unsupported::Unshared);
-    }
     if element == Element::F64 || element == Element::F16 && !target.features.f16 {
         return Err(Unsupported::Element { element });
     }
@@ -62,6 +66,11 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
         if needed > limit {
             return Err(Unsupported::Limit { what, needed: needed.into(), limit: limit.into() });
         }
+    }
+    let (needed, limit) = (problem.terms(), MAX_STEPS);
+    if element == Element::F16 && needed > limit {
+        // Partial sums would be rounded to f16 between the launches.
+        return Err(Unsupported::Limit { what: "products per f16 sum", needed, limit });
     }
     let limit = limits.max_binding_bytes.min(limits.max_buffer_bytes);
     let tables = table_words(problem).saturating_mul(4);
@@ -100,7 +109,12 @@ fn vector_loads(problem: &ConvProblem) -> bool {
     per_group > 0
         && per_group.is_multiple_of(4)
         && steps_by_four(problem.input(), 1)
-        && steps_by_four(problem.weight(), 1)
+        && steps_by_four(problem.weight(), weight_channel(problem))
+}
+
+/// The logical axis of `w` that counts input channels.
+fn weight_channel(problem: &ConvProblem) -> usize {
+    if problem.unshared() { 1 + problem.rank() } else { 1 }
 }
 
 pub(super) fn lower(
@@ -110,7 +124,7 @@ pub(super) fn lower(
 ) -> Result<Program, Unsupported> {
     accepts(problem, target)?;
     let fits = [1, 4].contains(&config.tile_c)
-        && [1, 4].contains(&config.tile_x)
+        && (config.tile_x == 1 || config.tile_x == 4 && !problem.unshared())
         && (config.lanes == 1 || config.lanes == 4 && vector_loads(problem));
     if !fits {
         return Err(Unsupported::Config { config: Config::Direct(config) });
@@ -127,14 +141,80 @@ pub(super) fn lower(
         .ok_or(Unsupported::GridTooLarge { invocations })?;
     let DirectConfig { tile_c, tile_x, lanes } = config;
     let spec = DirectSpec { tile_c, tile_x, lanes, table, element: problem.element() };
-    let launch = Launch {
-        kernel: Kernel::Direct,
-        spec: spec.into(),
-        params: Params::Direct(params(problem, &config, counts, invocations)),
-        bindings: bindings(problem, &tables[0]),
-        grid,
+    let whole = params(problem, &config, counts, invocations);
+    let parts = parts(&whole);
+    let count = parts.len();
+    let launch = |(i, part)| {
+        let Part { params, reads, writes } = chained(part, &whole, i, count);
+        let bindings = bindings(problem, &tables[0], reads, writes);
+        let params = Params::Direct(params);
+        Launch { kernel: Kernel::Direct, spec: spec.into(), params, bindings, grid }
     };
-    Ok(Program { tables, launches: vec![launch], ..Program::default() })
+    let launches = parts.into_iter().enumerate().map(launch).collect();
+    let workspace = if count > 1 { vec![binding_bytes(problem, problem.output())] } else { Vec::new() };
+    Ok(Program { tables, workspace, launches, ..Program::default() })
+}
+
+/// The taps and input channels in boxes of at most [`MAX_STEPS`] products, each as the parameters of a
+/// sum over that box alone: where the box begins goes into the offsets, in wrapping arithmetic.
+fn parts(whole: &DirectParams) -> Vec<DirectParams> {
+    let mut boxes = vec![*whole];
+    for axis in 0..4 {
+        let split = |params: DirectParams| {
+            let (extent, inner) = match axis {
+                3 => (params.in_extent[3], 1),
+                _ => {
+                    let taps = params.kernel[axis + 1..3].iter().map(|&k| u64::from(k)).product::<u64>();
+                    (params.kernel[axis], taps * u64::from(params.in_extent[3]))
+                }
+            };
+            let step = word((MAX_STEPS / inner.max(1)).clamp(1, u64::from(extent.max(1))));
+            let starts = (0..extent.max(1)).step_by(step as usize);
+            starts.map(move |begin| box_of(&params, axis, begin, step.min(extent - begin.min(extent))))
+        };
+        boxes = boxes.into_iter().flat_map(split).collect();
+    }
+    boxes
+}
+
+/// `count` taps (or input channels, axis 3) of `params` from `begin` on.
+fn box_of(params: &DirectParams, axis: usize, begin: u32, count: u32) -> DirectParams {
+    let mut part = *params;
+    part.base[0] = part.base[0].wrapping_add(begin.wrapping_mul(params.w_stride[axis]));
+    if axis == 3 {
+        part.in_extent[3] = count;
+        part.table[3] = part.table[3].wrapping_add(begin.wrapping_mul(params.x_stride[3]));
+    } else {
+        let cells = begin.wrapping_mul(params.dilation[axis]);
+        part.kernel[axis] = count;
+        part.pad[axis] = part.pad[axis].wrapping_sub(cells);
+        part.table[axis] = part.table[axis].wrapping_add(cells);
+    }
+    part
+}
+
+/// One launch of a chain: what it reads as its residual and where it writes.
+struct Part {
+    params: DirectParams,
+    reads: Option<Buffer>,
+    writes: Buffer,
+}
+
+/// The `i`th of `count` partial sums. The first adds bias and residual, each later one the sum so far,
+/// the last one applies the activation. They alternate between the workspace and the result.
+fn chained(mut params: DirectParams, whole: &DirectParams, i: usize, count: usize) -> Part {
+    let place =
+        |i: usize| if (count - 1 - i).is_multiple_of(2) { Buffer::Result } else { Buffer::Workspace(0) };
+    if i > 0 {
+        params.dilation[3] = 0;
+        params.pad[3] = 1;
+        params.scale[1] = 1.0;
+    }
+    if i + 1 < count {
+        params.channel_tiles[2] = 0;
+    }
+    let residual = (whole.pad[3] != 0).then_some(Buffer::Residual);
+    Part { params, reads: if i == 0 { residual } else { Some(place(i - 1)) }, writes: place(i) }
 }
 
 /// Tiles along z, y and x, channel tiles of all groups, images.
@@ -179,11 +259,12 @@ fn params(problem: &ConvProblem, config: &DirectConfig, counts: [u64; 5], invoca
     let steps = tile_steps(output, rank, counts);
     let epilogue = problem.epilogue();
     let (activation, parameters) = epilogue.activation.code();
+    let in_channels = word(problem.c_in() / problem.groups() / lanes);
     let channel_stride = if lanes == 4 { 1 } else { word(input.strides[1]) };
-    let ci_stride = if lanes == 4 { 1 } else { word(weight.strides[1]) };
+    let ci_stride = if lanes == 4 { 1 } else { word(weight.strides[weight_channel(problem)]) };
     let [z, y, x] = spatial_strides(output, rank).map(word);
     DirectParams {
-        in_extent: four(each(|a| a.input), problem.c_in() / problem.groups() / lanes),
+        in_extent: four(each(|a| a.input), in_channels.into()),
         out_extent: four(each(|a| a.output), per_group),
         kernel: four(each(|a| a.kernel), invocations),
         stride: four(each(|a| a.stride), per_group.div_ceil(config.tile_c.into())),
@@ -204,9 +285,16 @@ fn params(problem: &ConvProblem, config: &DirectConfig, counts: [u64; 5], invoca
             loads(input.strides[0]),
             word(output.strides[0]),
         ],
+        w_position: {
+            let positions = if problem.unshared() { &weight.strides[1..=rank] } else { &[] };
+            let [z, y, x] = std::array::from_fn(|i| {
+                (i + positions.len()).checked_sub(3).map_or(0, |a| loads(positions[a]))
+            });
+            [z, y, x, 0]
+        },
         tile_step: [steps[0], steps[1], steps[2], steps[4]],
         tile_count: [word(counts[0]), word(counts[1]), word(counts[2]), word(counts[4])],
-        channel_tiles: [steps[3], word(counts[3]), activation, 0],
+        channel_tiles: [steps[3], word(counts[3]), activation, in_channels.wrapping_mul(channel_stride)],
         table: {
             let begins = table_begins(problem);
             [begins[0], begins[1], begins[2], 0]
@@ -242,7 +330,7 @@ fn binding_bytes(problem: &ConvProblem, tensor: &TensorLayout) -> u64 {
     tensor.span.saturating_mul(problem.element().bytes()).next_multiple_of(4)
 }
 
-fn bindings(problem: &ConvProblem, table: &Table) -> Vec<Binding> {
+fn bindings(problem: &ConvProblem, table: &Table, residual: Option<Buffer>, result: Buffer) -> Vec<Binding> {
     let spare = Binding { buffer: Buffer::Table(0), offset: 0, size: table.words.len() as u64 * 4 };
     let bytes = problem.element().bytes();
     // A part that does not exist is bound to the table and never read: no input channels, no bias, ...
@@ -251,14 +339,13 @@ fn bindings(problem: &ConvProblem, table: &Table) -> Vec<Binding> {
     };
     let bias = if problem.epilogue().bias { (problem.c_out() * bytes).next_multiple_of(4) } else { 0 };
     let output = binding_bytes(problem, problem.output());
-    let residual = if problem.epilogue().beta.is_some() { output } else { 0 };
     vec![
         bind(Buffer::Input, binding_bytes(problem, problem.input())),
         bind(Buffer::Weight, binding_bytes(problem, problem.weight())),
         bind(Buffer::Bias, bias),
-        bind(Buffer::Residual, residual),
+        residual.map_or(spare, |buffer| bind(buffer, output)),
         spare,
-        bind(Buffer::Result, output),
+        bind(result, output),
     ]
 }
 

@@ -43,13 +43,15 @@ pub struct DirectParams {
     pub y_stride: [u32; 4],
     /// First element of `w`; its stride per output channel; strides of `x` and `y` per image.
     pub base: [u32; 4],
+    /// Element strides of `w` per output position z, y, x: 0 where all positions share their weights.
+    pub w_position: [u32; 4],
     /// An invocation's index over this, modulo `tile_count`, is its tile: z, y, x, image.
     pub tile_step: [u32; 4],
     /// Tiles along z, y, x and images.
     pub tile_count: [u32; 4],
-    /// Step and count of the channel tiles of all groups; activation code; 0.
+    /// Step and count of the channel tiles of all groups; activation code; stride of `x` per group.
     pub channel_tiles: [u32; 4],
-    /// Where the boundary tables of z, y and x begin; 0.
+    /// Where the boundary tables of z, y and x begin; first element of `x`.
     pub table: [u32; 4],
     /// Factor of the sum, factor of the residual, value outside, 0.
     pub scale: [f32; 4],

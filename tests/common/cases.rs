@@ -9,6 +9,7 @@ mod dispatch;
 mod epilogue;
 mod flip;
 mod layout;
+mod long;
 mod padding;
 mod published;
 pub mod refused;
@@ -70,6 +71,7 @@ pub fn themes() -> Vec<(&'static str, Vec<Case>)> {
         ("boundary", boundary::cases()),
         ("channels", channels::cases()),
         ("layout", layout::cases()),
+        ("long", long::cases()),
         ("epilogue", epilogue::cases()),
         ("flip", flip::cases()),
         ("unshared", unshared::cases()),

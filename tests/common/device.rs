@@ -141,7 +141,8 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
     let gpu = plan.gpu();
     let problem = &plan.choice().problem;
     let element = problem.element();
-    let guard = |layout: &TensorLayout, values| Guarded::new(gpu, layout, element, values);
+    let guard =
+        |layout: &TensorLayout, values: Option<&ArrayD<f64>>| Guarded::new(gpu, layout, element, values);
     let bias_layout = TensorLayout::new("bias", &[problem.bias_shape()], &Default::default()).unwrap();
     let input = guard(problem.input(), Some(&data.x));
     let weight = guard(problem.weight(), Some(&data.w));

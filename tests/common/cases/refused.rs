@@ -1,7 +1,7 @@
 //! Invalid and hostile descriptions.
 
 use wgconv::{
-    Activation, Boundary, Conv, Direction, Epilogue, Layout, Layouts, Padding, PerAxis, ProblemError,
+    Activation, Boundary, Conv, Direction, Element, Epilogue, Layout, Layouts, Padding, PerAxis, ProblemError,
 };
 
 /// A description and the error that it gives.
@@ -265,7 +265,7 @@ fn padded() -> Conv {
 fn numbers() -> Vec<Refused> {
     let (x, w) = ([1, 1, 4], [1, 1, 3]);
     let conv = Conv::default;
-    let bad = |what, value| ProblemError::NonFinite { what, value };
+    let bad = |what, value| ProblemError::NonFinite { what, value, element: Element::F32 };
     let epilogue = |alpha, beta| Conv::default().epilogue(Epilogue { alpha, beta, ..Epilogue::default() });
     let (nan, inf) = (f64::NAN, f64::INFINITY);
     let fill = |value| conv().padding(1).boundary(Boundary::Constant(value));
@@ -280,15 +280,23 @@ fn numbers() -> Vec<Refused> {
             &x,
             &w,
             conv().activation(Activation::LeakyRelu { slope: nan }),
-            bad("activation", nan),
+            bad("activation parameter", nan),
         ),
         refused(
             "clamp_nan",
             &x,
             &w,
             conv().activation(Activation::Clamp { low: 0.0, high: nan }),
-            bad("activation", nan),
+            bad("activation parameter", nan),
         ),
+        refused(
+            "clamp_upside_down",
+            &x,
+            &w,
+            conv().activation(Activation::Clamp { low: 3.0, high: 1.0 }),
+            ProblemError::EmptyClamp { low: 3.0, high: 1.0 },
+        ),
+        refused("constant_past_f32", &x, &w, fill(1e300), bad("boundary constant", 1e300)),
     ]
 }
 
