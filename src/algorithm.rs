@@ -14,7 +14,7 @@ use crate::program::{Program, Target};
 #[non_exhaustive]
 pub enum Unsupported {
     /// The algorithm has no GPU version.
-    #[error("{algorithm} has no GPU version")]
+    #[error("has no GPU version")]
     NotOnGpu {
         /// Which.
         algorithm: Algorithm,
@@ -56,7 +56,7 @@ pub enum Unsupported {
         invocations: u64,
     },
     /// The kernel binds more buffers, or runs larger workgroups, than the device allows.
-    #[error("needs {needed} {what}, the device has {limit}")]
+    #[error("needs {needed} {what}, at most {limit} are possible")]
     Limit {
         /// Which limit.
         what: &'static str,

@@ -276,14 +276,25 @@ impl ConvProblem {
 
     /// Most products that one element of the result sums: the `K` of the error bounds.
     pub fn terms(&self) -> u64 {
-        let taps: u64 = self.axes.iter().map(|a| a.kernel).product();
-        let positions: u64 = self.axes.iter().map(|a| a.output).product();
+        let taps = self.axes.iter().map(|a| a.kernel).product::<u64>();
+        let positions = self.axes.iter().map(|a| a.output).product::<u64>();
         match self.direction {
             Direction::Forward => self.c_in / self.groups * taps,
-            Direction::GradInput => self.c_out / self.groups * taps,
+            Direction::GradInput => {
+                let gathered = self.axes.iter().map(|a| self.taps_of_a_cell(a)).fold(1, u64::saturating_mul);
+                (self.c_out / self.groups).saturating_mul(gathered)
+            }
             Direction::GradWeight if self.unshared => self.n,
             Direction::GradWeight => self.n * positions,
         }
+    }
+
+    /// Most pairs of output and tap that read one input cell. A boundary that reads the input again
+    /// lets a cell be read by every tap of every output.
+    fn taps_of_a_cell(&self, axis: &Axis) -> u64 {
+        let repeats = !matches!(self.boundary, Boundary::Zero | Boundary::Constant(_));
+        let inside = axis.pad_begin == 0 && axis.reach() <= axis.input;
+        if repeats && !inside { axis.kernel.saturating_mul(axis.output) } else { axis.kernel }
     }
 
     /// The same convolution in another direction, without an epilogue.

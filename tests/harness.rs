@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 
 use common::cases;
 use common::compare::{Bound, Tally, exact, within, within_bound};
-use common::values::{Data, coarse_reals, ints, max_int, one_hot, products, reals, seed_of};
+use common::values::{Data, coarse_reals, ints, max_int, one_hot, reals, seed_of};
 use ndarray::{ArrayD, array};
 use wgconv::{Activation, Boundary, Conv, ConvProblem, Direction, Layout, Layouts, Padding};
 
@@ -41,7 +41,7 @@ fn integer_data_fits_every_case_in_every_direction() {
             let Ok(problem) = forward.with_direction(direction) else { continue };
             let most = f64::from(max_int(&problem));
             let fill = problem.boundary().fill().abs().max(most);
-            assert!(products(&problem) as f64 * most * fill < 16_777_216.0, "{}", case.name);
+            assert!(problem.terms() as f64 * most * fill < 16_777_216.0, "{}", case.name);
         }
         if case.name.starts_with("dispatch_") {
             continue;
@@ -76,7 +76,7 @@ fn gradients_count_the_cells_read_again() {
         Conv::default().padding(Padding::Full).boundary(Boundary::Wrap).direction(Direction::GradInput);
     let problem = ConvProblem::new(&[1, 1, 1], &[1, 1, 5], &conv).expect("a valid convolution");
     // Five outputs, each of whose five taps reads the one cell.
-    assert_eq!(products(&problem), 25);
+    assert_eq!(problem.terms(), 25);
 }
 
 #[test]

@@ -28,6 +28,9 @@ const FILLS_A_GPU: u64 = 1 << 14;
 /// of a shader without a word.
 const MAX_STEPS: u64 = 1 << 13;
 
+/// Longer chains of launches are declined.
+const MAX_LAUNCHES: usize = 4096;
+
 /// What `table` holds for a coordinate without a cell.
 const OUTSIDE: u32 = u32::MAX;
 
@@ -144,6 +147,10 @@ pub(super) fn lower(
     let whole = params(problem, &config, counts, invocations);
     let parts = parts(&whole);
     let count = parts.len();
+    if count > MAX_LAUNCHES {
+        let (needed, limit) = (count as u64, MAX_LAUNCHES as u64);
+        return Err(Unsupported::Limit { what: "launches for one sum", needed, limit });
+    }
     let launch = |(i, part)| {
         let Part { params, reads, writes } = chained(part, &whole, i, count);
         let bindings = bindings(problem, &tables[0], reads, writes);
@@ -266,7 +273,8 @@ fn params(problem: &ConvProblem, config: &DirectConfig, counts: [u64; 5], invoca
     DirectParams {
         in_extent: four(each(|a| a.input), in_channels.into()),
         out_extent: four(each(|a| a.output), per_group),
-        kernel: four(each(|a| a.kernel), invocations),
+        // Without input channels there is nothing to sum, however many taps.
+        kernel: four(if in_channels == 0 { [0; 3] } else { each(|a| a.kernel) }, invocations),
         stride: four(each(|a| a.stride), per_group.div_ceil(config.tile_c.into())),
         dilation: four(each(|a| a.dilation), u64::from(epilogue.bias)),
         pad: four(each(|a| a.pad_begin), u64::from(epilogue.beta.is_some())),

@@ -6,8 +6,6 @@ use std::fmt::Write;
 use ndarray::{ArrayViewD, Dimension};
 use wgconv::{Activation, ConvProblem, Element};
 
-use super::values;
-
 /// Every element equal (0 and −0 are; a NaN equals nothing).
 ///
 /// # Errors
@@ -72,7 +70,7 @@ impl Bound {
             if problem.element() == Element::F16 { (2f64.powi(-11), 2f64.powi(-24)) } else { (0.0, 0.0) };
         // Slack is stated for f32 and shrinks with the unit.
         let slack = slack * unit / 2f64.powi(-24);
-        let terms = values::products(problem);
+        let terms = problem.terms();
         Self { terms, unit, gain, relative: relative + slack, absolute: absolute + slack }
     }
 

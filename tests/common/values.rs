@@ -1,7 +1,7 @@
 //! Values for a problem's operands: the same for the same seed on every machine.
 
 use ndarray::{Array1, ArrayD, Dimension, IxDyn};
-use wgconv::{Boundary, ConvProblem, Direction, Element, TensorLayout};
+use wgconv::{ConvProblem, Element, TensorLayout};
 
 /// splitmix64 (Steele, Lea and Flood 2014).
 pub struct Random(u64);
@@ -72,26 +72,12 @@ pub fn one_hot(shape: &[usize], at: usize) -> ArrayD<f64> {
     array
 }
 
-/// Most products that one element of the result sums. A boundary that reads the input again lets a
-/// gradient of the input gather a cell's taps once per time the cell is read.
-pub fn products(problem: &ConvProblem) -> u64 {
-    let repeats = !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_));
-    if problem.direction() != Direction::GradInput || !repeats {
-        return problem.terms();
-    }
-    let taps = problem.axes().iter().map(|a| {
-        let inside = a.pad_begin == 0 && a.reach() <= a.input;
-        if inside { a.kernel } else { a.kernel * a.output }
-    });
-    problem.c_out() / problem.groups() * taps.product::<u64>()
-}
-
 /// The largest absolute integer for x, w, bias and residual so that all sums stay exact.
 ///
 /// The sums stay below 2²⁰ for f32 and f64, which leaves bits for fractions from the epilogue's
 /// factors; ±1 is allowed up to 2²⁴. For f16 the target is 2¹⁰, but ±1 is taken for any number of terms.
 pub fn max_int(problem: &ConvProblem) -> u32 {
-    let (terms, fill, epilogue) = (products(problem) as f64, problem.boundary().fill(), problem.epilogue());
+    let (terms, fill, epilogue) = (problem.terms() as f64, problem.boundary().fill(), problem.epilogue());
     let largest = |m: u32| {
         let m = f64::from(m);
         let conv = terms * m * m.max(fill.abs());
