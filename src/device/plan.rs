@@ -1,6 +1,7 @@
 //! A problem planned on a device.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Device;
 #[cfg(feature = "gpu")]
@@ -24,6 +25,8 @@ pub struct Plan {
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
     device: String,
+    /// Longest wait for the device.
+    pub(super) timeout: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -39,12 +42,13 @@ impl Plan {
         problem: &ConvProblem,
         options: &PlanOptions,
     ) -> Result<Self, Error> {
+        let timeout = options.timeout;
         #[cfg(feature = "gpu")]
         if let Kind::Gpu(gpu) = &device.0 {
             match Planner::new(gpu.target().clone()).choose(problem, options.algorithm) {
                 Ok(choice) => {
                     let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
-                    return Ok(Self { runner, fallback: None, device: device.name().to_owned() });
+                    return Ok(Self { runner, fallback: None, device: device.name().to_owned(), timeout });
                 }
                 Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
                 Err(declined) => {
@@ -55,12 +59,12 @@ impl Plan {
                     };
                     log::warn!("{} -> CPU path: {declined}", device.name());
                     let (runner, fallback) = (Runner::Cpu(Arc::new(cpu)), Some(Arc::new(declined)));
-                    return Ok(Self { runner, fallback, device: "cpu".into() });
+                    return Ok(Self { runner, fallback, device: "cpu".into(), timeout });
                 }
             }
         }
         let runner = Runner::Cpu(Arc::new(CpuPlan::new(problem, options.algorithm)?));
-        Ok(Self { runner, fallback: None, device: device.name().to_owned() })
+        Ok(Self { runner, fallback: None, device: device.name().to_owned(), timeout })
     }
 
     /// What is computed.

@@ -209,7 +209,7 @@ impl Plan {
             return Err(OperandError::Element { role: "result", wanted, got: T::ELEMENT }.into());
         }
         let (tensor, took) = self.execute(&Given::new(operands), timed, waiting).await?;
-        Ok((tensor.into_array(waiting).await?, took))
+        Ok((tensor.into_array(self.timeout, waiting).await?, took))
     }
 
     async fn execute(

@@ -1,6 +1,7 @@
 //! An array that lives on a device.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -90,7 +91,7 @@ impl Tensor {
     /// [`OperandError::Element`] if `T` is not [`Self::element`]; a lost or too slow device.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn download<T: Scalar>(&self) -> Result<ArrayD<T>, Error> {
-        wait::block_on(self.fetch(wait::BLOCKING))
+        wait::block_on(self.fetch(PlanOptions::default().timeout, wait::BLOCKING))
     }
 
     /// [`Self::download`] as a future; a borrowed device must be polled by its app meanwhile.
@@ -99,10 +100,14 @@ impl Tensor {
     ///
     /// As [`Self::download`].
     pub async fn download_async<T: Scalar>(&self) -> Result<ArrayD<T>, Error> {
-        self.fetch(wait::ASYNC).await
+        self.fetch(PlanOptions::default().timeout, wait::ASYNC).await
     }
 
-    pub(super) async fn fetch<T: Scalar>(&self, waiting: wait::Wait) -> Result<ArrayD<T>, Error> {
+    pub(super) async fn fetch<T: Scalar>(
+        &self,
+        timeout: Duration,
+        waiting: wait::Wait,
+    ) -> Result<ArrayD<T>, Error> {
         let wrong = || OperandError::Element { role: "tensor", wanted: T::ELEMENT, got: self.element() };
         if self.element() != T::ELEMENT {
             return Err(wrong().into());
@@ -110,19 +115,23 @@ impl Tensor {
         match &self.0 {
             Place::Absent => Err(OperandError::Missing { role: "tensor" }.into()),
             #[cfg(feature = "gpu")]
-            Place::Gpu(tensor) => Ok(tensor.download(PlanOptions::default().timeout, waiting).await?),
+            Place::Gpu(tensor) => Ok(tensor.download(timeout, waiting).await?),
             Place::Cpu(array) => {
-                let _ = (waiting, PlanOptions::default());
+                let _ = (timeout, waiting);
                 T::from_host((**array).clone()).ok_or_else(|| wrong().into())
             }
         }
     }
 
     /// [`Self::fetch`] of a tensor that nobody else may hold: on the CPU path without a copy.
-    pub(super) async fn into_array<T: Scalar>(self, waiting: wait::Wait) -> Result<ArrayD<T>, Error> {
+    pub(super) async fn into_array<T: Scalar>(
+        self,
+        timeout: Duration,
+        waiting: wait::Wait,
+    ) -> Result<ArrayD<T>, Error> {
         let array = match self.0 {
             Place::Cpu(array) => Arc::unwrap_or_clone(array),
-            other => return Self(other).fetch(waiting).await,
+            other => return Self(other).fetch(timeout, waiting).await,
         };
         let got = array.view().element();
         T::from_host(array)

@@ -40,6 +40,7 @@ type Key = (Use, u64);
 
 #[derive(Default)]
 struct Shelves {
+    made: u64,
     idle: HashMap<Key, Vec<wgpu::Buffer>>,
     idle_bytes: HashMap<Use, u64>,
 }
@@ -89,6 +90,11 @@ fn size_class(bytes: u64, limit: u64) -> u64 {
 }
 
 impl Gpu {
+    /// How many buffers the pool has made so far; it stands still while idle ones are reused.
+    pub fn buffers_made(&self) -> u64 {
+        locked(&self.0.pool.0).made
+    }
+
     async fn raw_buffer(&self, purpose: Use, size: u64) -> Result<wgpu::Buffer, GpuError> {
         let descriptor = wgpu::BufferDescriptor {
             label: Some("wgconv"),
@@ -108,7 +114,11 @@ impl Gpu {
         let key = (purpose, size_class(bytes, limit));
         let buffer = match self.0.pool.take(key) {
             Some(buffer) => buffer,
-            None => self.raw_buffer(purpose, key.1).await?,
+            None => {
+                let made = self.raw_buffer(purpose, key.1).await?;
+                locked(&self.0.pool.0).made += 1;
+                made
+            }
         };
         Ok((buffer, key))
     }

@@ -1,0 +1,233 @@
+//! A GPU's own troubles: an app's device and buffers, a lost device, time-outs, determinism, reuse.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::device::any_gpu;
+use ndarray::{Array4, ArrayD};
+use wgconv::gpu::{Gpu, Wanted, adapters};
+use wgconv::wgpu::{self, BufferUsages};
+use wgconv::{
+    BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Error, ErrorKind, GpuError,
+    Operands, Plan, PlanOptions,
+};
+
+const X: [usize; 4] = [1, 4, 9, 8];
+const W: [usize; 4] = [6, 4, 3, 3];
+
+fn problem() -> ConvProblem {
+    ConvProblem::new(&X, &W, &Conv::default().padding(1)).expect("a problem")
+}
+
+fn operands() -> (Array4<f32>, Array4<f32>) {
+    let mut next = 0.0;
+    let mut count = |shape| {
+        Array4::from_shape_simple_fn(shape, || {
+            next = (next + 5.0) % 13.0;
+            next - 6.0
+        })
+    };
+    (count(X), count(W))
+}
+
+fn run(plan: &Plan) -> Result<ArrayD<f32>, Error> {
+    let (x, w) = operands();
+    plan.run(Operands { input: x.view(), weight: (&w).into(), ..Default::default() })
+}
+
+fn on_cpu() -> ArrayD<f32> {
+    run(&Device::cpu().plan(&problem(), &PlanOptions::default()).expect("a plan")).expect("a result")
+}
+
+/// A device of the adapter under test that an app would have made.
+fn app_device() -> Option<(wgpu::Adapter, wgpu::Device, wgpu::Queue)> {
+    let ours = any_gpu()?;
+    let adapter = pollster::block_on(adapters()).into_iter().find(|a| a.get_info().name == ours.name())?;
+    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).expect("a device");
+    Some((adapter, device, queue))
+}
+
+#[test]
+fn an_apps_own_device_runs_and_records() {
+    let Some((adapter, device, queue)) = app_device() else { return };
+    let ours = Device::from_wgpu(device.clone(), queue.clone()).expect("a device").with_adapter(&adapter);
+    assert_eq!(ours.name(), adapter.get_info().name);
+    pollster::block_on(ours.gpu().expect("a GPU").self_test()).expect("passes the self-test");
+    let plan = ours.plan(&problem(), &PlanOptions::default()).expect("a plan");
+    assert_eq!(run(&plan).expect("a result"), on_cpu());
+
+    let (x, w) = operands();
+    let buffer = |contents: &[f32], extra: u64, usage| {
+        let size = contents.len() as u64 * 4 + extra;
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let buffer = device.create_buffer(&descriptor);
+        let bytes: Vec<u8> = contents.iter().flat_map(|v| v.to_le_bytes()).collect();
+        queue.write_buffer(&buffer, extra, &bytes);
+        buffer
+    };
+    let storage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+    let input = buffer(x.as_slice().expect("standard"), 512, storage);
+    let weight = buffer(w.as_slice().expect("standard"), 0, storage);
+    let len = problem().output().len() as usize;
+    let result = buffer(&vec![f32::NAN; len], 0, storage);
+    let good = BufferOperands {
+        input: Some(BufferSlice { buffer: &input, offset: 512 }),
+        weight: Some((&weight).into()),
+        result: Some((&result).into()),
+        ..Default::default()
+    };
+    let mut encoder = device.create_command_encoder(&Default::default());
+    plan.encode(&mut encoder, &good).expect("recorded");
+    let readable = buffer(&[], len as u64 * 4, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
+    encoder.copy_buffer_to_buffer(&result, 0, &readable, 0, readable.size());
+    queue.submit([encoder.finish()]);
+    readable.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapped"));
+    device.poll(wgpu::PollType::wait_indefinitely()).expect("polled");
+    let bytes = readable.slice(..).get_mapped_range().expect("mapped").to_vec();
+    let got: Vec<f32> =
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four"))).collect();
+    assert_eq!(got, on_cpu().iter().copied().collect::<Vec<_>>());
+
+    let unusable = buffer(&[0.0; 1000], 0, BufferUsages::COPY_DST);
+    let small = buffer(&[0.0; 10], 0, storage);
+    let refused = |operands: BufferOperands<'_>| {
+        let mut encoder = device.create_command_encoder(&Default::default());
+        let error = plan.encode(&mut encoder, &operands).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Operand);
+        error.to_string()
+    };
+    let slice = |buffer, offset| Some(BufferSlice { buffer, offset });
+    let messages = [
+        refused(BufferOperands { input: None, ..good }),
+        refused(BufferOperands { bias: slice(&small, 0), ..good }),
+        refused(BufferOperands { input: slice(&input, 12), ..good }),
+        refused(BufferOperands { weight: slice(&small, 0), ..good }),
+        refused(BufferOperands { weight: slice(&unusable, 0), ..good }),
+        refused(BufferOperands { result: slice(&input, 512), ..good }),
+        refused(BufferOperands { input: slice(&input, 1 << 40), ..good }),
+    ];
+    let alignment = ours.gpu().expect("a GPU").target().limits.offset_alignment;
+    assert_eq!(
+        messages,
+        [
+            "the buffer for input: missing".to_owned(),
+            "the buffer for bias: given, but the plan has no such operand".to_owned(),
+            format!("the buffer for input: offset 12 is not a multiple of {alignment}"),
+            "the buffer for weight: holds 40 bytes, the operand needs 864".to_owned(),
+            "the buffer for weight: was made without BufferUsages::STORAGE".to_owned(),
+            "the buffer for result: holds 1152 bytes, the operand needs 1728".to_owned(),
+            "the buffer for input: holds 0 bytes, the operand needs 1152".to_owned(),
+        ]
+    );
+    let wide = buffer(&[0.0; 1000], 0, storage);
+    let aliased = refused(BufferOperands { input: slice(&wide, 0), result: slice(&wide, 0), ..good });
+    assert_eq!(aliased, "the buffer for result: is also an operand's buffer");
+}
+
+#[test]
+fn a_lost_device_says_so_and_a_new_one_works() {
+    let Some(shared) = any_gpu() else { return };
+    let open = || Device::open(&DeviceChoice::Named(shared.name().to_owned())).expect("a device");
+    let device = open();
+    let plan = device.plan(&problem(), &PlanOptions::default()).expect("a plan");
+    assert_eq!(run(&plan).expect("a result"), on_cpu());
+    device.gpu().expect("a GPU").device().destroy();
+    device.gpu().expect("a GPU").device().poll(wgpu::PollType::Poll).ok();
+    for error in [
+        run(&plan).expect_err("lost"),
+        device.plan(&problem(), &PlanOptions::default()).expect_err("lost"),
+        device.upload(&operands().0).expect_err("lost"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::DeviceLost, "{error:?}");
+        assert!(error.to_string().starts_with("the device is lost: "), "{error}");
+    }
+    let again = open().plan(&problem(), &PlanOptions::default()).expect("a plan");
+    assert_eq!(run(&again).expect("a result"), on_cpu());
+}
+
+#[test]
+fn a_slow_device_times_out() {
+    let Some(device) = any_gpu() else { return };
+    let problem = ConvProblem::new(&[1, 16, 400, 400], &[16, 16, 5, 5], &Conv::default()).expect("a problem");
+    let options = PlanOptions { timeout: Duration::ZERO, ..Default::default() };
+    let plan = device.plan(&problem, &options).expect("a plan");
+    let (x, w) = (Array4::<f32>::zeros([1, 16, 400, 400]), Array4::<f32>::zeros([16, 16, 5, 5]));
+    let error = plan.run(Operands { input: x.view(), weight: (&w).into(), ..Default::default() });
+    let error = error.expect_err("no time at all");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.to_string(), "the device did not finish within 0 s");
+}
+
+#[test]
+fn adapters_are_found_by_name_only() {
+    let nobody = Wanted::Named("no adapter has this name".into());
+    let error = pollster::block_on(Gpu::new(&nobody)).expect_err("nobody");
+    let GpuError::NoAdapter { wanted, found } = &error else { panic!("{error:?}") };
+    assert_eq!(wanted, "called \"no adapter has this name\"");
+    let listed = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    assert_eq!(error.to_string(), format!("no adapter is {wanted}; found: {listed}"));
+    let Some(device) = any_gpu() else { return };
+    let upper = DeviceChoice::Named(device.name()[..6].to_uppercase());
+    assert_eq!(Device::open(&upper).expect("whatever the case").name(), device.name());
+    let hardware = device.gpu().expect("a GPU").report().is_hardware();
+    if !hardware
+        && pollster::block_on(adapters()).len() == 1
+        && std::env::var_os("WGPU_ADAPTER_NAME").is_none()
+    {
+        // A software adapter alone is no GPU.
+        assert!(Device::open(&DeviceChoice::Auto).expect("the CPU path").is_cpu());
+        assert_eq!(Device::open(&DeviceChoice::Gpu).expect_err("none").kind(), ErrorKind::NoAdapter);
+    }
+}
+
+#[test]
+fn the_same_plan_gives_the_same_bits() {
+    let Some(device) = any_gpu() else { return };
+    let plan = device.plan(&problem(), &PlanOptions::default()).expect("a plan");
+    let (x, w) = operands();
+    let (x, w) = (x.mapv(|v| v * 0.37), w.mapv(|v| (v * 1.1).sin()));
+    let bits = |plan: &Plan| -> Vec<u32> {
+        let y = plan.run(Operands { input: x.view(), weight: (&w).into(), ..Default::default() });
+        y.expect("a result").iter().map(|v| v.to_bits()).collect()
+    };
+    let first = bits(&plan);
+    for _ in 0..20 {
+        assert_eq!(bits(&plan), first);
+    }
+    let fresh = device.plan(&problem(), &PlanOptions::default()).expect("a plan");
+    assert_eq!(bits(&fresh), first);
+}
+
+#[test]
+fn threads_share_one_device() {
+    let Some(device) = any_gpu() else { return };
+    let want = on_cpu();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let plan = device.plan(&problem(), &PlanOptions::default()).expect("a plan");
+                    assert_eq!(run(&plan).expect("a result"), want);
+                }
+            });
+        }
+    });
+}
+
+/// Uploads, results and read-backs come from the pool from the second call on.
+#[test]
+fn staging_buffers_are_reused() {
+    let Some(shared) = any_gpu() else { return };
+    let device = Device::open(&DeviceChoice::Named(shared.name().to_owned())).expect("a device");
+    let plan = device.plan(&problem(), &PlanOptions::default()).expect("a plan");
+    for _ in 0..3 {
+        run(&plan).expect("a result");
+    }
+    let made = device.gpu().expect("a GPU").buffers_made();
+    for _ in 0..20 {
+        run(&plan).expect("a result");
+    }
+    assert_eq!(device.gpu().expect("a GPU").buffers_made(), made);
+}
