@@ -1,0 +1,218 @@
+//! The CPU path: `f32` and `f64`, every problem that can be described, the same bits whatever the number of threads.
+
+mod direct;
+mod real;
+pub mod reference;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ndarray::{ArrayD, ArrayView1, ArrayViewD};
+
+use crate::algorithm_name::Algorithm;
+use crate::problem::{ConvProblem, Direction, Element, TensorLayout, to_usize};
+pub use real::Real;
+
+/// The algorithms that the CPU has, the fastest first.
+pub const CPU_ALGORITHMS: &[Algorithm] = &[Algorithm::Direct, Algorithm::Reference];
+
+/// Why the CPU, or one algorithm on it, cannot run a problem.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuUnsupported {
+    /// No such algorithm on the CPU.
+    #[error("the CPU has no {algorithm}: wanted one of {}", names(CPU_ALGORITHMS))]
+    NotOnCpu {
+        /// What was asked for.
+        algorithm: Algorithm,
+    },
+    /// The CPU does not compute with this element.
+    #[error("the CPU computes with f32 and f64, not with {}", element.name())]
+    Element {
+        /// The problem's element.
+        element: Element,
+    },
+}
+
+fn names(algorithms: &[Algorithm]) -> String {
+    algorithms.iter().map(|a| a.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// A problem with the algorithm that runs it on the CPU.
+#[derive(Clone, Debug)]
+pub struct CpuPlan {
+    problem: ConvProblem,
+    algorithm: Algorithm,
+    declined: Vec<(Algorithm, CpuUnsupported)>,
+}
+
+/// Weights as a [`CpuPlan`] reads them: in logical order, shared by clones.
+#[derive(Clone, Debug)]
+pub struct CpuWeights<T> {
+    values: Arc<[T]>,
+}
+
+/// The weight operand of a [`CpuPlan`].
+#[derive(Clone, Debug)]
+pub enum CpuWeight<'a, T> {
+    /// With any strides.
+    View(ArrayViewD<'a, T>),
+    /// Prepared once by [`CpuPlan::prepare`].
+    Prepared(&'a CpuWeights<T>),
+}
+
+impl<'a, T> From<ArrayViewD<'a, T>> for CpuWeight<'a, T> {
+    fn from(view: ArrayViewD<'a, T>) -> Self {
+        Self::View(view)
+    }
+}
+
+impl<'a, T> From<&'a CpuWeights<T>> for CpuWeight<'a, T> {
+    fn from(weights: &'a CpuWeights<T>) -> Self {
+        Self::Prepared(weights)
+    }
+}
+
+/// What [`CpuPlan::run`] reads, in logical order and with any strides. Which are read follows from the direction and the
+/// epilogue: `input` and `weight` forward, `grad_output` and `weight` for the gradient of the input, `input` and
+/// `grad_output` for that of the weight.
+#[derive(Clone, Debug)]
+pub struct CpuOperands<'a, T> {
+    /// `x: [n, c_in, X..]`
+    pub input: Option<ArrayViewD<'a, T>>,
+    /// `w: [c_out, c_in/groups, K..]`, unshared `[c_out, Y.., c_in/groups, K..]`
+    pub weight: Option<CpuWeight<'a, T>>,
+    /// The gradient of `y: [n, c_out, Y..]`
+    pub grad_output: Option<ArrayViewD<'a, T>>,
+    /// Of the result's shape.
+    pub residual: Option<ArrayViewD<'a, T>>,
+    /// One number per channel of the result.
+    pub bias: Option<ArrayView1<'a, T>>,
+}
+
+impl<T> Default for CpuOperands<'_, T> {
+    fn default() -> Self {
+        Self { input: None, weight: None, grad_output: None, residual: None, bias: None }
+    }
+}
+
+impl CpuPlan {
+    /// Plans `problem` with `algorithm`, or with the one that suits it best.
+    ///
+    /// # Errors
+    ///
+    /// [`CpuUnsupported::Element`] for an element other than `F32` and `F64`, and the reason why a forced algorithm declines.
+    pub fn new(problem: &ConvProblem, algorithm: Option<Algorithm>) -> Result<Self, CpuUnsupported> {
+        let element = problem.element();
+        if !matches!(element, Element::F32 | Element::F64) {
+            return Err(CpuUnsupported::Element { element });
+        }
+        let algorithm = algorithm.unwrap_or(Algorithm::Direct);
+        if !CPU_ALGORITHMS.contains(&algorithm) {
+            return Err(CpuUnsupported::NotOnCpu { algorithm });
+        }
+        Ok(Self { problem: problem.clone(), algorithm, declined: Vec::new() })
+    }
+
+    /// What is computed.
+    pub fn problem(&self) -> &ConvProblem {
+        &self.problem
+    }
+
+    /// By which algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The algorithms that were asked before the chosen one, with their reasons.
+    pub fn declined(&self) -> &[(Algorithm, CpuUnsupported)] {
+        &self.declined
+    }
+
+    /// Copies `weight` to the order in which this plan reads it.
+    pub fn prepare<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
+        CpuWeights { values: standard(&weight).into() }
+    }
+
+    /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded).
+    ///
+    /// The caller has checked the operands: every one that the problem reads is there, with the problem's shape and
+    /// with `T` its element. An absent one counts as zeros.
+    ///
+    /// # Panics
+    ///
+    /// If an operand is smaller than the problem says.
+    pub fn run<T: Real>(&self, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+        match self.algorithm {
+            Algorithm::Reference => run_reference(&self.problem, operands),
+            _ => run_direct(&self.problem, operands),
+        }
+    }
+}
+
+fn run_direct<T: Real>(problem: &ConvProblem, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+    let direction = problem.direction();
+    let input = (direction != Direction::GradInput).then(|| match &operands.input {
+        Some(view) => standard(view),
+        None => zeros(problem.input()),
+    });
+    let weight = (direction != Direction::GradWeight).then(|| match &operands.weight {
+        Some(CpuWeight::View(view)) => standard(view),
+        Some(CpuWeight::Prepared(weights)) => Cow::Borrowed(&*weights.values),
+        None => zeros(problem.weight()),
+    });
+    let grad_output = (direction != Direction::Forward).then(|| match &operands.grad_output {
+        Some(view) => standard(view),
+        None => zeros(problem.output()),
+    });
+    let residual = problem.epilogue().beta.and(operands.residual.as_ref()).map(standard);
+    let bias = operands.bias.as_ref().filter(|_| problem.epilogue().bias).map(|view| view.to_vec());
+    let result = direct::run(
+        problem,
+        direct::Slices {
+            input: input.as_deref().unwrap_or_default(),
+            weight: weight.as_deref().unwrap_or_default(),
+            grad_output: grad_output.as_deref().unwrap_or_default(),
+            residual: residual.as_deref(),
+            bias: bias.as_deref(),
+        },
+    );
+    // The lengths agree and the problem checked that the shape can be addressed: this is no error.
+    ArrayD::from_shape_vec(problem.result().shape(), result).unwrap_or_default()
+}
+
+fn run_reference<T: Real>(problem: &ConvProblem, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+    let wide = |view: &ArrayViewD<'_, T>| view.mapv(T::to_f64);
+    let input = operands.input.as_ref().map(wide);
+    let weight = operands.weight.as_ref().map(|weight| match weight {
+        CpuWeight::View(view) => wide(view),
+        CpuWeight::Prepared(weights) => {
+            let values = weights.values.iter().map(|v| v.to_f64()).collect();
+            // Prepared for this problem, so of its shape: this is no error.
+            ArrayD::from_shape_vec(problem.weight().shape(), values).unwrap_or_default()
+        }
+    });
+    let grad_output = operands.grad_output.as_ref().map(wide);
+    let residual = operands.residual.as_ref().map(wide);
+    let bias = operands.bias.as_ref().map(|view| view.mapv(T::to_f64));
+    let operands = reference::Operands64 {
+        input: input.as_ref().map(|a| a.view()),
+        weight: weight.as_ref().map(|a| a.view()),
+        grad_output: grad_output.as_ref().map(|a| a.view()),
+        residual: residual.as_ref().map(|a| a.view()),
+        bias: bias.as_ref().map(|a| a.view()),
+    };
+    reference::run(problem, &operands).mapv(T::from_f64)
+}
+
+/// The elements in logical order, borrowed where they lie so.
+fn standard<'a, T: Clone>(view: &'a ArrayViewD<'_, T>) -> Cow<'a, [T]> {
+    match view.as_slice() {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(view.as_standard_layout().into_owned().into_raw_vec_and_offset().0),
+    }
+}
+
+fn zeros<T: Real>(tensor: &TensorLayout) -> Cow<'static, [T]> {
+    Cow::Owned(vec![T::default(); to_usize(tensor.len())])
+}
