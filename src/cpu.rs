@@ -21,7 +21,7 @@ pub const CPU_ALGORITHMS: &[Algorithm] = &[Algorithm::Direct, Algorithm::Referen
 #[non_exhaustive]
 pub enum CpuUnsupported {
     /// No such algorithm on the CPU.
-    #[error("the CPU has no {algorithm}: wanted one of {CPU_ALGORITHMS:?}")]
+    #[error("the CPU has no {algorithm}: wanted one of {}", names(CPU_ALGORITHMS))]
     NotOnCpu {
         /// What was asked for.
         algorithm: Algorithm,
@@ -32,6 +32,10 @@ pub enum CpuUnsupported {
         /// The problem's element.
         element: Element,
     },
+}
+
+fn names(algorithms: &[Algorithm]) -> String {
+    algorithms.iter().map(|a| a.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// A problem with the algorithm that runs it on the CPU.

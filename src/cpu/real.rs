@@ -67,14 +67,14 @@ impl Real for f32 {
 
 impl Real for f64 {
     const ELEMENT: Element = Element::F64;
-    const UNIT_ROUNDOFF: f64 = 1.0 / (1u64 << 53) as f64;
+    const UNIT_ROUNDOFF: Self = 1.0 / (1u64 << 53) as Self;
     const CHANNEL_BLOCK: usize = 2;
 
-    fn from_f64(value: f64) -> Self {
+    fn from_f64(value: Self) -> Self {
         value
     }
 
-    fn to_f64(self) -> f64 {
+    fn to_f64(self) -> Self {
         self
     }
 

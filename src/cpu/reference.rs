@@ -4,7 +4,7 @@
 
 use ndarray::{ArrayD, ArrayView1, ArrayViewD, CowArray, IxDyn};
 
-use crate::problem::{Axis, ConvProblem, Direction, Epilogue, Source, to_usize};
+use crate::problem::{Axis, Boundary, ConvProblem, Direction, Epilogue, Source, to_usize};
 
 /// What [`run`] and [`magnitude`] read, in logical order. Which are read follows from the direction
 /// and the epilogue; one that is read and absent counts as zeros.
@@ -130,9 +130,7 @@ fn read(problem: &ConvProblem, axis: &Axis, o: usize, k: usize) -> Read {
     }
     match problem.boundary().source(at, axis.input) {
         Source::Cell(cell) => Read::Cell(to_usize(cell)),
-        Source::Outside if matches!(problem.boundary(), crate::problem::Boundary::Constant(_)) => {
-            Read::Constant
-        }
+        Source::Outside if matches!(problem.boundary(), Boundary::Constant(_)) => Read::Constant,
         Source::Outside => Read::Nothing,
     }
 }

@@ -122,49 +122,53 @@ impl<'a, T: Real> Gather<'a, T> {
         }
     }
 
-    /// Cuts the result into tasks: enough for all threads, none too small.
-    fn tasks<'r>(&self, result: &'r mut [T]) -> Vec<Task<'r, T>> {
-        let Geometry { n, groups, .. } = *self.geometry;
+    /// Channels, rows and cells of a task: enough tasks for all threads, none too small.
+    fn task_sizes(&self) -> [usize; 3] {
+        let planes = self.geometry.n * self.geometry.groups;
         let [channels, sources] = self.channels;
         let [depth, height, width] = self.extents[0];
         let (rows, wanted) = (depth * height, 4 * rayon::current_num_threads());
-        let row_macs = (width * channels * sources).saturating_mul(self.geometry.taps()).max(1);
-        let block_rows = match &self.whole_row {
+        let row_macs = width.saturating_mul(channels * sources).saturating_mul(self.geometry.taps()).max(1);
+        let task_rows = match &self.whole_row {
             Some(_) => {
                 let enough = BLOCK_CELLS.div_ceil(width).max(TASK_MACS / row_macs);
-                enough.min((n * groups * rows).div_ceil(wanted)).clamp(1, rows)
+                enough.min((planes * rows).div_ceil(wanted)).clamp(1, rows)
             }
             None => 1,
         };
-        let block_cells = width.min(ROW_RANGE);
-        let pieces = rows.div_ceil(block_rows) * width.div_ceil(block_cells);
-        let parts = wanted.div_ceil(n * groups * pieces).min(channels.div_ceil(self.block));
-        let part = channels.div_ceil(parts).next_multiple_of(self.block);
-        let mut tasks = Vec::with_capacity(n * groups * channels.div_ceil(part) * pieces);
-        for image in 0..n {
-            for group in 0..groups {
-                for first in (0..channels).step_by(part) {
-                    let channels = first..channels.min(first + part);
-                    for row in (0..rows).step_by(block_rows) {
-                        for cell in (0..width).step_by(block_cells) {
-                            let (rows, cells) =
-                                (row..rows.min(row + block_rows), cell..width.min(cell + block_cells));
-                            let channels = channels.clone();
-                            tasks.push(Task { image, group, channels, rows, cells, out: Vec::new() });
-                        }
+        let task_cells = width.min(ROW_RANGE);
+        let pieces = rows.div_ceil(task_rows) * width.div_ceil(task_cells);
+        let parts = wanted.div_ceil(planes * pieces).min(channels.div_ceil(self.block));
+        [channels.div_ceil(parts).next_multiple_of(self.block), task_rows, task_cells]
+    }
+
+    /// Cuts the result into tasks.
+    fn tasks<'r>(&self, result: &'r mut [T]) -> Vec<Task<'r, T>> {
+        let Geometry { n, groups, .. } = *self.geometry;
+        let channels = self.channels[0];
+        let [depth, height, width] = self.extents[0];
+        let rows = depth * height;
+        let [task_channels, task_rows, task_cells] = self.task_sizes();
+        let mut tasks = Vec::new();
+        for (image, group) in (0..n).flat_map(|image| (0..groups).map(move |group| (image, group))) {
+            for channels in ranges(channels, task_channels) {
+                for rows in ranges(rows, task_rows) {
+                    for cells in ranges(width, task_cells) {
+                        let (channels, rows) = (channels.clone(), rows.clone());
+                        tasks.push(Task { image, group, channels, rows, cells, out: Vec::new() });
                     }
                 }
             }
         }
-        let parts = channels.div_ceil(part);
+        let parts = channels.div_ceil(task_channels);
+        let pieces = rows.div_ceil(task_rows) * width.div_ceil(task_cells);
+        // A task takes whole rows, or a part of one: a slice either way.
+        let cut = if task_cells < width { task_cells } else { task_rows * width };
         for (plane, values) in result.chunks_mut(rows * width).enumerate() {
             let (image_group, channel) = (plane / channels, plane % channels);
-            let first = (image_group * parts + channel / part) * pieces;
-            let blocks = values.chunks_mut(block_rows * width).flat_map(|rows| {
-                let cut = if block_cells < width { block_cells } else { rows.len() };
-                rows.chunks_mut(cut)
-            });
-            for (task, out) in tasks[first..first + pieces].iter_mut().zip(blocks) {
+            let first = (image_group * parts + channel / task_channels) * pieces;
+            let slices = values.chunks_mut(task_rows * width).flat_map(|rows| rows.chunks_mut(cut));
+            for (task, out) in tasks[first..first + pieces].iter_mut().zip(slices) {
                 task.out.push(out);
             }
         }
@@ -185,8 +189,9 @@ impl<'a, T: Real> Gather<'a, T> {
         let blocks = task.channels.len().div_ceil(self.block);
         let mut sums =
             vec![[T::default(); LANES]; blocks * self.block * task.rows.len() * layout.tiles.len()];
-        if per_channel > 0 {
-            let at_once = (ARENA / per_channel).clamp(1, self.channels[1]);
+        // Without source rows nothing is added.
+        if let Some(fitting) = ARENA.checked_div(per_channel) {
+            let at_once = fitting.clamp(1, self.channels[1]);
             arena.clear();
             arena.resize(per_channel * at_once, T::default());
             for first in (0..self.channels[1]).step_by(at_once) {
@@ -306,6 +311,11 @@ impl<'a, T: Real> Gather<'a, T> {
             self.finish.apply(out, plane + task.rows.start * width + task.cells.start, channel + i);
         }
     }
+}
+
+/// `0..len` in ranges of `step`.
+fn ranges(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(step).map(move |start| start..len.min(start + step))
 }
 
 fn pack<T: Real>(geometry: &Geometry, channels: [usize; 2], block: usize, weight: &[T]) -> Packed<T> {

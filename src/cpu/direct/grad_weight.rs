@@ -15,16 +15,13 @@ use super::{Finish, all_finite};
 use crate::cpu::Real;
 
 /// Longest range of output cells taken at once; whole tiles.
-const ROW_RANGE: usize = 128 * LANES;
+const ROW_RANGE: usize = 1024 * LANES;
 
 /// Output cells taken at once, as whole rows: with `x` laid out they stay in the second cache.
 const BLOCK_CELLS: usize = 8 * 1024;
 
-/// Output channels that share a loaded vector of `x`.
-const CHANNEL_BLOCK: usize = 4;
-
 /// Everything that the tasks share.
-struct Dots<'a, T> {
+struct Dots<'a, T, const CB: usize> {
     geometry: &'a Geometry,
     input: &'a [T],
     /// The gradient of `y`, its rows filled up with zeros to whole tiles.
@@ -58,13 +55,28 @@ pub(super) fn run<T: Real>(
     if geometry.unshared {
         return unshared(geometry, input, grad_output, result, finish);
     }
+    match T::CHANNEL_BLOCK.min(geometry.q.next_power_of_two()) {
+        4 => shared::<T, 4>(geometry, input, grad_output, result, finish),
+        2 => shared::<T, 2>(geometry, input, grad_output, result, finish),
+        _ => shared::<T, 1>(geometry, input, grad_output, result, finish),
+    }
+}
+
+/// All positions share one filter; `CB` output channels share a loaded vector of `x`.
+fn shared<T: Real, const CB: usize>(
+    geometry: &Geometry,
+    input: &[T],
+    grad_output: &[T],
+    result: &mut [T],
+    finish: &Finish<'_, T>,
+) {
     let finite = all_finite(input) && all_finite(grad_output);
     let width = geometry.lines[2].output;
     let row = width.next_multiple_of(LANES);
     let constant = T::from_f64(geometry.boundary.fill());
     let padded = pad_rows(grad_output, width, row);
-    let dots = Dots { geometry, input, grad_output: padded, row, finite, constant };
-    tasks(geometry, result).into_par_iter().for_each(|task| dots.run(task, finish));
+    let dots = Dots::<T, CB> { geometry, input, grad_output: padded, row, finite, constant };
+    tasks(geometry, CB, result).into_par_iter().for_each(|task| dots.run(task, finish));
 }
 
 fn pad_rows<T: Real>(values: &[T], width: usize, row: usize) -> Vec<T> {
@@ -76,11 +88,11 @@ fn pad_rows<T: Real>(values: &[T], width: usize, row: usize) -> Vec<T> {
 }
 
 /// One task per input channel, or more where these are few.
-fn tasks<'r, T: Real>(geometry: &Geometry, result: &'r mut [T]) -> Vec<Task<'r, T>> {
+fn tasks<'r, T: Real>(geometry: &Geometry, block: usize, result: &'r mut [T]) -> Vec<Task<'r, T>> {
     let Geometry { groups, c, q, .. } = *geometry;
     let (taps, wanted) = (geometry.taps(), 4 * rayon::current_num_threads());
-    let parts = wanted.div_ceil(groups * c).min(q.div_ceil(CHANNEL_BLOCK));
-    let part = q.div_ceil(parts).next_multiple_of(CHANNEL_BLOCK);
+    let parts = wanted.div_ceil(groups * c).min(q.div_ceil(block));
+    let part = q.div_ceil(parts).next_multiple_of(block);
     let parts = q.div_ceil(part);
     let piece = taps.div_ceil(wanted.div_ceil(groups * c * parts).min(taps));
     let pieces = taps.div_ceil(piece);
@@ -105,11 +117,11 @@ fn tasks<'r, T: Real>(geometry: &Geometry, result: &'r mut [T]) -> Vec<Task<'r, 
     tasks
 }
 
-impl<T: Real> Dots<'_, T> {
+impl<T: Real, const CB: usize> Dots<'_, T, CB> {
     fn run(&self, task: Task<'_, T>, finish: &Finish<'_, T>) {
         let [depth, height, width] = self.geometry.output();
-        let blocks = task.channels.len().div_ceil(CHANNEL_BLOCK);
-        let mut sums = vec![[[T::default(); LANES]; CHANNEL_BLOCK]; blocks * task.weights.len()];
+        let blocks = task.channels.len().div_ceil(CB);
+        let mut sums = vec![[[T::default(); LANES]; CB]; blocks * task.weights.len()];
         let rows = depth * height;
         let at_once = (BLOCK_CELLS / width).clamp(1, rows);
         let mut arena = Vec::new();
@@ -118,7 +130,7 @@ impl<T: Real> Dots<'_, T> {
             let lists = sources.by_kernel_row(self.geometry.kernel_rows());
             for cell in (0..width).step_by(ROW_RANGE) {
                 let cells = cell..width.min(cell + ROW_RANGE);
-                let layout = RowLayout::forward(&self.geometry.lines[2], self.geometry.boundary, cells);
+                let layout = RowLayout::untiled(&self.geometry.lines[2], self.geometry.boundary, cells);
                 arena.clear();
                 arena.resize(sources.rows.len() * layout.len, T::default());
                 for image in 0..self.geometry.n {
@@ -150,15 +162,15 @@ impl<T: Real> Dots<'_, T> {
         lists: &[Vec<Pair>],
         layout: &RowLayout,
         arena: &[T],
-        sums: &mut [[Lanes<T>; CHANNEL_BLOCK]],
+        sums: &mut [[Lanes<T>; CB]],
     ) {
         let [depth, height, _] = self.geometry.output();
         let plane = depth * height * self.row;
         let image_group = (image * self.geometry.groups + task.group) * self.geometry.q;
         let mut sums = sums.chunks_exact_mut(task.weights.len());
-        for channel in task.channels.clone().step_by(CHANNEL_BLOCK) {
+        for channel in task.channels.clone().step_by(CB) {
             // The last block repeats its last channel; what comes of that is not stored.
-            let planes: [&[T]; CHANNEL_BLOCK] = std::array::from_fn(|i| {
+            let planes: [&[T]; CB] = std::array::from_fn(|i| {
                 let channel = (channel + i).min(task.channels.end - 1);
                 &self.grad_output[(image_group + channel) * plane..][..plane]
             });
@@ -177,12 +189,12 @@ impl<T: Real> Dots<'_, T> {
     /// Adds the products of what one tap reads in the rows of `list`.
     fn dot(
         &self,
-        sums: &mut [Lanes<T>; CHANNEL_BLOCK],
+        sums: &mut [Lanes<T>; CB],
         list: &[Pair],
         tap: &Tap,
         layout: &RowLayout,
         arena: &[T],
-        planes: [&[T]; CHANNEL_BLOCK],
+        planes: [&[T]; CB],
     ) {
         let mut acc = *sums;
         // Whole tiles around the cells that count, from the beginning of the range.
@@ -209,31 +221,27 @@ impl<T: Real> Dots<'_, T> {
         *sums = acc;
     }
 
-    fn store(&self, task: Task<'_, T>, sums: &[[Lanes<T>; CHANNEL_BLOCK]], finish: &Finish<'_, T>) {
+    fn store(&self, task: Task<'_, T>, sums: &[[Lanes<T>; CB]], finish: &Finish<'_, T>) {
         for (i, out) in task.out.into_iter().enumerate() {
             let channel = task.group * self.geometry.q + task.channels.start + i;
             let filter = (channel * self.geometry.c + task.c) * self.geometry.taps();
-            let sums = &sums[i / CHANNEL_BLOCK * task.weights.len()..];
+            let sums = &sums[i / CB * task.weights.len()..];
             for (out, sums) in out.iter_mut().zip(sums) {
-                *out = add_up(sums[i % CHANNEL_BLOCK]);
+                *out = add_up(sums[i % CB]);
             }
             finish.apply(out, filter + task.weights.start, channel);
         }
     }
 }
 
-/// Adds products lane by lane.
-fn add_products<T: Real>(
-    acc: &mut [Lanes<T>; CHANNEL_BLOCK],
-    xs: &[Lanes<T>],
-    hs: [&[Lanes<T>]; CHANNEL_BLOCK],
-) {
-    let [h0, h1, h2, h3] = hs;
+/// Adds products lane by lane; all of `hs` are as long as `xs`.
+fn add_products<T: Real, const CB: usize>(acc: &mut [Lanes<T>; CB], xs: &[Lanes<T>], hs: [&[Lanes<T>]; CB]) {
+    let hs = hs.map(|h| &h[..xs.len()]);
     let mut sums = *acc;
-    for ((((x, h0), h1), h2), h3) in xs.iter().zip(h0).zip(h1).zip(h2).zip(h3) {
-        for (sum, h) in sums.iter_mut().zip([h0, h1, h2, h3]) {
-            for lane in 0..LANES {
-                sum[lane] += h[lane] * x[lane];
+    for (i, x) in xs.iter().enumerate() {
+        for (sum, h) in sums.iter_mut().zip(hs) {
+            for ((sum, h), x) in sum.iter_mut().zip(&h[i]).zip(x) {
+                *sum += *h * *x;
             }
         }
     }
@@ -256,7 +264,7 @@ fn unshared<T: Real>(
     let (rows, channels) = (depth * height, geometry.groups * geometry.q);
     let [.., input_width] = geometry.input();
     let cells: usize = geometry.input().iter().product();
-    let layout = RowLayout::forward(&geometry.lines[2], geometry.boundary, 0..width);
+    let layout = RowLayout::untiled(&geometry.lines[2], geometry.boundary, 0..width);
     let constant = T::from_f64(geometry.boundary.fill());
     let filters = width * c * taps;
     result.par_chunks_mut(filters).enumerate().for_each_init(Vec::new, |arena, (chunk, out)| {

@@ -69,6 +69,12 @@ fn wrapping(value: i64) -> usize {
     value as usize
 }
 
+/// The phase of a coordinate and its place there.
+fn deal(coordinate: i64, stride: i64) -> (i64, i64) {
+    // A division costs more than all else that is done per cell.
+    if stride == 1 { (0, coordinate) } else { (coordinate.rem_euclid(stride), coordinate.div_euclid(stride)) }
+}
+
 /// `⌈a/b⌉` for `b > 0`
 fn div_ceil(a: i64, b: i64) -> i64 {
     -(-a).div_euclid(b)
@@ -83,8 +89,25 @@ struct Reads {
 }
 
 impl RowLayout {
-    /// Rows of `x`, for the outputs `range`.
+    /// Rows of `x`, for the outputs `range`, in tiles.
     pub(super) fn forward(line: &Line, boundary: Boundary, range: Range<usize>) -> Self {
+        let mut layout = Self::untiled(line, boundary, range.clone());
+        let cells = range.len();
+        layout.cells.extend(0..cells);
+        for cell in (0..cells).step_by(LANES) {
+            let end = cells.min(cell + LANES);
+            // Later taps reach earlier outputs.
+            let outputs =
+                |tap: &Tap| tap.valid.start.wrapping_sub(tap.base)..tap.valid.end.wrapping_sub(tap.base);
+            let first = layout.taps.partition_point(|tap| outputs(tap).start >= end);
+            let last = layout.taps.partition_point(|tap| outputs(tap).end > cell);
+            layout.tiles.push(Tile { shift: cell, taps: first..last.max(first), cells: cell..end });
+        }
+        layout
+    }
+
+    /// Rows of `x`, for the outputs `range`: taps and places only.
+    pub(super) fn untiled(line: &Line, boundary: Boundary, range: Range<usize>) -> Self {
         let (start, end) = (range.start as i64, range.end as i64);
         let mut reads: Vec<Reads> = Vec::with_capacity(line.kernel);
         for k in 0..line.kernel {
@@ -96,22 +119,12 @@ impl RowLayout {
             }
             if !outputs.is_empty() {
                 let coordinate = outputs.start * line.stride + ahead;
-                let (phase, from) = (coordinate.rem_euclid(line.stride), coordinate.div_euclid(line.stride));
+                let (phase, from) = deal(coordinate, line.stride);
                 reads.push(Reads { k, outputs, phase, from });
             }
         }
         let mut layout = Self { kernel: line.kernel, ..Self::default() };
         layout.place(line, boundary, start, &reads);
-        for o in (start..end).step_by(LANES) {
-            let tile_end = end.min(o + LANES as i64);
-            // Later taps reach earlier outputs.
-            let first = reads.partition_point(|r| r.outputs.start >= tile_end);
-            let last = reads.partition_point(|r| r.outputs.end > o);
-            let from = layout.cells.len();
-            layout.cells.extend((o..tile_end).map(|o| to_usize((o - start) as u64)));
-            let cells = from..layout.cells.len();
-            layout.tiles.push(Tile { shift: wrapping(o - start), taps: first..last.max(first), cells });
-        }
         layout
     }
 
@@ -165,12 +178,13 @@ impl RowLayout {
         let mut coordinates: Vec<(i64, i64, usize)> = fold
             .coordinates(range.clone())
             .into_iter()
-            .map(|(x, at)| (at % line.stride, at / line.stride, x - range.start))
+            .map(|(x, at)| (deal(at, line.stride), x - range.start))
+            .map(|((phase, at), cell)| (phase, at, cell))
             .collect();
         coordinates.sort_unstable();
         let mut taps: Vec<(i64, i64, usize)> = (0..line.kernel)
-            .map(|k| (k, k as i64 * line.dilation))
-            .map(|(k, ahead)| (ahead % line.stride, ahead / line.stride, k))
+            .map(|k| (deal(k as i64 * line.dilation, line.stride), k))
+            .map(|((phase, ahead), k)| (phase, ahead, k))
             .collect();
         taps.sort_unstable();
         let read = outputs_read(line, fold, &range);
@@ -181,6 +195,7 @@ impl RowLayout {
             let base = wrapping(MARGIN as i64 - ahead - read.start);
             layout.taps.push(Tap { k, base, output: wrapping(-ahead), valid: MARGIN..MARGIN + len });
         }
+        layout.cells.reserve(coordinates.len());
         let mut rest = coordinates.as_slice();
         while let Some(&(phase, at, _)) = rest.first() {
             let follows = |(i, c): (i64, &(i64, i64, usize))| (c.0, c.1) == (phase, at + i);

@@ -1,5 +1,7 @@
 //! The innermost loops: the sums of one tile.
 
+use rayon::prelude::*;
+
 use super::row::{LANES, RowLayout, Tile};
 use super::sources::Pair;
 use crate::cpu::Real;
@@ -20,18 +22,17 @@ impl<T: Real> Packed<T> {
     /// `weight(block, source, tap, lane)` is the weight of lane `lane` of block `block`, if there is one.
     pub(super) fn new(
         [blocks, sources, taps, lanes]: [usize; 4],
-        weight: impl Fn(usize, usize, usize, usize) -> Option<T>,
+        weight: impl Fn(usize, usize, usize, usize) -> Option<T> + Sync,
     ) -> Self {
-        let mut values = Vec::with_capacity(blocks * sources * taps * lanes);
-        for block in 0..blocks {
-            for source in 0..sources {
-                for tap in 0..taps {
-                    values
-                        .extend((0..lanes).map(|lane| weight(block, source, tap, lane).unwrap_or_default()));
-                }
+        let per_source = taps * lanes;
+        let mut values = vec![T::default(); blocks * sources * per_source];
+        values.par_chunks_mut(per_source).enumerate().with_min_len(64).for_each(|(at, values)| {
+            let (block, source) = (at / sources, at % sources);
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = weight(block, source, i / lanes, i % lanes).unwrap_or_default();
             }
-        }
-        Self { values, per_source: taps * lanes, sources }
+        });
+        Self { values, per_source, sources }
     }
 
     /// The weights of block `block` from source channel `source` on.
