@@ -289,6 +289,14 @@ impl Gpu {
         selftest::run(self).await
     }
 
+    /// Lets our own device run its callbacks (a loss among them) and free what finished work held.
+    fn poll_own(&self) {
+        if self.0.owned {
+            // Whether the poll itself works is not the question.
+            let _ = self.0.device.poll(wgpu::PollType::Poll);
+        }
+    }
+
     fn check_alive(&self) -> Result<(), GpuError> {
         match locked(&self.0.lost).clone() {
             Some(reason) => Err(GpuError::DeviceLost { reason }),

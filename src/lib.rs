@@ -1,5 +1,14 @@
-pub mod algorithm_name;
+pub mod algorithm;
+mod algorithm_name;
 pub mod cpu;
+mod device;
+mod error;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+pub mod kernel;
+pub mod npy;
+mod ops;
+mod planner;
 pub mod problem;
 pub mod program;
 

@@ -133,7 +133,7 @@ impl Gpu {
         let size = (contents.len() as u64).next_multiple_of(16);
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: true };
         let buffer = scoped(self, || what.to_owned(), || self.0.device.create_buffer(&descriptor)).await?;
-        write_mapped(&buffer, contents)?;
+        self.write_mapped(&buffer, contents)?;
         Ok(buffer)
     }
 
@@ -169,7 +169,7 @@ impl Gpu {
         }
         let whole = (bytes.len() as u64).next_multiple_of(4);
         let (staging, key) = self.pooled(Use::Upload, whole).await?;
-        write_mapped(&staging, bytes)?;
+        self.write_mapped(&staging, bytes)?;
         let submit = || {
             let mut encoder = self.0.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(&staging, 0, tensor.buffer(), 0, whole);
@@ -187,17 +187,22 @@ impl Gpu {
     }
 }
 
-fn write_mapped(buffer: &wgpu::Buffer, contents: &[u8]) -> Result<(), GpuError> {
-    if !contents.is_empty() {
-        let refused = |e: wgpu::MapRangeError| GpuError::Refused {
-            what: "writing a mapped buffer".into(),
-            reason: e.to_string(),
-        };
-        let range = buffer.slice(..contents.len() as u64);
-        range.get_mapped_range_mut().map_err(refused)?.copy_from_slice(contents);
+impl Gpu {
+    fn write_mapped(&self, buffer: &wgpu::Buffer, contents: &[u8]) -> Result<(), GpuError> {
+        if !contents.is_empty() {
+            let range = buffer.slice(..contents.len() as u64);
+            match range.get_mapped_range_mut() {
+                Ok(mut mapped) => mapped.copy_from_slice(contents),
+                Err(e) => {
+                    let (what, reason) = ("writing a mapped buffer".to_owned(), e.to_string());
+                    self.poll_own();
+                    return self.check_alive().and(Err(GpuError::Refused { what, reason }));
+                }
+            }
+        }
+        buffer.unmap();
+        Ok(())
     }
-    buffer.unmap();
-    Ok(())
 }
 
 /// A tensor in a buffer of the device. Cloning shares it; the buffer goes back to the device's pool

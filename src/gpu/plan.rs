@@ -171,17 +171,8 @@ impl GpuPlan {
             }
             None => None,
         };
-        gpu.reclaim();
+        // Lets our own device free what finished work held.
+        gpu.poll_own();
         Ok((result, took))
-    }
-}
-
-impl Gpu {
-    /// Lets our own device free what finished work held; a borrowed one is left to its app.
-    fn reclaim(&self) {
-        if self.0.owned {
-            // An error here shows up in the next call that waits.
-            let _ = self.0.device.poll(wgpu::PollType::Poll);
-        }
     }
 }

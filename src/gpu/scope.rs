@@ -28,6 +28,7 @@ pub(super) async fn scoped<T>(
         (Some(e), _, _) | (None, Some(e), _) | (None, None, Some(e)) => e,
         (None, None, None) => return Ok(made),
     };
+    gpu.poll_own();
     gpu.check_alive()?;
     Err(match first {
         wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory { what: what() },
