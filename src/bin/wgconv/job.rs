@@ -1,4 +1,9 @@
 //! The job format: one JSON object to one typed job. The options of `wgconv conv` come this way too.
+//!
+//! What a job that cannot be understood gets is `bad_job`: invalid JSON, an unknown, misplaced, missing or
+//! repeated field, a value of the wrong type (`2.0` and numbers past 64 bits are no integers), an unknown
+//! word. What is understood and cannot be computed gets the kind of what is wrong with it, such as `stride`
+//! for a stride of 0 or a list of the wrong length. A field of another operation may be there as `null`.
 
 use std::path::PathBuf;
 

@@ -30,6 +30,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "clap prints these comments as help, where backticks would show")]
 enum Command {
     /// Convolve an input with a weight
     Conv(conv::ConvOptions),
@@ -43,6 +44,13 @@ enum Command {
     #[command(alias = "grad_weight")]
     GradWeight(conv::GradWeightOptions),
     /// Run the jobs of a file, one JSON object per line; one line of JSON is printed for each
+    ///
+    /// The fields of a job are op (conv, conv_transpose, grad_input or grad_weight) and the options of that
+    /// command, with _ for -. A job beats the options given here; null stands for a field left out:
+    ///
+    /// {"op":"conv","input":"x.npy","weight":"w.npy","output":"y.npy","stride":[2,1],"padding":"same"}
+    ///
+    /// An output file is written only if its job succeeds, and a failed job does not stop the next.
     Run(run::Options),
     /// Compare every algorithm with the f64 reference
     Verify(verify::Options),
