@@ -3,6 +3,8 @@
 
 pub mod benchdnn;
 pub mod cases;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod compare;
 #[cfg(feature = "gpu")]
 pub mod device;

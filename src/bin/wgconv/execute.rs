@@ -1,0 +1,154 @@
+//! One job from its files to its output.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Instant;
+
+use wgconv::half::f16;
+use wgconv::ndarray::ArrayD;
+use wgconv::npy::{self, Limits};
+use wgconv::{
+    Algorithm, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind, Fallback, Operands, Plan,
+    PlanOptions,
+};
+
+use crate::failure::Failure;
+use crate::job::{How, Job};
+use crate::operands::{Arrays, Loaded, Number};
+
+/// What a job that succeeded tells of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) device: String,
+    /// As in the output file.
+    pub(crate) output_shape: Vec<usize>,
+    /// Wall-clock time of the convolution with its transfers, without files and planning.
+    pub(crate) ms: f64,
+}
+
+/// The devices that were opened so far, one per choice; a choice that failed fails again at once.
+#[derive(Debug, Default)]
+pub(crate) struct Devices(Vec<(DeviceChoice, Result<Device, Failure>)>);
+
+impl Devices {
+    pub(crate) fn open(&mut self, choice: &DeviceChoice) -> Result<Device, Failure> {
+        if let Some((_, opened)) = self.0.iter().find(|(other, _)| other == choice) {
+            return opened.clone();
+        }
+        let opened = Device::open(choice).map_err(Failure::from);
+        self.0.push((choice.clone(), opened.clone()));
+        opened
+    }
+
+    /// The next job opens the device anew.
+    fn forget(&mut self, choice: &DeviceChoice) {
+        self.0.retain(|(other, _)| other != choice);
+    }
+}
+
+/// Runs `job`; its output file is there afterwards if and only if this succeeds (one that was there
+/// before stays as it was).
+pub(crate) fn execute(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Failure> {
+    // The library does not panic on any job that we know of; if it does, the next job still runs.
+    let result = catch_unwind(AssertUnwindSafe(|| attempt(job, devices, limits)))
+        .unwrap_or_else(|panic| Err(Failure::new(ErrorKind::Internal, panic_text(&*panic))));
+    if let Err(Failure { kind: ErrorKind::DeviceLost | ErrorKind::Timeout | ErrorKind::Internal, .. }) =
+        result
+    {
+        devices.forget(&job.how.device);
+    }
+    result
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    format!("panicked: {}", text.unwrap_or("for a reason of no text"))
+}
+
+fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Failure> {
+    let device = devices.open(&job.how.device)?;
+    let loaded = Loaded::new(job, limits)?;
+    let planned = plan(&loaded, &device, &job.how, limits)?;
+    match planned.problem().element() {
+        Element::F32 => finish::<f32>(&planned, loaded, &job.output),
+        Element::F64 => finish::<f64>(&planned, loaded, &job.output),
+        Element::F16 => finish::<f16>(&planned, loaded, &job.output),
+    }
+}
+
+/// Only `auto` may fall back to the CPU path.
+fn options(how: &How) -> PlanOptions {
+    let fallback = if how.device == DeviceChoice::Auto { Fallback::Cpu } else { Fallback::Error };
+    PlanOptions { algorithm: how.algorithm, fallback, ..PlanOptions::default() }
+}
+
+/// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
+/// once the single-precision problem is planned, because the planner may fall back.
+pub(crate) fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits) -> Result<Plan, Failure> {
+    let options = options(how);
+    let planned = |device: &Device, element| -> Result<Plan, Failure> {
+        let problem = loaded.problem(element)?;
+        check_size(&problem, limits)?;
+        Ok(device.plan(&problem, &options)?)
+    };
+    match how.dtype {
+        Some(element) => planned(device, element),
+        None if !loaded.is_double() => planned(device, Element::F32),
+        None if device.is_cpu() => planned(device, Element::F64),
+        None => match planned(device, Element::F32)? {
+            on_gpu if on_gpu.gpu().is_some() => Ok(on_gpu),
+            _ => planned(&Device::cpu(), Element::F64),
+        },
+    }
+}
+
+/// A result larger than any file that is read would only be found too large by the system's
+/// out-of-memory killer, which takes the jobs behind it along.
+fn check_size(problem: &ConvProblem, limits: &Limits) -> Result<(), Failure> {
+    let (result, element) = (problem.result(), problem.element());
+    let bytes = result.len().saturating_mul(element.bytes());
+    if bytes > limits.max_bytes {
+        let message = format!(
+            "a result of shape {:?} needs {bytes} bytes, wanted at most {} (--max-bytes)",
+            result.shape(),
+            limits.max_bytes
+        );
+        return Err(Failure::new(ErrorKind::LimitExceeded, message));
+    }
+    Ok(())
+}
+
+fn finish<T: Number>(plan: &Plan, loaded: Loaded, output: &Path) -> Result<Done, Failure> {
+    let (arrays, order) = loaded.arrays::<T>()?;
+    let start = Instant::now();
+    let result = run(plan, &arrays)?;
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    let result = order.file(result, plan.problem().direction());
+    npy::write(output, result.view())?;
+    Ok(Done {
+        algorithm: plan.algorithm(),
+        device: plan.device_name().to_owned(),
+        output_shape: result.shape().to_vec(),
+        ms: (ms * 1e3).round() / 1e3,
+    })
+}
+
+/// The result in logical order.
+pub(crate) fn run<T: Number>(plan: &Plan, arrays: &Arrays<T>) -> Result<ArrayD<T>, Error> {
+    let mut operands = Operands::default();
+    if let Some(input) = &arrays.input {
+        operands.input = input.view();
+    }
+    if let Some(weight) = &arrays.weight {
+        operands.weight = weight.into();
+    }
+    if let Some(grad_output) = &arrays.grad_output {
+        operands.grad_output = grad_output.view();
+    }
+    if let Some(bias) = &arrays.bias {
+        operands.bias = bias.view();
+    }
+    plan.run(operands)
+}
