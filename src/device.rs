@@ -2,6 +2,7 @@
 
 mod operands;
 mod plan;
+mod prepared;
 mod run;
 mod tensor;
 mod wait;
@@ -11,7 +12,8 @@ use ndarray::{ArrayBase, Data, Dimension};
 pub(crate) use operands::typed;
 pub use operands::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Weight};
 pub use plan::Plan;
-pub use run::{PreparedWeights, Timing};
+pub use prepared::PreparedWeights;
+pub use run::Timing;
 pub use tensor::Tensor;
 
 use crate::error::Error;

@@ -2,6 +2,7 @@
 
 use crate::cpu::CpuUnsupported;
 use crate::device::OperandError;
+use crate::filters::FilterError;
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuError;
 use crate::npy::{NpyError, NpyErrorClass};
@@ -42,6 +43,9 @@ pub enum Error {
     /// A `.npy` file could not be read or written.
     #[error(transparent)]
     Npy(#[from] NpyError),
+    /// A name or its numbers make no image kernel.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
 }
 
 /// The kind of an error: the closed list of words that the command line reports.
@@ -157,6 +161,7 @@ impl Error {
                 NpyErrorClass::Io => ErrorKind::Io,
                 NpyErrorClass::NonFinite => ErrorKind::NonFinite,
             },
+            Self::Filter(_) => ErrorKind::BadJob,
         }
     }
 }

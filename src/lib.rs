@@ -1,8 +1,15 @@
+#![doc = include_str!("../README.md")]
+// What only makes sense for a library; the lints of every target are in Cargo.toml.
+#![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::doc_markdown)]
+#![warn(clippy::cast_possible_truncation, clippy::print_stdout, clippy::print_stderr)]
+
 pub mod algorithm;
 mod algorithm_name;
 pub mod cpu;
 mod device;
 mod error;
+pub mod filters;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod kernel;

@@ -7,27 +7,16 @@ use ndarray::{ArrayBase, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Data, Dime
 
 use super::operands::Source;
 use super::plan::{Plan, Runner};
+use super::prepared::{PreparedOn, PreparedWeights};
 use super::tensor::Place;
 use super::wait::{self, Wait};
 use super::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Tensor, Weight};
-use crate::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, CpuWeights, Real};
+use crate::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, Real};
 use crate::error::Error;
 use crate::problem::{Direction, Element, TensorLayout};
 
 #[cfg(feature = "gpu")]
-use crate::gpu::{BufferOperands, GpuOperands, GpuPlan, GpuTensor, GpuWeights};
-
-/// Weights brought once into the form that a plan wants: uploaded, packed or transformed.
-#[derive(Clone, Debug)]
-pub struct PreparedWeights(PreparedOn);
-
-#[derive(Clone, Debug)]
-enum PreparedOn {
-    #[cfg(feature = "gpu")]
-    Gpu(GpuWeights),
-    CpuF32(CpuWeights<f32>, Arc<CpuPlan>),
-    CpuF64(CpuWeights<f64>, Arc<CpuPlan>),
-}
+use crate::gpu::{BufferOperands, GpuOperands, GpuPlan, GpuTensor};
 
 /// How long a run took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -414,23 +403,6 @@ async fn upload(
         Source::Device(Tensor(Place::Gpu(tensor))) => tensor.clone(),
         Source::Absent | Source::Device(_) => return Ok(None),
     }))
-}
-
-impl PreparedWeights {
-    #[cfg(feature = "gpu")]
-    fn gpu(&self) -> Option<&GpuWeights> {
-        if let PreparedOn::Gpu(weights) = &self.0 { Some(weights) } else { None }
-    }
-
-    fn cpu<T: Scalar + Real>(&self) -> Option<CpuWeights<T>> {
-        let any: &dyn std::any::Any = match &self.0 {
-            PreparedOn::CpuF32(weights, _) => weights,
-            PreparedOn::CpuF64(weights, _) => weights,
-            #[cfg(feature = "gpu")]
-            PreparedOn::Gpu(_) => return None,
-        };
-        any.downcast_ref::<CpuWeights<T>>().cloned()
-    }
 }
 
 fn check_view(

@@ -37,7 +37,7 @@ impl Gpu {
         let device = &self.0.device;
         let module = trusted::module(device, label, wgsl, checked);
         let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
-            // At most eight storage buffers.
+            #[allow(clippy::cast_possible_truncation, reason = "at most eight storage buffers")]
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },

@@ -151,11 +151,11 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn header(&mut self) -> Result<Header, NpyError> {
         let (mut descr, mut fortran, mut shape) = (None, None, None);
-        self.expect(b'{', "'{'")?;
+        self.require(b'{', "'{'")?;
         while self.peek() != Some(b'}') {
             let key_at = self.at;
             let key = self.string("a quoted key or '}'")?;
-            self.expect(b':', "':'")?;
+            self.require(b':', "':'")?;
             match key {
                 "descr" if descr.is_none() => descr = Some(self.descr()?),
                 "fortran_order" if fortran.is_none() => fortran = Some(self.boolean()?),
@@ -166,11 +166,11 @@ impl<'a> Parser<'a> {
                 }
             }
             if self.peek() != Some(b'}') {
-                self.expect(b',', "',' or '}'")?;
+                self.require(b',', "',' or '}'")?;
             }
         }
         let end = self.at;
-        self.expect(b'}', "'}'")?;
+        self.require(b'}', "'}'")?;
         if self.peek().is_some() {
             return Err(self.unexpected("only white space after the dictionary"));
         }
@@ -219,16 +219,16 @@ impl<'a> Parser<'a> {
 
     fn tuple(&mut self) -> Result<Vec<u64>, NpyError> {
         let mut extents = Vec::new();
-        self.expect(b'(', "'('")?;
+        self.require(b'(', "'('")?;
         while self.peek() != Some(b')') {
             extents.push(self.extent()?);
             match self.peek() {
                 // Without its comma `(3)` is a number in Python and no tuple.
                 Some(b')') if extents.len() > 1 => {}
-                _ => self.expect(b',', if extents.len() > 1 { "',' or ')'" } else { "','" })?,
+                _ => self.require(b',', if extents.len() > 1 { "',' or ')'" } else { "','" })?,
             }
         }
-        self.expect(b')', "')'")?;
+        self.require(b')', "')'")?;
         Ok(extents)
     }
 
@@ -266,7 +266,7 @@ impl<'a> Parser<'a> {
         self.text.get(self.at).copied()
     }
 
-    fn expect(&mut self, byte: u8, wanted: &'static str) -> Result<(), NpyError> {
+    fn require(&mut self, byte: u8, wanted: &'static str) -> Result<(), NpyError> {
         if self.peek() != Some(byte) {
             return Err(self.unexpected(wanted));
         }

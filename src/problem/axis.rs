@@ -56,6 +56,7 @@ pub(super) fn checked(input: &[u64], kernel: &[u64], conv: &Conv) -> Result<Vec<
 /// Coordinates, reaches and paddings stay below this, so that sums of two fit `i64`.
 const MAX_COORDINATE: i128 = 1 << 62;
 
+#[allow(clippy::cast_possible_truncation, reason = "what is cut to 64 bits was checked to be small before")]
 fn checked_axis(
     axis: usize,
     [input, kernel, stride, dilation]: [u64; 4],

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::npy::{file, header};
 use assert_cmd::Command;
 use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::{Map, Value};
@@ -151,8 +152,5 @@ pub fn expected(x: &ArrayD<f64>, w: &ArrayD<f64>, bias: Option<&Array1<f64>>, co
 
 /// A `.npy` file of version 1.0 around a header of our own making.
 pub fn npy_file(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
-    let order = if fortran { "True" } else { "False" };
-    let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
-    let len = u16::try_from(text.len()).expect("a short header").to_le_bytes();
-    [b"\x93NUMPY\x01\x00", &len[..], text.as_bytes(), data].concat()
+    file(1, &header(descr, fortran, shape), data)
 }

@@ -8,4 +8,5 @@ pub mod cli;
 pub mod compare;
 #[cfg(feature = "gpu")]
 pub mod device;
+pub mod npy;
 pub mod values;

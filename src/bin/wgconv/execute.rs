@@ -8,10 +8,7 @@ use std::time::Instant;
 use wgconv::half::f16;
 use wgconv::ndarray::ArrayD;
 use wgconv::npy::{self, Limits};
-use wgconv::{
-    Algorithm, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind, Fallback, Operands, Plan,
-    PlanOptions,
-};
+use wgconv::{Algorithm, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind, Operands, Plan};
 
 use crate::failure::Failure;
 use crate::job::{How, Job};
@@ -78,16 +75,10 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
     }
 }
 
-/// Only `auto` may fall back to the CPU path.
-fn options(how: &How) -> PlanOptions {
-    let fallback = if how.device == DeviceChoice::Auto { Fallback::Cpu } else { Fallback::Error };
-    PlanOptions { algorithm: how.algorithm, fallback, ..PlanOptions::default() }
-}
-
 /// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
 /// once the single-precision problem is planned, because the planner may fall back.
 pub(crate) fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits) -> Result<Plan, Failure> {
-    let options = options(how);
+    let options = how.options();
     let planned = |device: &Device, element| -> Result<Plan, Failure> {
         let problem = loaded.problem(element)?;
         check_size(&problem, limits)?;

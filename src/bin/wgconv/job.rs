@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use wgconv::{
-    Activation, Algorithm, Boundary, Conv, DeviceChoice, Direction, Element, ErrorKind, Layout, Padding,
-    PerAxis, Rounding,
+    Activation, Algorithm, Boundary, Conv, DeviceChoice, Direction, Element, ErrorKind, Fallback, Layout,
+    Padding, PerAxis, PlanOptions, Rounding,
 };
 
 use crate::failure::Failure;
@@ -82,6 +82,12 @@ const OPERATIONS: [(&str, &[&str]); 4] = [
 ];
 
 impl How {
+    /// Only `auto` may fall back to the CPU path.
+    pub(crate) fn options(&self) -> PlanOptions {
+        let fallback = if self.device == DeviceChoice::Auto { Fallback::Cpu } else { Fallback::Error };
+        PlanOptions { algorithm: self.algorithm, fallback, ..PlanOptions::default() }
+    }
+
     /// The defaults of a command line.
     pub(crate) fn new(
         device: Option<&str>,

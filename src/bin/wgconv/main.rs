@@ -3,6 +3,7 @@
 mod conv;
 mod execute;
 mod failure;
+mod filter;
 mod info;
 mod job;
 mod json;
@@ -52,6 +53,11 @@ enum Command {
     ///
     /// An output file is written only if its job succeeds, and a failed job does not stop the next.
     Run(run::Options),
+    /// Run a kernel over a PNG or JPEG picture
+    ///
+    /// Grey or colour; colour channels are filtered one by one, transparency stays as it is. Pictures of
+    /// more than 8 bits per channel are reduced to 8.
+    Filter(filter::Options),
     /// Compare every algorithm with the f64 reference
     Verify(verify::Options),
     /// Show the adapters and the CPU path
@@ -85,6 +91,7 @@ fn dispatch(command: Command) -> Result<Outcome, Failure> {
         Command::GradInput(options) => conv::run("grad_input", options.into()),
         Command::GradWeight(options) => conv::run("grad_weight", options.into()),
         Command::Run(options) => run::run(&options),
+        Command::Filter(options) => filter::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Info(options) => info::run(&options),
         Command::Shaders(options) => shaders::run(&options),

@@ -1,0 +1,261 @@
+//! The rules of ARCHITECTURE.md that a program can check: who may use what, how long a file may be, where
+//! `unsafe` and panics may stand, and the oldest Rust.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below `folder` that ends in `.extension`, as a path from the root with `/`, and its text.
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    fn walk(at: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        let Ok(entries) = fs::read_dir(at) else { return };
+        for path in entries.map(|entry| entry.expect("a readable folder").path()) {
+            if path.is_dir() {
+                walk(&path, extension, found);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), extension, &mut found);
+    found.sort();
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
+        (name, fs::read_to_string(&path).expect("a readable file"))
+    };
+    found.into_iter().map(named).collect()
+}
+
+/// The lines of code with their numbers from 1: neither blank nor comments.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| {
+        let comment = line.starts_with("//");
+        !line.is_empty() && !comment
+    })
+}
+
+/// The rooms that `text` names: the word after every `crate::`, and every word of a `crate::{..}` list.
+fn rooms_named(text: &str) -> Vec<(usize, String)> {
+    let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = Vec::new();
+    for (number, line) in code(text) {
+        // A comment at the end of a line may name anything.
+        let line = line.split(" // ").next().unwrap_or(line);
+        for after in line.split("crate::").skip(1) {
+            match after.strip_prefix('{') {
+                // Items of one list: a list that goes on over lines, or nests, is not read. None is written so.
+                Some(list) => {
+                    assert!(!list.contains(['{']) && list.contains('}'), "line {number}: split this list");
+                    let items = list.split('}').next().unwrap_or(list);
+                    found.extend(items.split(',').map(|item| (number, word(item.trim()))));
+                }
+                None => found.push((number, word(after))),
+            }
+        }
+    }
+    found
+}
+
+/// A room, and the rooms of ours it may use.
+type Rule = (&'static str, &'static [&'static str]);
+
+const LEAVES: &[&str] = &[];
+/// The room table of ARCHITECTURE.md. A file belongs to the first room whose path begins its own.
+const RULES: &[Rule] = &[
+    ("src/problem", LEAVES),
+    ("src/algorithm_name.rs", LEAVES),
+    ("src/filters.rs", LEAVES),
+    ("src/npy", LEAVES),
+    // The error enum of every room, and nothing else: checked below.
+    ("src/error.rs", &["problem", "device", "planner", "cpu", "gpu", "npy", "filters"]),
+    ("src/kernel", &["problem", "kernel"]),
+    ("src/program.rs", &["problem", "kernel"]),
+    ("src/algorithm", &["problem", "algorithm_name", "program", "kernel"]),
+    ("src/planner", &["problem", "algorithm", "program"]),
+    (
+        "src/gpu",
+        &["problem", "algorithm_name", "program", "kernel", "algorithm", "planner", "error", "gpu", "npy"],
+    ),
+    ("src/cpu/reference", &["problem"]),
+    ("src/cpu", &["problem", "algorithm_name", "cpu"]),
+    // The public faces of the rooms above, which the compiler enforces: their inner modules are private.
+    (
+        "src/device",
+        &["problem", "algorithm_name", "planner", "gpu", "cpu", "error", "program", "algorithm", "device"],
+    ),
+    ("src/ops.rs", &["problem", "algorithm_name", "planner", "error", "device"]),
+    ("src/lib.rs", LEAVES),
+    ("src/bin/", LEAVES),
+];
+
+#[test]
+fn rooms_use_what_the_table_allows() {
+    let mut wrong = Vec::new();
+    let mut uses = 0;
+    for (path, text) in files("src", "rs") {
+        let Some((room, allowed)) = RULES.iter().find(|(room, _)| path.starts_with(room)) else {
+            wrong.push(format!("{path} belongs to no room: add it to the table here and in ARCHITECTURE.md"));
+            continue;
+        };
+        for (number, used) in rooms_named(&text) {
+            // Public types stand at the top of the crate; inside, they are named by their rooms.
+            uses += 1;
+            // The command line is a crate of its own, whose files are no rooms.
+            if !allowed.contains(&used.as_str()) && *room != "src/bin/" {
+                wrong.push(format!("{path}:{number} uses crate::{used}, allowed are {allowed:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(uses > 50, "only {uses} uses were found: the search is broken");
+}
+
+#[test]
+fn algorithms_do_not_know_each_other() {
+    let found = files("src/algorithm", "rs");
+    let name =
+        |path: &str| path.trim_start_matches("src/algorithm/").split(['/', '.']).next().map(str::to_owned);
+    let names: Vec<String> = found.iter().filter_map(|(path, _)| name(path)).collect();
+    assert!(names.contains(&"direct".to_owned()), "{names:?}");
+    for (path, text) in &found {
+        for (number, line) in code(text) {
+            for other in names.iter().filter(|&other| Some(other) != name(path).as_ref()) {
+                let used = ["super::", "algorithm::"].iter().any(|p| line.contains(&format!("{p}{other}")));
+                assert!(!used, "{path}:{number} uses the algorithm {other}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn wgpu_stays_in_its_rooms() {
+    for (path, text) in files("src", "rs") {
+        let may = ["src/gpu", "src/device", "src/lib.rs", "src/bin/"].iter().any(|p| path.starts_with(p));
+        for (number, line) in code(&text).filter(|_| !may) {
+            assert!(!line.contains("wgpu"), "{path}:{number} names wgpu: {line}");
+        }
+    }
+}
+
+#[test]
+fn errors_name_error_types_alone() {
+    let text = fs::read_to_string(root().join("src/error.rs")).expect("src/error.rs");
+    for (number, line) in code(&text).filter(|(_, line)| line.starts_with("use crate::")) {
+        let items = line.rsplit("::").next().unwrap_or(line).trim_matches(['{', '}', ';']);
+        for item in items.split(',').map(|i| i.trim().trim_end_matches("};")) {
+            let good =
+                ["Error", "ErrorClass", "Declined", "Unsupported"].iter().any(|end| item.ends_with(end));
+            assert!(good, "src/error.rs:{number} uses {item}, which is no error");
+        }
+    }
+}
+
+#[test]
+fn the_command_line_uses_the_public_face() {
+    for (path, text) in files("src/bin", "rs") {
+        for (number, line) in code(&text) {
+            let inner = line.contains("#[path") || line.contains("include!(");
+            assert!(!inner, "{path}:{number} reaches into the library: {line}");
+        }
+    }
+}
+
+#[test]
+fn files_are_short() {
+    let mut long = Vec::new();
+    for (folder, extension, most) in [
+        ("src", "rs", 450),
+        ("tests", "rs", 450),
+        ("examples", "rs", 450),
+        ("benches", "rs", 450),
+        ("shaders", "wgsl", 250),
+    ] {
+        for (path, text) in files(folder, extension) {
+            let lines = text.lines().count();
+            if lines > most {
+                long.push(format!("{path} has {lines} lines, at most {most}"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn unsafe_code_has_one_place() {
+    for (path, text) in files("src", "rs").into_iter().filter(|(path, _)| path != "src/gpu/trusted.rs") {
+        for (number, line) in code(&text) {
+            let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            assert!(words.clone().all(|w| w != "unsafe"), "{path}:{number} is unsafe: {line}");
+            assert!(!line.contains("allow(unsafe_code"), "{path}:{number} allows unsafe code: {line}");
+        }
+    }
+}
+
+#[test]
+fn panics_are_explained() {
+    let mut wrong = Vec::new();
+    for (path, text) in files("src", "rs") {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        // Tests stand at the end of a file, and may panic.
+        let code = code(&text).take_while(|(_, line)| *line != "#[cfg(test)]");
+        for (number, line) in code {
+            let words = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "unimplemented!("];
+            let explained = number >= 2 && lines[number - 2].starts_with("// ");
+            if words.iter().any(|word| line.contains(word)) && !explained {
+                wrong.push(format!("{path}:{number} can panic, and no comment above says why not: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// `1.88` and `1.88.0` as numbers.
+fn version(text: &str) -> Vec<u64> {
+    let mut parts: Vec<u64> = text.split('.').map(|p| p.parse().expect("a version")).collect();
+    parts.resize(3, 0);
+    parts
+}
+
+#[test]
+fn the_oldest_rust_is_what_the_dependencies_need() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--all-features"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let ours = version(env!("CARGO_PKG_RUST_VERSION"));
+    let needed = normal_dependencies(&metadata);
+    assert!(needed.len() > 30, "only {} dependencies were found", needed.len());
+    for package in metadata["packages"].as_array().expect("packages") {
+        let id = package["id"].as_str().expect("an id");
+        if let Some(theirs) = package["rust_version"].as_str().filter(|_| needed.contains(&id)) {
+            assert!(version(theirs) <= ours, "{} needs Rust {theirs}", package["name"]);
+        }
+    }
+}
+
+/// Ids of the packages that the library and the command line are built from; tests may need newer ones.
+fn normal_dependencies(metadata: &serde_json::Value) -> Vec<&str> {
+    let resolve = &metadata["resolve"];
+    let nodes = resolve["nodes"].as_array().expect("nodes");
+    let mut found = vec![resolve["root"].as_str().expect("a root package")];
+    let mut next = 0;
+    while next < found.len() {
+        let node = nodes.iter().find(|node| node["id"] == found[next]).expect("a node for every package");
+        for dependency in node["deps"].as_array().expect("deps") {
+            let kinds = dependency["dep_kinds"].as_array().expect("dep_kinds");
+            let id = dependency["pkg"].as_str().expect("pkg");
+            if kinds.iter().any(|kind| kind["kind"] != "dev") && !found.contains(&id) {
+                found.push(id);
+            }
+        }
+        next += 1;
+    }
+    found
+}

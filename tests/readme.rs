@@ -1,0 +1,61 @@
+//! The README's two commands are the ones that work and the ones that are checked.
+
+use std::fs;
+use std::path::PathBuf;
+
+const FILTER: &str = "cargo run --features cli -- filter examples/data/astronaut.png --kernel gaussian:9 --boundary reflect --output filtered.png";
+const TEST: &str = "cargo test --features cli";
+
+fn text(path: &str) -> Option<String> {
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
+}
+
+#[test]
+fn the_two_commands_stand_near_the_top() {
+    let readme = text("README.md").expect("README.md");
+    let (_, section) = readme.split_once("\n## Two commands\n").expect("a section of the two commands");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    assert!(section.lines().any(|line| line == FILTER), "the README lacks: {FILTER}");
+    assert!(section.lines().any(|line| line == TEST), "the README lacks: {TEST}");
+    let before = readme.lines().take_while(|line| *line != "## Two commands").count();
+    assert!(before < 60, "the two commands come after {before} lines");
+}
+
+#[test]
+fn the_picture_is_there() {
+    let picture = FILTER.split(' ').find(|word| word.ends_with(".png")).expect("a picture");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(picture);
+    let image = image::open(&path).expect("a picture that can be read");
+    assert!(image.width() >= 256 && image.height() >= 256);
+}
+
+#[test]
+fn ci_runs_them() {
+    // A published package comes without the script.
+    let Some(ci) = text(".ci/run") else { return println!("skipped: no .ci/run here") };
+    let runs = |command: &str| ci.lines().any(|line| line.trim() == command);
+    assert!(runs(TEST), ".ci/run does not run: {TEST}");
+    assert!(runs(FILTER) || runs(&format!("{FILTER} ")), ".ci/run does not run: {FILTER}");
+}
+
+#[test]
+fn relative_links_lead_somewhere() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    for name in
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "shaders/README.md", "examples/data/README.md"]
+    {
+        let text = text(name).unwrap_or_else(|| panic!("{name} is missing"));
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or(link);
+            if path.is_empty() || link.contains("://") {
+                continue;
+            }
+            let folder = root.join(name);
+            let target = folder.parent().expect("a folder").join(path);
+            assert!(target.exists(), "{name} links to {link}, which is not there");
+            links += 1;
+        }
+    }
+    assert!(links > 0);
+}
