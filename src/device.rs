@@ -183,7 +183,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Declined`] or [`Error::Cpu`] if nothing runs the problem, [`Error::Gpu`] for what the
+    /// [`Error::Declined`] or [`Error::Cpu`] if nothing runs the problem, `Error::Gpu` for what the
     /// device refuses.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn plan(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Plan, Error> {

@@ -159,6 +159,7 @@ impl Error {
             Self::Npy(e) => match e.class() {
                 NpyErrorClass::BadFile => ErrorKind::BadFile,
                 NpyErrorClass::Io => ErrorKind::Io,
+                NpyErrorClass::OutOfMemory => ErrorKind::OutOfMemory,
                 NpyErrorClass::NonFinite => ErrorKind::NonFinite,
             },
             Self::Filter(_) => ErrorKind::BadJob,

@@ -22,11 +22,11 @@ pub enum Fallback {
 pub struct PlanOptions {
     /// The algorithm to use; `None`: the planner chooses.
     pub algorithm: Option<Algorithm>,
-    /// What happens when the GPU declines. A forced algorithm that declines is an error all the same.
+    /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
     pub fallback: Fallback,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
     pub checked: bool,
-    /// Longest wait for the device; then [`GpuError::Timeout`](crate::GpuError).
+    /// Longest wait for the device; then `GpuError::Timeout`.
     pub timeout: Duration,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Declined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no algorithm runs this problem on the device")?;
         for (i, (algorithm, why)) in self.reasons.iter().enumerate() {
-            write!(f, "{} {algorithm} {why}", if i == 0 { ":" } else { ";" })?;
+            write!(f, "{} {algorithm}: {why}", if i == 0 { ":" } else { ";" })?;
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ impl Choice {
             }
         }
         for (other, why) in &self.declined {
-            text += &format!("  declined: {other} {why}\n");
+            text += &format!("  declined: {other}: {why}\n");
         }
         text
     }

@@ -143,7 +143,7 @@ fn operands_are_checked_one_by_one() {
         let x16 = x.mapv(f16::from_f32);
         let result = plain.run(Operands { input: x16.view(), weight: (&w).into(), ..Default::default() });
         let got = Element::F16;
-        assert_eq!(operand_error(result), OperandError::Element { role: "result", wanted, got });
+        assert_eq!(operand_error(result), OperandError::Element { role: "input", wanted, got });
 
         let biased = plan(&device, &X, &W, &Conv::default().bias(true));
         let error = biased.run(Operands { bias: bias.slice(s![1..]), ..base() }).expect_err("three numbers");

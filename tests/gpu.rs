@@ -10,19 +10,9 @@ use common::compare::{Bound, Tally, exact, within};
 use common::device::{any_gpu, run_guarded};
 use common::values::{Data, seed_of};
 use ndarray::ArrayD;
-use wgconv::cpu::reference::{self, Operands64};
+use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
 use wgconv::{Algorithm, Choice, ConvProblem, Element, Operands, PlanOptions};
-
-fn operands64(data: &Data) -> Operands64<'_> {
-    Operands64 {
-        input: Some(data.x.view()),
-        weight: Some(data.w.view()),
-        grad_output: Some(data.grad_output.view()),
-        residual: data.residual.as_ref().map(|r| r.view()),
-        bias: data.bias.as_ref().map(|b| b.view()),
-    }
-}
 
 /// Every algorithm in every configuration that takes `problem`; the others are counted as declined.
 fn choices(gpu: &Gpu, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
@@ -50,11 +40,11 @@ fn plan(gpu: &Gpu, choice: Choice, checked: bool) -> GpuPlan {
 }
 
 fn judged(case: &Case, problem: &ConvProblem, got: &ArrayD<f64>, data: &Data) -> Result<(), String> {
-    let want = reference::run(problem, &operands64(data));
+    let want = reference::run(problem, &data.operands());
     if case.exact {
         return exact(&case.name, got.view(), want.view());
     }
-    let mag = reference::magnitude(problem, &operands64(data));
+    let mag = reference::magnitude(problem, &data.operands());
     within(&case.name, got.view(), want.view(), mag.view(), &Bound::of(problem)).map(|_| ())
 }
 
@@ -144,8 +134,8 @@ fn reals_stay_within_the_bound() {
             operands.residual = residual.view();
         }
         let got = plan.run(operands).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        let want = reference::run(&problem, &operands64(&data));
-        let mag = reference::magnitude(&problem, &operands64(&data));
+        let want = reference::run(&problem, &data.operands());
+        let mag = reference::magnitude(&problem, &data.operands());
         tally.check(within(&case.name, got.view(), want.view(), mag.view(), &Bound::of(&problem)));
     }
     tally.finish("GPU f32, reals");

@@ -252,7 +252,7 @@ fn declared_length_is_the_readers() {
     let limits = Limits { max_bytes: u64::MAX, ..Limits::default() };
     let error = npy::read_from(&bytes[..], len, &limits).unwrap_err();
     assert!(matches!(error, NpyError::OutOfMemory { .. }), "{error:?}");
-    assert_eq!(error.class(), NpyErrorClass::Io);
+    assert_eq!(error.class(), NpyErrorClass::OutOfMemory);
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn a_forced_algorithm_that_declines_is_unsupported() {
         assert_eq!(declined.reasons, [(algorithm, Unsupported::NotOnGpu { algorithm })]);
         assert_eq!(
             declined.to_string(),
-            format!("no algorithm runs this problem on the device: {algorithm} has no GPU version")
+            format!("no algorithm runs this problem on the device: {algorithm}: has no GPU version")
         );
         assert_eq!(Error::from(declined).kind(), ErrorKind::Unsupported);
     }

@@ -2,12 +2,10 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "the values are f32 numbers")]
 
-#[path = "common/cpu.rs"]
-mod cpu;
-#[path = "common/space.rs"]
-mod space;
+mod common;
 
-use cpu::{Spec, Tensors, integers, noise, reals, run_by};
+use common::cpu::{Spec, Tensors, integers, noise, reals, run_by};
+use common::space;
 use ndarray::{ArrayD, ArrayViewD, Slice};
 use proptest::prelude::*;
 use wgconv::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, Real, reference};

@@ -1,10 +1,9 @@
 //! Small convolutions with numbers that other libraries print: Theano 1.0.5 and 0.9.0, scipy 1.17.1, and
 //! pylearn2's cuda-convnet by its source. All by every CPU path, exactly.
 
-#[path = "common/cpu.rs"]
-mod cpu;
+mod common;
 
-use cpu::Spec;
+use common::cpu::Spec;
 use ndarray::{Array1, ArrayD, array};
 use wgconv::cpu::reference::Operands64;
 use wgconv::{Boundary, Conv, Direction, Padding, Rounding};

@@ -166,6 +166,7 @@ impl Plan {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_on<'a>(&self, operands: &Operands<'a, &'a Tensor>) -> Result<Tensor, Error> {
         let given = Given::new(operands.clone());
+        self.check(&given)?;
         wait::block_on(self.execute(&given, false, wait::BLOCKING)).map(|(result, _)| result)
     }
 
@@ -193,21 +194,24 @@ impl Plan {
         timed: bool,
         waiting: Wait,
     ) -> Result<(ArrayD<T>, Option<Duration>), Error> {
+        let given = Given::new(operands);
+        // First, because it names the operand that is of another type.
+        self.check(&given)?;
         let wanted = self.problem().element();
         if T::ELEMENT != wanted {
             return Err(OperandError::Element { role: "result", wanted, got: T::ELEMENT }.into());
         }
-        let (tensor, took) = self.execute(&Given::new(operands), timed, waiting).await?;
+        let (tensor, took) = self.execute(&given, timed, waiting).await?;
         Ok((tensor.into_array(self.timeout, waiting).await?, took))
     }
 
+    /// The operands were checked.
     async fn execute(
         &self,
         given: &Given<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Result<(Tensor, Option<Duration>), Error> {
-        self.check(given)?;
         match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => {

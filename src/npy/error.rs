@@ -148,8 +148,10 @@ pub enum NpyError {
 pub enum NpyErrorClass {
     /// The file's contents.
     BadFile,
-    /// The operating system: a missing file, a permission, a full disk, no memory.
+    /// The operating system: a missing file, a permission, a full disk.
     Io,
+    /// No memory for what a good file holds.
+    OutOfMemory,
     /// A number beyond the range of the type computed in.
     NonFinite,
 }
@@ -159,7 +161,8 @@ impl NpyError {
     pub fn class(&self) -> NpyErrorClass {
         match self {
             Self::At { error, .. } => error.class(),
-            Self::Io { .. } | Self::OutOfMemory { .. } => NpyErrorClass::Io,
+            Self::Io { .. } => NpyErrorClass::Io,
+            Self::OutOfMemory { .. } => NpyErrorClass::OutOfMemory,
             Self::NonFinite { .. } => NpyErrorClass::NonFinite,
             _ => NpyErrorClass::BadFile,
         }

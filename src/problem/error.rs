@@ -2,7 +2,7 @@
 
 use super::Element;
 
-/// Why shapes and a [`Conv`] do not make a convolution.
+/// Why shapes and a [`Conv`](super::Conv) do not make a convolution.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProblemError {

@@ -6,7 +6,9 @@ pub mod cases;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
+pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod device;
 pub mod npy;
+pub mod space;
 pub mod values;

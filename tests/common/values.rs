@@ -1,6 +1,7 @@
 //! Values for a problem's operands: the same for the same seed on every machine.
 
 use ndarray::{Array1, ArrayD, Dimension, IxDyn};
+use wgconv::cpu::reference::Operands64;
 use wgconv::{ConvProblem, Element, TensorLayout};
 
 /// splitmix64 (Steele, Lea and Flood 2014).
@@ -124,6 +125,17 @@ impl Data {
         let len = problem.bias_len() as usize;
         let bias = epilogue.bias.then(|| Array1::from(values(seeds.bits(), len)));
         Self { x, w, bias, residual, grad_output }
+    }
+
+    /// As the reference takes them.
+    pub fn operands(&self) -> Operands64<'_> {
+        Operands64 {
+            input: Some(self.x.view()),
+            weight: Some(self.w.view()),
+            grad_output: Some(self.grad_output.view()),
+            residual: self.residual.as_ref().map(|r| r.view()),
+            bias: self.bias.as_ref().map(|b| b.view()),
+        }
     }
 }
 

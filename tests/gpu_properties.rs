@@ -1,0 +1,78 @@
+//! The GPU against the reference over the whole space of problems and layouts.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use std::cell::RefCell;
+
+use common::compare::{Bound, Tally, exact, within};
+use common::cpu::Spec;
+use common::device::{any_gpu, run_guarded};
+use common::space;
+use common::values::Data;
+use ndarray::ArrayD;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use wgconv::cpu::reference;
+use wgconv::gpu::GpuPlan;
+use wgconv::{ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions, Planner};
+
+/// Any forward problem, each of its tensors in any named layout.
+fn any_layout() -> impl Strategy<Value = Spec> {
+    let layout = || prop::sample::select(vec![Layout::Ncx, Layout::Nxc, Layout::Cxn]);
+    (space::any_spec(), layout(), layout(), layout()).prop_map(|(spec, input, weight, output)| {
+        let conv = spec.conv.layouts(Layouts { input, weight, output });
+        Spec { conv, ..spec }.direction(Direction::Forward)
+    })
+}
+
+/// The problem on the device between guard bands; `None` where every algorithm declines it.
+fn run(device: &Device, problem: &ConvProblem, data: &Data) -> Option<Result<ArrayD<f64>, String>> {
+    let gpu = device.gpu().expect("a GPU device");
+    let choice = Planner::new(gpu.target().clone()).choose(problem, None).ok()?;
+    let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
+    Some(plan.map_err(|e| e.to_string()).and_then(|plan| run_guarded(&plan, data)))
+}
+
+/// Every drawn problem that an algorithm takes passes `judge`, and there are some.
+fn check(
+    what: &str,
+    data: impl Fn(&ConvProblem, u64) -> Data,
+    judge: impl Fn(&ConvProblem, &ArrayD<f64>, &Data) -> Result<(), String>,
+) {
+    let Some(device) = any_gpu() else { return };
+    let tally = RefCell::new(Tally::default());
+    let mut runner = TestRunner::new(space::config(400));
+    let outcome = runner.run(&(any_layout(), any::<u64>()), |(spec, seed)| {
+        let problem = spec.problem(Element::F32);
+        let data = data(&problem, seed);
+        match run(&device, &problem, &data) {
+            None => tally.borrow_mut().skip(format!("{spec:?}"), "declined"),
+            Some(got) => {
+                got.and_then(|got| judge(&problem, &got, &data)).map_err(TestCaseError::fail)?;
+                tally.borrow_mut().check(Ok(()));
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|e| panic!("{what}: {e}"));
+    tally.into_inner().finish(what);
+}
+
+#[test]
+fn integers_are_exact() {
+    let judge = |problem: &ConvProblem, got: &ArrayD<f64>, data: &Data| {
+        exact("drawn", got.view(), reference::run(problem, &data.operands()).view())
+    };
+    check("GPU, drawn problems, integers", Data::ints, judge);
+}
+
+#[test]
+fn reals_stay_within_the_bound() {
+    let judge = |problem: &ConvProblem, got: &ArrayD<f64>, data: &Data| {
+        let want = reference::run(problem, &data.operands());
+        let mag = reference::magnitude(problem, &data.operands());
+        within("drawn", got.view(), want.view(), mag.view(), &Bound::of(problem)).map(|_| ())
+    };
+    check("GPU, drawn problems, reals", Data::reals, judge);
+}
