@@ -5,6 +5,7 @@ mod common;
 
 use common::cli::{Folder, expected, ran, wgconv, with};
 use common::device::any_gpu;
+use common::report::report;
 use serde_json::{Value, json};
 use wgconv::kernel::Kernel;
 use wgconv::{Activation, Boundary, Conv, Padding, Rounding};
@@ -226,7 +227,7 @@ fn gpu_is_no_software_adapter() {
     let info: Value = serde_json::from_str(&ran(wgconv().args(["info", "--json"])).out).unwrap();
     let adapters = info["adapters"].as_array().unwrap();
     if adapters.iter().any(|a| a["hardware"] == true || a["hardware"].is_null()) {
-        println!("SKIPPED: there is a hardware adapter");
+        report("SKIPPED: there is a hardware adapter");
         return;
     }
     assert_eq!(info["auto"], "cpu");

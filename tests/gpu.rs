@@ -8,6 +8,7 @@ use common::benchdnn::benchdnn;
 use common::cases::{self, Case};
 use common::compare::{Bound, Tally, exact, within};
 use common::device::{any_gpu, run_guarded};
+use common::report::report;
 use common::values::{Data, seed_of};
 use ndarray::ArrayD;
 use wgconv::cpu::reference;
@@ -76,7 +77,7 @@ fn table(element: Element, cases: &[Case], what: &str) {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
     if element == Element::F16 && !gpu.target().features.f16 {
-        println!("SKIPPED, no f16 on {}", device.name());
+        report(&format!("SKIPPED, no f16 on {}", device.name()));
         return;
     }
     let mut tally = Tally::default();

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+mod common;
+
+use common::report::report;
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -87,7 +90,7 @@ fn naga_takes_and_translates_every_shader() {
             .write(&module, &info, None)
             .unwrap_or_else(|e| panic!("{name}: HLSL: {e}"));
     }
-    println!("naga, SPIR-V, MSL, HLSL: {} shaders", sources.len());
+    report(&format!("naga, SPIR-V, MSL, HLSL: {} shaders", sources.len()));
 }
 
 /// Runs `tool` on a file for each source; `None` if it is not installed.
@@ -95,7 +98,7 @@ fn run_tool(tool: &str, extra: &[&str], suffix: &str, files: &[(String, Vec<u8>)
     let missing =
         Command::new(tool).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err();
     if missing {
-        println!("skipped: no {tool} on PATH");
+        report(&format!("SKIPPED: no {tool} on PATH"));
         assert!(std::env::var_os("WGCONV_REQUIRE_TOOLS").is_none(), "{tool} is required and not on PATH");
         return None;
     }
@@ -107,7 +110,7 @@ fn run_tool(tool: &str, extra: &[&str], suffix: &str, files: &[(String, Vec<u8>)
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{tool} refuses {name}:\n{said}");
     }
-    println!("{tool}: {} shaders", files.len());
+    report(&format!("{tool}: {} shaders", files.len()));
     Some(files.len())
 }
 

@@ -205,7 +205,7 @@ impl Tally {
         for (reason, names) in reasons {
             let _ = write!(report, "\n  {} x {reason}: {}", names.len(), names.join(", "));
         }
-        println!("{report}");
+        super::report::report(&report);
         assert!(self.ran > 0, "{what}: nothing ran\n{report}");
         let failed = self.failed.len();
         assert!(failed == 0, "{what}: {failed} of {} failed:\n  {}", self.ran, self.failed.join("\n  "));

@@ -7,6 +7,7 @@ use wgconv::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
 use wgconv::half::f16;
 use wgconv::{Device, DeviceChoice, Element, TensorLayout, wgpu};
 
+use super::report::report;
 use super::values::Data;
 
 /// The adapter that `WGPU_ADAPTER_NAME` names, else the best there is, software adapters included.
@@ -18,11 +19,11 @@ pub fn any_gpu() -> Option<Device> {
         let name = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
         match Device::open(&DeviceChoice::Named(name)) {
             Ok(device) => {
-                println!("adapter: {}", device.name());
+                report(&format!("adapter: {}", device.name()));
                 Some(device)
             }
             Err(e) if std::env::var_os("WGCONV_REQUIRE_GPU").is_none() => {
-                println!("SKIPPED, no adapter: {e}");
+                report(&format!("SKIPPED, no adapter: {e}"));
                 None
             }
             Err(e) => panic!("WGCONV_REQUIRE_GPU is set, but: {e}"),

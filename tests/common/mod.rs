@@ -10,5 +10,6 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod device;
 pub mod npy;
+pub mod report;
 pub mod space;
 pub mod values;
