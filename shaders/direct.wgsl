@@ -1,66 +1,85 @@
-// direct: one invocation sums the windows of a tile of TILE_C output channels by TILE_X outputs
-// along the innermost axis.
+// direct: one invocation sums the windows of a tile of TILE_C channels by TILE_X cells along the
+// innermost axis of the result. One loop serves the convolution and both its gradients:
 //
-//   y[n, q, oz, oy, ox] = act(alpha * sum over kz, ky, kx, c of
-//       x[n, g * CI + c, oz * stride.z + kz * dilation.z - pad.z, ...] * w[q, c, kz, ky, kx]
-//       + beta * residual[n, q, ...] + bias[q])                 g = the group of q, CI = c_in / groups
+//   r[n, q, m] = act(alpha * sum over k, c of  a[n, g * C + c, m * stride + k * dilation - pad] * b[q, c, k, m]
+//                    + beta * residual[n, q, m] + bias[q])                 g = the group of q
 //
-// shapes   x [n, c_in, z, y, x]   w [c_out, CI, kz, ky, kx]   y, residual [n, c_out, oz, oy, ox]
-//          lower ranks have leading extents of 1; unshared: w [c_out, oz, oy, ox, CI, kz, ky, kx]
-// layout   any: every tensor comes with its strides; a flipped kernel is a negative stride of w.
-//          LANES = 4 reads four neighbouring input channels at once
-// outside  TABLE = false: taps outside x are skipped. TABLE = true: table[coordinate + pad] is the cell
+//              a            b   r            m      k         c     n
+//   forward    x            w   y            output tap       c_in  batch
+//   grad_input grad_output  w   x's gradient input  tap       c_out batch
+//   grad_weight x  grad_output  w's gradient tap    output    batch c_in
+//
+// shapes   along each of z, y, x the cells m are cut into phases that have rows in `table`: taps, padding,
+//          first element of b, first element of r, cells. With stride 2, the even cells of an input's gradient
+//          are reached by other taps than the odd ones: two phases. Lower ranks have leading extents of 1
+// layout   any: every tensor comes with its strides; a flipped kernel is a negative one.
+//          LANES = 4 reads four neighbouring channels c at once
+// outside  TABLE = false: taps outside a are skipped. TABLE = true: table[coordinate + pad] is the cell
 //          to read, or OUTSIDE for the constant scale.z
+// parts    long sums are cut into boxes of k and c, each of which writes its own copy of r; fold.wgsl adds them
 // grid     Grid::linear(tiles, WG); surplus invocations return
 // rust     Kernel::Direct, DirectParams (src/kernel/params.rs)
 // import: shared/activation.wgsl
 // import: shared/dispatch.wgsl
 
 const WG: u32 = 64u;          // @spec invocations per workgroup
-const TILE_C: u32 = 4u;       // @spec output channels per invocation
-const TILE_X: u32 = 4u;       // @spec outputs along x per invocation
-const LANES: u32 = 1u;        // @spec input channels per load
-const TABLE: bool = false;    // @spec false: `table` is bound but never read
-alias Stored = f32;           // @spec what a load of x or w brings: Scalar, or four of them
+const TILE_C: u32 = 4u;       // @spec channels of the result per invocation
+const TILE_X: u32 = 4u;       // @spec cells along x per invocation
+const LANES: u32 = 1u;        // @spec channels c per load
+const TABLE: bool = false;    // @spec whether coordinates go through boundary tables
+alias Stored = f32;           // @spec what a load of a or b brings: Scalar, or four of them
 alias Lane = f32;             // @spec the same in f32
-alias Scalar = f32;           // @spec element of every tensor
+alias Scalar = f32;           // @spec element of the operands
+alias Sum = f32;              // @spec element of r: Scalar, or f32 for parts
 
 const OUTSIDE: u32 = 0xffffffffu;
 const ALL_INSIDE: u32 = (1u << TILE_X) - 1u;
 
 struct DirectParams {
-    in_extent: vec4<u32>,
-    out_extent: vec4<u32>,
-    kernel: vec4<u32>,
+    a_extent: vec4<u32>,
     stride: vec4<u32>,
     dilation: vec4<u32>,
-    pad: vec4<u32>,
-    x_stride: vec4<u32>,
-    w_stride: vec4<u32>,
-    y_stride: vec4<u32>,
+    a_stride: vec4<u32>,
+    b_stride: vec4<u32>,
+    b_position: vec4<u32>,
+    r_stride: vec4<u32>,
     base: vec4<u32>,
-    w_position: vec4<u32>,
     tile_step: vec4<u32>,
     tile_count: vec4<u32>,
     channel_tiles: vec4<u32>,
-    table: vec4<u32>,
+    phase_tiles: vec4<u32>,
+    rows: vec4<u32>,
+    tables: vec4<u32>,
+    part_count: vec4<u32>,
+    chunk: vec4<u32>,
+    parts: vec4<u32>,
+    epilogue: vec4<u32>,
     scale: vec4<f32>,
     activation: vec4<f32>,
 }
 
 @group(0) @binding(0) var<uniform> p: DirectParams;
-@group(0) @binding(1) var<storage, read> x: array<Stored>;
-@group(0) @binding(2) var<storage, read> w: array<Stored>;
+@group(0) @binding(1) var<storage, read> a: array<Stored>;
+@group(0) @binding(2) var<storage, read> b: array<Stored>;
 @group(0) @binding(3) var<storage, read> bias: array<Scalar>;
 @group(0) @binding(4) var<storage, read> residual: array<Scalar>;
 @group(0) @binding(5) var<storage, read> table: array<u32>;
-@group(0) @binding(6) var<storage, read_write> y: array<Scalar>;
+@group(0) @binding(6) var<storage, read_write> r: array<Sum>;
 
-// The cell under padded coordinate `at` of an axis, or something not below its extent.
-fn cell(at: u32, pad: u32, table_begin: u32) -> u32 {
+// What one invocation has of an axis: its first cell within a phase, and the phase's row.
+struct Place { cell: u32, taps: u32, pad: u32, b_first: u32, r_first: u32, cells: u32 }
+
+fn place(tile: u32, tiles_per_phase: u32, rows: u32, tile_size: u32) -> Place {
+    let row = rows + (tile / tiles_per_phase) * 5u;
+    let cell = (tile % tiles_per_phase) * tile_size;
+    return Place(cell, table[row], table[row + 1u], table[row + 2u], table[row + 3u], table[row + 4u]);
+}
+
+// The cell of a under coordinate `at` of an axis, or something not below its extent.
+fn source(at: u32, table_begin: u32) -> u32 {
     if TABLE { return table[table_begin + at]; }
-    // A coordinate before the input wraps round to a large number, which is not below the extent either.
-    return at - pad;
+    // A coordinate before the first wraps round to a large number, which is not below the extent either.
+    return at;
 }
 
 fn sum_of_lanes(v: Lane) -> f32 {
@@ -75,68 +94,85 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = invocation_index(group, groups, local);
-    if index >= p.kernel.w { return; }
+    if index >= p.parts.x { return; }
     let tile = (vec4<u32>(index) / p.tile_step) % p.tile_count;
     let channel_tile = (index / p.channel_tiles.x) % p.channel_tiles.y;
-    let channel_group = channel_tile / p.stride.w;
-    let c0 = (channel_tile % p.stride.w) * TILE_C;
-    let ox0 = tile.z * TILE_X;
-    let in_channels = p.in_extent.w;
-    let out_channels = p.out_extent.w;
+    let channel_group = channel_tile / p.channel_tiles.z;
+    let channels = p.channel_tiles.w;
+    let c0 = (channel_tile % p.channel_tiles.z) * TILE_C;
+    let z = place(tile.x, p.phase_tiles.x, p.rows.x, 1u);
+    let y = place(tile.y, p.phase_tiles.y, p.rows.y, 1u);
+    let x = place(tile.z, p.phase_tiles.z, p.rows.z, TILE_X);
 
-    let x_base = p.table.w + tile.w * p.base.z + channel_group * p.channel_tiles.w;
-    // Weights per output position (unshared) come with TILE_X = 1; else w_position is 0.
-    let w_place = p.base.x + tile.x * p.w_position.x + tile.y * p.w_position.y + tile.z * p.w_position.z;
-    var w_base: array<u32, TILE_C>;
+    // Phases differ by a cell in length; so do their last tiles.
+    if z.cell >= z.cells || y.cell >= y.cells || x.cell >= x.cells { return; }
+
+    // The box of taps and channels that this part sums.
+    let part = index / p.parts.y;
+    let box = (vec4<u32>(part) / vec4<u32>(1u, p.part_count.x, p.part_count.x * p.part_count.y, p.parts.w)) % p.part_count;
+    let first = box * p.chunk;
+    let extent = vec4<u32>(z.taps, y.taps, x.taps, p.a_extent.w);
+    let count = min(max(extent, first) - first, p.chunk);
+    let z0 = z.cell * p.stride.x + first.x * p.dilation.x - z.pad;
+    let y0 = y.cell * p.stride.y + first.y * p.dilation.y - y.pad;
+    let x0 = first.z * p.dilation.z - x.pad;
+
+    let a_base = p.rows.w + tile.w * p.base.x + channel_group * p.base.y + first.w * p.a_stride.w;
+    let skipped = first * p.b_stride;
+    let b_base = p.tables.w + channel_group * p.b_position.w + z.b_first + y.b_first + x.b_first
+        + z.cell * p.b_position.x + y.cell * p.b_position.y + x.cell * p.b_position.z
+        + skipped.x + skipped.y + skipped.z + skipped.w;
+    let r_base = part * p.parts.z + tile.w * p.base.z + z.r_first + y.r_first + x.r_first
+        + z.cell * p.r_stride.x + y.cell * p.r_stride.y;
+    var b_channel: array<u32, TILE_C>;
     for (var c = 0u; c < TILE_C; c++) {
         // A tile that hangs over its group reads the last channel again and does not store.
-        let q = channel_group * out_channels + min(c0 + c, out_channels - 1u);
-        w_base[c] = w_place + q * p.base.y;
+        b_channel[c] = b_base + min(c0 + c, channels - 1u) * p.base.w;
     }
 
     var acc: array<array<Lane, TILE_X>, TILE_C>;
-    for (var kz = 0u; kz < p.kernel.x; kz++) {
-        let iz = cell(tile.x * p.stride.x + kz * p.dilation.x, p.pad.x, p.table.x);
-        if !TABLE && iz >= p.in_extent.x { continue; }
-        for (var ky = 0u; ky < p.kernel.y; ky++) {
-            let iy = cell(tile.y * p.stride.y + ky * p.dilation.y, p.pad.y, p.table.y);
-            if !TABLE && iy >= p.in_extent.y { continue; }
-            let row_inside = iz < p.in_extent.x && iy < p.in_extent.y;
-            let row = x_base + iz * p.x_stride.x + iy * p.x_stride.y;
-            for (var kx = 0u; kx < p.kernel.z; kx++) {
+    for (var kz = 0u; kz < count.x; kz++) {
+        let iz = source(z0 + kz * p.dilation.x, p.tables.x);
+        if !TABLE && iz >= p.a_extent.x { continue; }
+        for (var ky = 0u; ky < count.y; ky++) {
+            let iy = source(y0 + ky * p.dilation.y, p.tables.y);
+            if !TABLE && iy >= p.a_extent.y { continue; }
+            let row_inside = iz < p.a_extent.x && iy < p.a_extent.y;
+            let row = a_base + iz * p.a_stride.x + iy * p.a_stride.y;
+            for (var kx = 0u; kx < count.z; kx++) {
                 var offset: array<u32, TILE_X>;
                 var inside = 0u;
                 for (var i = 0u; i < TILE_X; i++) {
-                    // Past the last output the table ends: what is summed there is not stored.
-                    let ox = select(ox0 + i, min(ox0 + i, p.out_extent.z - 1u), TABLE);
-                    let ix = cell(ox * p.stride.z + kx * p.dilation.z, p.pad.z, p.table.z);
-                    offset[i] = row + ix * p.x_stride.z;
-                    inside |= select(0u, 1u << i, row_inside && ix < p.in_extent.z);
+                    // Past the last cell the table ends: what is summed there is not stored.
+                    let m = select(x.cell + i, min(x.cell + i, x.cells - 1u), TABLE);
+                    let ix = source(m * p.stride.z + x0 + kx * p.dilation.z, p.tables.z);
+                    offset[i] = row + ix * p.a_stride.z;
+                    inside |= select(0u, 1u << i, row_inside && ix < p.a_extent.z);
                 }
                 if !TABLE && inside == 0u { continue; }
-                let tap = kz * p.w_stride.x + ky * p.w_stride.y + kx * p.w_stride.z;
+                let tap = kz * p.b_stride.x + ky * p.b_stride.y + kx * p.b_stride.z;
                 if inside == ALL_INSIDE {
-                    for (var ci = 0u; ci < in_channels; ci++) {
-                        var weight: array<Lane, TILE_C>;
+                    for (var ci = 0u; ci < count.w; ci++) {
+                        var factor: array<Lane, TILE_C>;
                         for (var c = 0u; c < TILE_C; c++) {
-                            weight[c] = Lane(w[w_base[c] + tap + ci * p.w_stride.w]);
+                            factor[c] = Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
                         }
                         for (var i = 0u; i < TILE_X; i++) {
-                            let value = Lane(x[offset[i] + ci * p.x_stride.w]);
+                            let value = Lane(a[offset[i] + ci * p.a_stride.w]);
                             for (var c = 0u; c < TILE_C; c++) {
-                                acc[c][i] += value * weight[c];
+                                acc[c][i] += value * factor[c];
                             }
                         }
                     }
                 } else {
-                    for (var ci = 0u; ci < in_channels; ci++) {
+                    for (var ci = 0u; ci < count.w; ci++) {
                         for (var i = 0u; i < TILE_X; i++) {
                             let here = (inside & (1u << i)) != 0u;
                             if TABLE || here {
                                 var value = Lane(p.scale.z);
-                                if here { value = Lane(x[offset[i] + ci * p.x_stride.w]); }
+                                if here { value = Lane(a[offset[i] + ci * p.a_stride.w]); }
                                 for (var c = 0u; c < TILE_C; c++) {
-                                    acc[c][i] += value * Lane(w[w_base[c] + tap + ci * p.w_stride.w]);
+                                    acc[c][i] += value * Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
                                 }
                             }
                         }
@@ -146,16 +182,15 @@ fn main(
         }
     }
 
-    let y_base = tile.w * p.base.w + tile.x * p.y_stride.x + tile.y * p.y_stride.y;
     for (var c = 0u; c < TILE_C; c++) {
         for (var i = 0u; i < TILE_X; i++) {
-            if c0 + c < out_channels && ox0 + i < p.out_extent.z {
-                let q = channel_group * out_channels + c0 + c;
-                let at = y_base + q * p.y_stride.w + (ox0 + i) * p.y_stride.z;
+            if c0 + c < channels && x.cell + i < x.cells {
+                let q = channel_group * channels + c0 + c;
+                let at = r_base + q * p.r_stride.w + (x.cell + i) * p.r_stride.z;
                 var v = p.scale.x * sum_of_lanes(acc[c][i]);
-                if p.pad.w != 0u { v += p.scale.y * f32(residual[at]); }
-                if p.dilation.w != 0u { v += f32(bias[q]); }
-                y[at] = Scalar(activate(p.channel_tiles.z, p.activation.xy, v));
+                if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
+                if p.epilogue.z != 0u { v += f32(bias[q]); }
+                r[at] = Sum(activate(p.epilogue.x, p.activation.xy, v));
             }
         }
     }

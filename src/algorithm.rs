@@ -5,7 +5,7 @@ mod direct;
 pub use crate::algorithm_name::Algorithm;
 pub use direct::DirectConfig;
 
-use crate::problem::{ConvProblem, Direction, Element};
+use crate::problem::{ConvProblem, Element};
 use crate::program::{Program, Target};
 
 /// Why one algorithm cannot run one problem on one device. Never an error by itself: the planner
@@ -18,12 +18,6 @@ pub enum Unsupported {
     NotOnGpu {
         /// Which.
         algorithm: Algorithm,
-    },
-    /// It computes other directions only.
-    #[error("does not compute {direction:?} on the GPU")]
-    Direction {
-        /// The direction asked for.
-        direction: Direction,
     },
     /// The element type is not one of the device's.
     #[error("elements of {} are not available on the device", element.name())]

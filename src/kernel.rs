@@ -5,22 +5,27 @@ mod source;
 
 use crate::problem::Element;
 
-pub use params::{DirectParams, Params};
+pub use params::{DirectParams, FoldParams, Params};
 pub use source::{SourceError, compose};
 
 /// A kernel, one `.wgsl` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kernel {
-    /// `direct.wgsl`: one invocation sums a small tile of outputs.
+    /// `direct.wgsl`: one invocation sums a small tile of the result.
     Direct,
+    /// `fold.wgsl`: adds up the parts of sums and the places of cells.
+    Fold,
 }
 
 /// Every kernel with its file. A shader is added here, and its variant above.
-const FILES: &[(Kernel, &str, &str)] = &[(Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl"))];
+const FILES: &[(Kernel, &str, &str)] = &[
+    (Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl")),
+    (Kernel::Fold, "fold", include_str!("../shaders/fold.wgsl")),
+];
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: &[Self] = &[Self::Direct];
+    pub const ALL: &[Self] = &[Self::Direct, Self::Fold];
 
     /// Its name: that of its file.
     pub fn name(self) -> &'static str {
@@ -41,6 +46,7 @@ impl Kernel {
     pub fn specs(self) -> Vec<Spec> {
         match self {
             Self::Direct => direct_specs(),
+            Self::Fold => fold_specs(),
         }
     }
 }
@@ -87,22 +93,24 @@ impl std::fmt::Display for Spec {
     }
 }
 
-/// Invocations per workgroup of the direct kernel: two NVIDIA warps, one AMD wavefront.
-pub const DIRECT_WORKGROUP: u32 = 64;
+/// Invocations per workgroup of the direct and the fold kernel: two NVIDIA warps, one AMD wavefront.
+pub const WORKGROUP: u32 = 64;
 
 /// What the direct kernel is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DirectSpec {
-    /// Output channels per invocation: 1 or 4.
+    /// Channels of the result per invocation: 1 or 4.
     pub tile_c: u32,
-    /// Outputs along the innermost axis per invocation: 1 or 4.
+    /// Cells along the innermost axis per invocation: 1 or 4.
     pub tile_x: u32,
-    /// Input channels per load: 1 or 4.
+    /// Channels summed over per load: 1 or 4.
     pub lanes: u32,
     /// Whether coordinates go through boundary tables.
     pub table: bool,
     /// Storage of the operands: F32 or F16.
     pub element: Element,
+    /// Storage of the sums: that of the operands, or F32 for parts.
+    pub sum: Element,
 }
 
 impl From<DirectSpec> for Spec {
@@ -111,7 +119,7 @@ impl From<DirectSpec> for Spec {
         let (scalar, vector) = if half { ("f16", "vec4h") } else { ("f32", "vec4f") };
         let (stored, lane) = if s.lanes == 4 { (vector, "vec4f") } else { (scalar, "f32") };
         Self(vec![
-            ("WG", SpecValue::U32(DIRECT_WORKGROUP)),
+            ("WG", SpecValue::U32(WORKGROUP)),
             ("TILE_C", SpecValue::U32(s.tile_c)),
             ("TILE_X", SpecValue::U32(s.tile_x)),
             ("LANES", SpecValue::U32(s.lanes)),
@@ -119,20 +127,47 @@ impl From<DirectSpec> for Spec {
             ("Stored", SpecValue::Type(stored)),
             ("Lane", SpecValue::Type(lane)),
             ("Scalar", SpecValue::Type(scalar)),
+            ("Sum", SpecValue::Type(s.sum.name())),
         ])
     }
 }
 
 fn direct_specs() -> Vec<Spec> {
     let mut specs = Vec::new();
-    for element in [Element::F32, Element::F16] {
+    for (element, sum) in
+        [(Element::F32, Element::F32), (Element::F16, Element::F16), (Element::F16, Element::F32)]
+    {
         for table in [false, true] {
             for lanes in [1, 4] {
                 for (tile_c, tile_x) in [(4, 4), (4, 1), (1, 4), (1, 1)] {
-                    specs.push(DirectSpec { tile_c, tile_x, lanes, table, element }.into());
+                    specs.push(DirectSpec { tile_c, tile_x, lanes, table, element, sum }.into());
                 }
             }
         }
     }
     specs
+}
+
+/// What the fold kernel is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FoldSpec {
+    /// Whether cells have lists of places.
+    pub fold: bool,
+    /// Storage of the result: F32 or F16.
+    pub element: Element,
+}
+
+impl From<FoldSpec> for Spec {
+    fn from(s: FoldSpec) -> Self {
+        Self(vec![
+            ("WG", SpecValue::U32(WORKGROUP)),
+            ("FOLD", SpecValue::Bool(s.fold)),
+            ("Scalar", SpecValue::Type(s.element.name())),
+        ])
+    }
+}
+
+fn fold_specs() -> Vec<Spec> {
+    let fold = |fold| [Element::F32, Element::F16].map(|element| FoldSpec { fold, element }.into());
+    [fold(false), fold(true)].concat()
 }

@@ -13,7 +13,7 @@ use common::values::{Data, seed_of};
 use ndarray::ArrayD;
 use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::{Algorithm, Choice, ConvProblem, Element, Operands, PlanOptions};
+use wgconv::{Algorithm, Choice, ConvProblem, Direction, Element, Operands, PlanOptions};
 
 /// Every algorithm in every configuration that takes `problem`; the others are counted as declined.
 fn choices(gpu: &Gpu, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
@@ -80,11 +80,16 @@ fn table(element: Element, cases: &[Case], what: &str) {
         report(&format!("SKIPPED, no f16 on {}", device.name()));
         return;
     }
-    let mut tally = Tally::default();
-    for case in cases {
-        integers(gpu, case, element, &mut tally);
+    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+        let mut tally = Tally::default();
+        for case in cases {
+            match case.in_direction(direction) {
+                Some(case) => integers(gpu, &case, element, &mut tally),
+                None => tally.skip(&case.name, "its strides overlap in the result"),
+            }
+        }
+        tally.finish(&format!("{what}, {direction:?}"));
     }
-    tally.finish(what);
 }
 
 #[test]

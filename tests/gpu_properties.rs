@@ -15,14 +15,14 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use wgconv::cpu::reference;
 use wgconv::gpu::GpuPlan;
-use wgconv::{ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions, Planner};
+use wgconv::{ConvProblem, Device, Element, Layout, Layouts, PlanOptions, Planner};
 
-/// Any forward problem, each of its tensors in any named layout.
+/// Any problem, each of its tensors in any named layout.
 fn any_layout() -> impl Strategy<Value = Spec> {
     let layout = || prop::sample::select(vec![Layout::Ncx, Layout::Nxc, Layout::Cxn]);
     (space::any_spec(), layout(), layout(), layout()).prop_map(|(spec, input, weight, output)| {
         let conv = spec.conv.layouts(Layouts { input, weight, output });
-        Spec { conv, ..spec }.direction(Direction::Forward)
+        Spec { conv, ..spec }
     })
 }
 

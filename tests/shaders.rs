@@ -11,7 +11,7 @@ use common::report::report;
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use wgconv::kernel::{DirectParams, Kernel, Params, Spec, compose};
+use wgconv::kernel::{DirectParams, FoldParams, Kernel, Params, Spec, compose};
 
 fn every_source() -> Vec<(String, String)> {
     let mut sources = Vec::new();
@@ -148,13 +148,19 @@ macro_rules! offsets {
 
 #[test]
 fn uniform_blocks_are_what_the_host_writes() {
-    let spec = &Kernel::Direct.specs()[0];
-    let (module, _) = parsed("direct", &compose(Kernel::Direct, spec).expect("composes"));
-    let (span, in_shader) = members(&module, "DirectParams");
-    let on_host = offsets!(DirectParams: in_extent, out_extent, kernel, stride, dilation, pad, x_stride, w_stride,
-        y_stride, base, w_position, tile_step, tile_count, channel_tiles, table, scale, activation);
-    assert_eq!(in_shader, on_host);
-    assert_eq!(span as usize, Params::Direct(DirectParams::default()).bytes().len());
+    let direct = offsets!(DirectParams: a_extent, stride, dilation, a_stride, b_stride, b_position, r_stride, base,
+        tile_step, tile_count, channel_tiles, phase_tiles, rows, tables, part_count, chunk, parts, epilogue, scale,
+        activation);
+    let fold = offsets!(FoldParams: extent, r_stride, s_stride, places, counts, epilogue, scale, activation);
+    for (kernel, name, on_host, block) in [
+        (Kernel::Direct, "DirectParams", direct, Params::Direct(DirectParams::default())),
+        (Kernel::Fold, "FoldParams", fold, Params::Fold(FoldParams::default())),
+    ] {
+        let (module, _) = parsed(name, &compose(kernel, &kernel.specs()[0]).expect("composes"));
+        let (span, in_shader) = members(&module, name);
+        assert_eq!(in_shader, on_host);
+        assert_eq!(span as usize, block.bytes().len());
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ use bytemuck::{Pod, Zeroable};
 pub enum Params {
     /// Of [`Kernel::Direct`](crate::kernel::Kernel::Direct).
     Direct(DirectParams),
+    /// Of [`Kernel::Fold`](crate::kernel::Kernel::Fold).
+    Fold(FoldParams),
 }
 
 impl Params {
@@ -14,46 +16,75 @@ impl Params {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Direct(params) => bytemuck::bytes_of(params),
+            Self::Fold(params) => bytemuck::bytes_of(params),
         }
     }
 }
 
-/// `DirectParams` of `shaders/direct.wgsl`. Triples are (z, y, x), the innermost axis last; strides
-/// count elements (for `x` and `w` loads of `LANES` elements), in wrapping 32-bit arithmetic.
+/// `DirectParams` of `shaders/direct.wgsl`. Triples are (z, y, x), the innermost axis last; steps count
+/// elements (in `a` and `b` loads of `LANES` elements), in wrapping 32-bit arithmetic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct DirectParams {
-    /// Input extents; then input channels per group, in loads.
-    pub in_extent: [u32; 4],
-    /// Output extents; then output channels per group.
-    pub out_extent: [u32; 4],
-    /// Kernel extents; then invocations.
-    pub kernel: [u32; 4],
-    /// Strides of the window; then channel tiles per group.
+    /// Extents of `a`; then channels summed over, in loads.
+    pub a_extent: [u32; 4],
+    /// Steps in `a`'s cells per cell of the result; then 0.
     pub stride: [u32; 4],
-    /// Dilations; then whether there is a bias.
+    /// Steps in `a`'s cells per tap; then 0.
     pub dilation: [u32; 4],
-    /// Padding before the input; then whether there is a residual.
-    pub pad: [u32; 4],
-    /// Element strides of `x`: z, y, x, channel.
-    pub x_stride: [u32; 4],
-    /// Element strides of `w`: z, y, x, input channel.
-    pub w_stride: [u32; 4],
-    /// Element strides of `y`: z, y, x, channel.
-    pub y_stride: [u32; 4],
-    /// First element of `w`; its stride per output channel; strides of `x` and `y` per image.
+    /// Steps in `a` per cell; then per channel summed over.
+    pub a_stride: [u32; 4],
+    /// Steps in `b` per tap; then per channel summed over.
+    pub b_stride: [u32; 4],
+    /// Steps in `b` per cell of the result, 0 where all cells share their factors; then per group.
+    pub b_position: [u32; 4],
+    /// Steps in the result per cell; then per channel.
+    pub r_stride: [u32; 4],
+    /// Steps in `a` per image and per group, in the result per image, in `b` per channel.
     pub base: [u32; 4],
-    /// Element strides of `w` per output position z, y, x: 0 where all positions share their weights.
-    pub w_position: [u32; 4],
     /// An invocation's index over this, modulo `tile_count`, is its tile: z, y, x, image.
     pub tile_step: [u32; 4],
     /// Tiles along z, y, x and images.
     pub tile_count: [u32; 4],
-    /// Step and count of the channel tiles of all groups; activation code; stride of `x` per group.
+    /// Step and count of the channel tiles of all groups; channel tiles and channels per group.
     pub channel_tiles: [u32; 4],
-    /// Where the boundary tables of z, y and x begin; first element of `x`.
-    pub table: [u32; 4],
+    /// Tiles of one phase; then 0.
+    pub phase_tiles: [u32; 4],
+    /// Where the rows of the phases begin in the table; then 0.
+    pub rows: [u32; 4],
+    /// Where the boundary tables begin in the table; then 0.
+    pub tables: [u32; 4],
+    /// Into how many parts the taps and the channels summed over are cut.
+    pub part_count: [u32; 4],
+    /// Taps and channels of one part.
+    pub chunk: [u32; 4],
+    /// Invocations; invocations per part; steps in the result per part; parts of all taps.
+    pub parts: [u32; 4],
+    /// Code of the activation; whether there is a residual; whether there is a bias; 0.
+    pub epilogue: [u32; 4],
     /// Factor of the sum, factor of the residual, value outside, 0.
+    pub scale: [f32; 4],
+    /// The activation's two parameters, 0, 0.
+    pub activation: [f32; 4],
+}
+
+/// `FoldParams` of `shaders/fold.wgsl`. Eight axes, the missing leading ones of extent 1; steps count elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FoldParams {
+    /// Extents of the result.
+    pub extent: [[u32; 4]; 2],
+    /// Steps in the result.
+    pub r_stride: [[u32; 4]; 2],
+    /// Steps in the parts.
+    pub s_stride: [[u32; 4]; 2],
+    /// Where the lists of places of z, y and x begin in the table; elements per channel of the result.
+    pub places: [u32; 4],
+    /// Elements of the result; parts; elements of one part; channels of the result.
+    pub counts: [u32; 4],
+    /// Code of the activation; whether there is a residual; whether there is a bias; 0.
+    pub epilogue: [u32; 4],
+    /// Factor of the sum, factor of the residual, 0, 0.
     pub scale: [f32; 4],
     /// The activation's two parameters, 0, 0.
     pub activation: [f32; 4],

@@ -16,7 +16,7 @@ pub mod refused;
 mod shape;
 mod unshared;
 
-use wgconv::{Activation, Conv, ConvProblem};
+use wgconv::{Activation, Conv, ConvProblem, Direction, ProblemError};
 
 /// Multiply-accumulates that a case not named `dispatch_` stays below.
 pub const MAX_MACS: u64 = 3_000_000;
@@ -37,6 +37,18 @@ impl Case {
     pub fn new(name: impl Into<String>, x: &[usize], w: &[usize], conv: Conv) -> Self {
         let exact = exact_on_integers(conv.epilogue.activation);
         Self { name: name.into(), x: x.to_vec(), w: w.to_vec(), conv, exact }
+    }
+
+    /// The same convolution computing another tensor; `None` where explicit strides let elements of that
+    /// tensor overlap. The gradient of the weight takes no bias.
+    pub fn in_direction(&self, direction: Direction) -> Option<Self> {
+        let mut conv = self.conv.clone().direction(direction);
+        conv.epilogue.bias &= direction != Direction::GradWeight;
+        let overlaps = |e: &ProblemError| {
+            assert!(matches!(e, ProblemError::OverlappingStrides { .. }), "{}: {e}", self.name)
+        };
+        ConvProblem::new(&self.x, &self.w, &conv).inspect_err(overlaps).ok()?;
+        Some(Self { name: format!("{}, {direction:?}", self.name), conv, ..self.clone() })
     }
 
     /// The checked problem; panics with the case's name if there is none.

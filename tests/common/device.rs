@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use ndarray::{ArrayD, Dimension, IxDyn};
 use wgconv::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
 use wgconv::half::f16;
-use wgconv::{Device, DeviceChoice, Element, TensorLayout, wgpu};
+use wgconv::{Device, DeviceChoice, Direction, Element, TensorLayout, wgpu};
 
 use super::report::report;
 use super::values::Data;
@@ -145,25 +145,35 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
     let guard =
         |layout: &TensorLayout, values: Option<&ArrayD<f64>>| Guarded::new(gpu, layout, element, values);
     let bias_layout = TensorLayout::new("bias", &[problem.bias_shape()], &Default::default()).unwrap();
-    let input = guard(problem.input(), Some(&data.x));
-    let weight = guard(problem.weight(), Some(&data.w));
+    let direction = problem.direction();
+    let reads = |role: Direction, layout, values| (direction != role).then(|| guard(layout, Some(values)));
+    let input = reads(Direction::GradInput, problem.input(), &data.x);
+    let weight = reads(Direction::GradWeight, problem.weight(), &data.w);
+    let grad_output = reads(Direction::Forward, problem.output(), &data.grad_output);
     let bias = data.bias.as_ref().map(|b| guard(&bias_layout, Some(&b.clone().into_dyn())));
     let residual = data.residual.as_ref().map(|r| guard(problem.result(), Some(r)));
     let result = guard(problem.result(), None);
     let operands = BufferOperands {
-        input: Some(input.slice()),
-        weight: Some(weight.slice()),
+        input: input.as_ref().map(Guarded::slice),
+        weight: weight.as_ref().map(Guarded::slice),
+        grad_output: grad_output.as_ref().map(Guarded::slice),
         bias: bias.as_ref().map(Guarded::slice),
         residual: residual.as_ref().map(Guarded::slice),
         result: Some(result.slice()),
-        ..Default::default()
     };
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     pollster::block_on(plan.encode(&mut encoder, &operands)).map_err(|e| e.to_string())?;
     gpu.queue().submit([encoder.finish()]);
     let y = result.result(gpu)?;
-    for (what, operand) in [("input", &input), ("weight", &weight)] {
-        if !operand.unchanged(gpu) {
+    let operands = [
+        ("input", input),
+        ("weight", weight),
+        ("grad_output", grad_output),
+        ("bias", bias),
+        ("residual", residual),
+    ];
+    for (what, operand) in operands {
+        if operand.is_some_and(|operand| !operand.unchanged(gpu)) {
             return Err(format!("the {what} was written"));
         }
     }

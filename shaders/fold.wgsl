@@ -1,0 +1,94 @@
+// fold: one invocation adds up what stands for one element of the result: the parts that its sum was cut
+// into and, where a boundary repeats cells, every place around the input at which its cell was read.
+//
+//   r[m] = act(alpha * sum over part, j in places(m) of  s[part, j] + beta * residual[m] + bias[q])
+//
+// shapes   s [parts, eight axes] in f32; r, residual: eight axes, the missing leading ones of extent 1
+// layout   s compact; r any, by its strides
+// places   FOLD = true: table[places.x + m] and the word behind it are where the list of places of cell m of
+//          axis z begins and ends in `table`, places.y and places.z likewise; FOLD = false: j = m
+// grid     Grid::linear(elements, WG); surplus invocations return
+// rust     Kernel::Fold, FoldParams (src/kernel/params.rs)
+// import: shared/activation.wgsl
+// import: shared/dispatch.wgsl
+
+const WG: u32 = 64u;          // @spec invocations per workgroup
+const FOLD: bool = false;     // @spec whether cells of the last three axes have lists of places
+alias Scalar = f32;           // @spec element of bias, residual and r
+
+struct FoldParams {
+    extent: array<vec4<u32>, 2>,
+    r_stride: array<vec4<u32>, 2>,
+    s_stride: array<vec4<u32>, 2>,
+    places: vec4<u32>,
+    counts: vec4<u32>,
+    epilogue: vec4<u32>,
+    scale: vec4<f32>,
+    activation: vec4<f32>,
+}
+
+@group(0) @binding(0) var<uniform> p: FoldParams;
+@group(0) @binding(1) var<storage, read> s: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<Scalar>;
+@group(0) @binding(3) var<storage, read> residual: array<Scalar>;
+@group(0) @binding(4) var<storage, read> table: array<u32>;
+@group(0) @binding(5) var<storage, read_write> r: array<Scalar>;
+
+// The places of `cell` along one of the last three axes: first and past the last of `table`.
+fn places(axis: u32, cell: u32) -> vec2<u32> {
+    let at = p.places[axis] + cell;
+    return vec2<u32>(table[at], table[at + 1u]);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = invocation_index(group, groups, local);
+    if index >= p.counts.x { return; }
+    var rest = index;
+    var at = 0u;
+    var from_other = 0u;
+    var cell = vec3<u32>(0u);
+    for (var i = 0u; i < 8u; i++) {
+        let axis = 7u - i;
+        let extent = p.extent[axis / 4u][axis % 4u];
+        let m = rest % extent;
+        rest /= extent;
+        at += m * p.r_stride[axis / 4u][axis % 4u];
+        if FOLD && axis >= 5u {
+            cell[axis - 5u] = m;
+        } else {
+            from_other += m * p.s_stride[axis / 4u][axis % 4u];
+        }
+    }
+
+    var sum = 0.0;
+    if FOLD {
+        let z = places(0u, cell.x);
+        let y = places(1u, cell.y);
+        let x = places(2u, cell.z);
+        for (var part = 0u; part < p.counts.y; part++) {
+            for (var jz = z.x; jz < z.y; jz++) {
+                for (var jy = y.x; jy < y.y; jy++) {
+                    let row = from_other + part * p.counts.z
+                        + table[jz] * p.s_stride[1].y + table[jy] * p.s_stride[1].z;
+                    for (var jx = x.x; jx < x.y; jx++) {
+                        sum += s[row + table[jx] * p.s_stride[1].w];
+                    }
+                }
+            }
+        }
+    } else {
+        for (var part = 0u; part < p.counts.y; part++) {
+            sum += s[from_other + part * p.counts.z];
+        }
+    }
+
+    var v = p.scale.x * sum;
+    if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
+    if p.epilogue.z != 0u { v += f32(bias[(index / p.places.w) % p.counts.w]); }
+    r[at] = Scalar(activate(p.epilogue.x, p.activation.xy, v));
+}

@@ -1,0 +1,68 @@
+//! The launch that adds up parts of sums and places of cells, and applies the epilogue.
+
+use super::roles::is_folded;
+use super::{bind, binding_bytes, compact_strides, count, epilogue_bindings, single, tables};
+use crate::algorithm::Unsupported;
+use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
+use crate::problem::{ConvProblem, Direction};
+use crate::program::{Buffer, Grid, Launch, Table, Target};
+
+/// Axes of the kernel: those of an unshared weight of rank 3.
+const AXES: usize = 8;
+
+/// For `parts` copies in the workspace of a tensor of `written` extents; the launch's table is the program's second.
+pub(super) fn launch(
+    problem: &ConvProblem,
+    target: &Target,
+    written: &[u64],
+    parts: u64,
+) -> Result<(Launch, Table), Unsupported> {
+    let result = problem.result();
+    let elements = result.len();
+    let grid = Grid::linear(elements, WORKGROUP, &target.limits)
+        .ok_or(Unsupported::GridTooLarge { invocations: elements })?;
+    let (table, places) = tables::places(problem);
+    let size: u64 = written.iter().product();
+    let fold = is_folded(problem);
+    let epilogue = problem.epilogue();
+    let (code, parameters) = epilogue.activation.code();
+    let spatial = problem.rank();
+    // The last three axes are z, y and x of an activation: a rank below 3 has leading ones between.
+    let eight = |values: &[u64], missing: u64| -> [[u32; 4]; 2] {
+        let mut axes = [missing; AXES];
+        let split = values.len() - if fold { spatial } else { 0 };
+        let (front, back) = values.split_at(split);
+        axes[AXES - back.len()..].copy_from_slice(back);
+        let end = if fold { AXES - 3 } else { AXES };
+        axes[end - front.len()..end].copy_from_slice(front);
+        let words = axes.map(count);
+        [[words[0], words[1], words[2], words[3]], [words[4], words[5], words[6], words[7]]]
+    };
+    let per_channel = match problem.direction() {
+        Direction::GradWeight => 1,
+        _ => result.extents[2..].iter().product(),
+    };
+    let block = FoldParams {
+        extent: eight(&result.extents, 1),
+        r_stride: eight(&result.strides, 0),
+        s_stride: eight(&compact_strides(written), 0),
+        places: [places[0], places[1], places[2], count(per_channel)],
+        counts: [elements, parts, size, problem.bias_len()].map(count),
+        epilogue: [code, epilogue.beta.is_some().into(), epilogue.bias.into(), 0],
+        scale: [single(epilogue.alpha), single(epilogue.beta.unwrap_or(0.0)), 0.0, 0.0],
+        activation: [single(parameters[0]), single(parameters[1]), 0.0, 0.0],
+    };
+    let spec = FoldSpec { fold, element: problem.element() };
+    let [bias, residual] = epilogue_bindings(problem, &table, 1, true);
+    let bindings = vec![
+        bind(&table, 1, Buffer::Workspace(0), size * parts * 4),
+        bias,
+        residual,
+        bind(&table, 1, Buffer::Table(1), 0),
+        bind(&table, 1, Buffer::Result, binding_bytes(problem, result)),
+    ];
+    Ok((
+        Launch { kernel: Kernel::Fold, spec: spec.into(), params: Params::Fold(block), bindings, grid },
+        table,
+    ))
+}

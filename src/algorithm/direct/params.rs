@@ -1,0 +1,151 @@
+//! The uniform block of the direct kernel, and how its sums are cut into parts.
+
+use super::roles::Roles;
+use super::{DirectConfig, FILLS_A_GPU, MAX_PARTS, MAX_STEPS, MIN_STEPS, count, single, tables, word};
+use crate::algorithm::Unsupported;
+use crate::kernel::DirectParams;
+use crate::problem::ConvProblem;
+
+/// Boxes of taps and channels summed over, each summed by an invocation of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Boxes along z, y, x and the channels.
+    counts: [u64; 4],
+    /// Extents of a box; the last ones of an axis may be smaller.
+    chunk: [u64; 4],
+}
+
+impl Cut {
+    /// Sums no longer than [`MAX_STEPS`], shorter while that fills a GPU and the parts of `size` elements fit
+    /// a binding of `limit` bytes.
+    pub(super) fn new(
+        roles: &Roles,
+        config: &DirectConfig,
+        size: u64,
+        limit: u64,
+    ) -> Result<Self, Unsupported> {
+        let [z, y, x] = [0, 1, 2].map(|i| roles.axes[i].taps());
+        let extents = [z, y, x, roles.summed / u64::from(config.lanes)];
+        let steps = extents.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let tiles = tile_counts(roles, config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
+        // So many parts fill the device; so many find room.
+        let wanted = FILLS_A_GPU.div_ceil(tiles.max(1)).min(limit / size.saturating_mul(4).max(1)).max(1);
+        let cut = Self::of(extents, (steps / wanted).clamp(MIN_STEPS, MAX_STEPS));
+        if cut.parts() > MAX_PARTS {
+            let what = "parts of one sum";
+            return Err(Unsupported::Limit { what, needed: cut.parts(), limit: MAX_PARTS });
+        }
+        Ok(cut)
+    }
+
+    /// Boxes of at most `steps` products, as long as they can be along the innermost axes.
+    fn of(extents: [u64; 4], steps: u64) -> Self {
+        let mut cut = Self { counts: [1; 4], chunk: [1; 4] };
+        let mut inner = 1u64;
+        for axis in (0..4).rev() {
+            let extent = extents[axis].max(1);
+            let most = (steps / inner).clamp(1, extent);
+            cut.counts[axis] = extent.div_ceil(most);
+            // Evenly, rather than a short one at the end.
+            cut.chunk[axis] = extent.div_ceil(cut.counts[axis]);
+            inner = inner.saturating_mul(cut.chunk[axis]);
+        }
+        cut
+    }
+
+    /// How many boxes.
+    pub(super) fn parts(&self) -> u64 {
+        self.counts.iter().fold(1, |product, &c| product.saturating_mul(c))
+    }
+}
+
+/// Tiles along z, y and x, channel tiles of all groups, images.
+pub(super) fn tile_counts(roles: &Roles, config: &DirectConfig) -> [u64; 5] {
+    let tiles = phase_tiles(roles, config);
+    let [z, y, x] = [0, 1, 2].map(|i| tiles[i].saturating_mul(roles.axes[i].phases.len() as u64));
+    let channel_tiles = roles.channels.div_ceil(config.tile_c.into()) * roles.groups;
+    [z, y, x, channel_tiles, roles.images]
+}
+
+/// Tiles along z, y and x within the largest phase.
+fn phase_tiles(roles: &Roles, config: &DirectConfig) -> [u64; 3] {
+    let [z, y, x] = [0, 1, 2].map(|i| roles.axes[i].cells());
+    [z, y, x.div_ceil(config.tile_x.into())]
+}
+
+/// The block of a launch that writes parts of `size` elements, or the result with its epilogue.
+pub(super) fn direct(
+    problem: &ConvProblem,
+    roles: &Roles,
+    config: &DirectConfig,
+    cut: &Cut,
+    counts: [u64; 5],
+    in_parts: bool,
+    size: u64,
+) -> DirectParams {
+    let lanes = i64::from(config.lanes);
+    let each = |of: fn(&super::roles::Loop) -> i64| [0, 1, 2].map(|i| of(&roles.axes[i]));
+    let four = |[z, y, x]: [i64; 3], last: i64| [word(z), word(y), word(x), word(last)];
+    let loads = |steps: [i64; 3]| steps.map(|s| s / lanes);
+    let load = |step: u64| step as i64 / lanes;
+    // Neighbouring channels of one load are one step apart.
+    let channel = |step: u64| if lanes == 4 { 1 } else { step as i64 };
+    let (_, [a_image, a_group, a_channel]) = roles.a;
+    let (_, [b_group, b_channel, b_summed]) = roles.b;
+    let tiles: u64 = counts.iter().product();
+    let steps = tile_steps(roles, counts);
+    let [z, y, x] = phase_tiles(roles, config);
+    let epilogue = problem.epilogue();
+    let (code, parameters) = epilogue.activation.code();
+    let [rows, boundary] = tables::begins(problem, roles);
+    let inner = cut.counts[..3].iter().product::<u64>();
+    let mut block = DirectParams {
+        a_extent: four(each(|a| a.a_extent as i64), load(roles.summed)),
+        stride: four(each(|a| a.stride), 0),
+        dilation: four(each(|a| a.dilation), 0),
+        a_stride: four(loads(each(|a| a.a_stride as i64)), channel(a_channel)),
+        b_stride: four(loads(each(|a| a.b_stride)), channel(b_summed)),
+        b_position: four(loads(each(|a| a.b_position as i64)), load(b_group)),
+        r_stride: four(each(|a| a.r_stride), roles.r[1] as i64),
+        base: [word(load(a_image)), word(load(a_group)), count(roles.r[0]), word(load(b_channel))],
+        tile_step: [steps[0], steps[1], steps[2], steps[4]],
+        tile_count: [counts[0], counts[1], counts[2], counts[4]].map(count),
+        channel_tiles: [
+            steps[3],
+            count(counts[3]),
+            count(roles.channels.div_ceil(config.tile_c.into())),
+            count(roles.channels),
+        ],
+        phase_tiles: [z, y, x, 0].map(count),
+        rows: [rows[0], rows[1], rows[2], 0],
+        tables: [boundary[0], boundary[1], boundary[2], 0],
+        part_count: cut.counts.map(count),
+        chunk: cut.chunk.map(count),
+        parts: [tiles.saturating_mul(cut.parts()), tiles, size, inner].map(count),
+        scale: [1.0, 0.0, single(problem.boundary().fill()), 0.0],
+        ..DirectParams::default()
+    };
+    if !in_parts {
+        block.epilogue = [code, epilogue.beta.is_some().into(), epilogue.bias.into(), 0];
+        block.scale[0] = single(epilogue.alpha);
+        block.scale[1] = single(epilogue.beta.unwrap_or(0.0));
+        block.activation = [single(parameters[0]), single(parameters[1]), 0.0, 0.0];
+    }
+    block
+}
+
+/// For each of the five tile counts, how many invocations one step along it is: neighbours in the
+/// result are neighbouring invocations, whatever the layout.
+fn tile_steps(roles: &Roles, counts: [u64; 5]) -> [u32; 5] {
+    let [z, y, x] = [0, 1, 2].map(|i| roles.axes[i].r_stride.unsigned_abs());
+    let strides = [z, y, x, roles.r[1], roles.r[0]];
+    let mut order = [2, 1, 0, 3, 4];
+    order.sort_by_key(|&i| if counts[i] > 1 { strides[i] } else { 0 });
+    let mut steps = [1; 5];
+    let mut next = 1u64;
+    for i in order {
+        steps[i] = count(next);
+        next = next.saturating_mul(counts[i]);
+    }
+    steps
+}

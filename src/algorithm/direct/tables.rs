@@ -1,0 +1,108 @@
+//! What the host computes for the kernels: rows of the phases, boundary tables, lists of places.
+
+use super::roles::{Roles, has_table, is_folded, three_axes};
+use super::{count, word};
+use crate::problem::{Axis, ConvProblem, Direction, Source};
+use crate::program::Table;
+
+/// What a boundary table holds for a coordinate without a cell.
+const OUTSIDE: u32 = u32::MAX;
+/// Words of a row, as `place` of `shaders/direct.wgsl` reads them.
+const ROW: usize = 5;
+
+/// Words of every table that the problem may need, before any is made.
+pub(super) fn words(problem: &ConvProblem) -> u64 {
+    let axes = three_axes(problem);
+    let sum = |of: &dyn Fn(&Axis) -> u64| axes.iter().map(of).fold(0u64, u64::saturating_add);
+    let phases = match problem.direction() {
+        Direction::GradInput if is_folded(problem) => sum(&|a| a.stride.min(a.reach())),
+        Direction::GradInput => sum(&|a| a.stride.min(a.input)),
+        Direction::GradWeight if problem.unshared() => sum(&|a| a.kernel),
+        _ => 3,
+    };
+    let cells = if has_table(problem) || is_folded(problem) { sum(&|a| a.reach() + a.input + 1) } else { 0 };
+    phases.saturating_mul(ROW as u64).saturating_add(cells)
+}
+
+/// Where the rows of z, y and x begin, and where their boundary tables.
+pub(super) fn begins(problem: &ConvProblem, roles: &Roles) -> [[u32; 3]; 2] {
+    let mut next = 0u64;
+    let mut step = |words: u64| {
+        next += words;
+        count(next - words)
+    };
+    let rows = [0, 1, 2].map(|i| step((roles.axes[i].phases.len() * ROW) as u64));
+    let reach = three_axes(problem).map(|a| if has_table(problem) { a.reach() } else { 0 });
+    [rows, reach.map(step)]
+}
+
+/// Rows of the phases of z, y and x, then for z, y and x in turn: padded coordinate -> cell, or [`OUTSIDE`].
+pub(super) fn direct(problem: &ConvProblem, roles: &Roles) -> Table {
+    let mut words = Vec::new();
+    for axis in &roles.axes {
+        for phase in &axis.phases {
+            // Without channels there is nothing to sum, however many taps.
+            let taps = if roles.summed == 0 { 0 } else { phase.taps };
+            words.extend([
+                count(taps),
+                word(phase.pad),
+                word(phase.b_first),
+                word(phase.r_first),
+                count(phase.cells),
+            ]);
+        }
+    }
+    if has_table(problem) {
+        for axis in three_axes(problem) {
+            words.extend((0..axis.reach()).map(|at| cell(problem, &axis, at).map_or(OUTSIDE, count)));
+        }
+    }
+    Table { name: "direct", words }
+}
+
+/// The cell that the boundary puts under a padded coordinate.
+fn cell(problem: &ConvProblem, axis: &Axis, at: u64) -> Option<u64> {
+    // `accepts` bounds reach and padding by 2^31.
+    match problem.boundary().source(at as i64 - axis.pad_begin as i64, axis.input) {
+        Source::Cell(cell) => Some(cell),
+        Source::Outside => None,
+    }
+}
+
+/// For z, y and x in turn: where the list of each cell begins, one more for the end, then the lists of the padded
+/// coordinates under which each cell is read. Also where z, y and x begin. Without folding, an empty table.
+pub(super) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
+    let mut words = Vec::new();
+    let mut begins = [0; 3];
+    if is_folded(problem) {
+        for (axis, begin) in three_axes(problem).iter().zip(&mut begins) {
+            *begin = count(words.len() as u64);
+            let lists = lists(problem, axis);
+            let mut next = words.len() as u64 + axis.input + 1;
+            for list in &lists {
+                words.push(count(next));
+                next += list.len() as u64;
+            }
+            words.push(count(next));
+            words.extend(lists.into_iter().flatten());
+        }
+    }
+    words.resize(words.len().max(4), 0);
+    (Table { name: "places", words }, begins)
+}
+
+fn lists(problem: &ConvProblem, axis: &Axis) -> Vec<Vec<u32>> {
+    let mut lists = vec![Vec::new(); usize::try_from(axis.input).unwrap_or(0)];
+    for at in 0..axis.reach() {
+        if let Some(list) = cell(problem, axis, at).and_then(|c| lists.get_mut(usize::try_from(c).ok()?)) {
+            list.push(count(at));
+        }
+    }
+    lists
+}
+
+/// The longest product of lists: additions for one cell.
+pub(super) fn most_places(problem: &ConvProblem) -> u64 {
+    let longest = |axis: &Axis| lists(problem, axis).iter().map(Vec::len).max().unwrap_or(0) as u64;
+    three_axes(problem).iter().map(longest).fold(1, u64::saturating_mul)
+}
