@@ -6,7 +6,7 @@ use common::benchdnn::benchdnn;
 use common::cases::{Case, named};
 use wgconv::algorithm::{Config, DirectConfig, Unsupported};
 use wgconv::kernel::{Kernel, Params};
-use wgconv::program::{Binding, Buffer, Features, Grid, Limits, Program, Target};
+use wgconv::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
 use wgconv::{
     Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, Planner,
 };
@@ -56,7 +56,8 @@ fn a_small_convolution_lowers_to_one_launch() {
     let launch = &launches[0];
     assert!(launch.kernel.specs().contains(&launch.spec));
     let whole = |buffer, size| Binding { buffer, offset: 0, size };
-    let spare = whole(Buffer::Table(0), 16);
+    // Three rows of five words.
+    let spare = whole(Buffer::Table(0), 60);
     let wanted = [
         whole(Buffer::Input, 768),
         whole(Buffer::Weight, 432),
@@ -114,24 +115,67 @@ fn check(name: &str, program: &Program, target: &Target) {
     }
 }
 
-#[test]
-fn long_sums_chain_through_the_workspace() {
-    let conv = Conv::default().bias(true).activation(wgconv::Activation::Relu);
-    let choice = choose(&problem(&[1, 1, 20_010], &[1, 1, 20_000], &conv));
-    let ends: Vec<_> = choice
-        .program
-        .launches
-        .iter()
-        .map(|l| (l.bindings[3].buffer, l.bindings.last().expect("a result").buffer))
-        .collect();
-    let (spare, between) = (Buffer::Table(0), Buffer::Workspace(0));
-    assert_eq!(ends, [(spare, Buffer::Result), (Buffer::Result, between), (between, Buffer::Result)]);
-    let taps = |i: usize| match choice.program.launches[i].params {
-        Params::Direct(p) => (p.kernel[2], p.dilation[3], p.channel_tiles[2]),
+/// Launches of a program by what they read and write, and the parts that they make or add up.
+fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
+    let of = |launch: &Launch| {
+        let parts = match launch.params {
+            Params::Direct(p) => p.part_count.iter().product(),
+            Params::Fold(p) => p.counts[1],
+        };
+        (launch.kernel, launch.bindings.iter().map(|b| b.buffer).collect(), parts)
     };
-    assert_eq!([taps(0), taps(1), taps(2)], [(8192, 1, 0), (8192, 0, 0), (3616, 0, 1)]);
-    assert_eq!(choice.program.workspace, [44]);
-    assert_eq!(choice.program.workspace_bytes(), 44);
+    program.launches.iter().map(of).collect()
+}
+
+#[test]
+fn long_sums_are_cut_into_parts() {
+    let conv = Conv::default().bias(true).activation(wgconv::Activation::Relu);
+    let program = choose(&problem(&[1, 1, 20_010], &[1, 1, 20_000], &conv)).program;
+    let (direct, fold, sums) = (Buffer::Table(0), Buffer::Table(1), Buffer::Workspace(0));
+    // Eleven outputs do not fill a device, so the sums are cut down to 256 products. The epilogue comes last.
+    let gather = vec![Buffer::Input, Buffer::Weight, direct, direct, direct, sums];
+    let add = vec![sums, Buffer::Bias, fold, fold, Buffer::Result];
+    assert_eq!(chain(&program), [(Kernel::Direct, gather, 79), (Kernel::Fold, add, 79)]);
+    assert_eq!(program.workspace, [79 * 11 * 4]);
+    assert_eq!(program.workspace_bytes(), 79 * 11 * 4);
+    // Enough outputs fill it, so only sums of more than 8,192 products are cut.
+    let wide =
+        |taps: usize| choose(&problem(&[1, 1, 99_999 + taps], &[1, 1, taps], &Conv::default())).program;
+    assert_eq!(chain(&wide(8192)).len(), 1);
+    assert_eq!(chain(&wide(8193))[1].2, 2);
+}
+
+#[test]
+fn gradients_exchange_the_roles() {
+    let program = |conv: &Conv| choose(&problem(&[4, 8, 40, 40], &[8, 8, 3, 3], conv)).program;
+    let conv = Conv::default().padding(1);
+    let table = Buffer::Table(0);
+    let back = program(&conv.clone().direction(Direction::GradInput));
+    let bindings = vec![Buffer::GradOutput, Buffer::Weight, table, table, table, Buffer::Result];
+    assert_eq!(chain(&back), [(Kernel::Direct, bindings, 1)]);
+    let weight = program(&conv.clone().direction(Direction::GradWeight));
+    let bindings = vec![Buffer::Input, Buffer::GradOutput, table, table, table, Buffer::Workspace(0)];
+    assert_eq!(chain(&weight)[0].1, bindings);
+    // Repeated cells are gathered for the padded input, 42 x 42, and folded.
+    let wrap = program(&conv.boundary(Boundary::Wrap).direction(Direction::GradInput));
+    assert_eq!(wrap.workspace, [4 * 8 * 42 * 42 * 4]);
+    assert_eq!(wrap.launches[1].kernel, Kernel::Fold);
+}
+
+#[test]
+fn cells_reached_by_the_same_taps_are_a_phase() {
+    let rows = |conv: &Conv| {
+        let back = conv.clone().direction(Direction::GradInput);
+        let words = choose(&problem(&[1, 1, 7], &[1, 1, 3], &back)).program.tables.swap_remove(0).words;
+        // After the rows of z and y: taps, padding, first of b, first of r, cells.
+        words[10..].chunks(5).map(<[u32]>::to_vec).collect::<Vec<_>>()
+    };
+    // Even cells are read by taps 0 and 2, odd ones by tap 1.
+    assert_eq!(rows(&Conv::default().stride(2)), [[2, 0, 0, 0, 4], [1, 0, 1, 1, 3]]);
+    // With dilation 2 every tap falls on an even cell.
+    assert_eq!(rows(&Conv::default().stride(2).dilation(2)), [[3, 0, 0, 0, 4], [0, 0, 0, 1, 3]]);
+    // A flipped kernel counts from its last tap.
+    assert_eq!(rows(&Conv::default().flip(true)), [[3, 0, 2, 0, 7]]);
 }
 
 #[test]
@@ -146,11 +190,17 @@ fn boundary_tables_hold_the_source_cells() {
     let conv = Conv::default().padding([3]).boundary(Boundary::Mirror);
     let program = choose(&problem(&[1, 1, 3], &[1, 1, 2], &conv)).program;
     let outside = u32::MAX;
-    // One cell each for the missing z and y axes, then coordinates -3..=5 of an axis of three.
-    assert_eq!(program.tables[0].words, [0, 0, 1, 2, 1, 0, 1, 2, 1, 0, 1]);
+    // Three rows, one cell each for the missing z and y axes, then coordinates -3..=5 of an axis of three.
+    assert_eq!(program.tables[0].words[15..], [0, 0, 1, 2, 1, 0, 1, 2, 1, 0, 1]);
     let conv = Conv::default().padding([(1, 2)]).boundary(Boundary::Constant(7.0));
     let program = choose(&problem(&[1, 1, 2], &[1, 1, 1], &conv)).program;
-    assert_eq!(program.tables[0].words, [0, 0, outside, 0, 1, outside, outside]);
+    assert_eq!(program.tables[0].words[15..], [0, 0, outside, 0, 1, outside, outside]);
+    // The gradient folds back: cells 0, 1 and 2 were read under these padded coordinates.
+    let conv = Conv::default().padding([3]).boundary(Boundary::Mirror).direction(Direction::GradInput);
+    let program = choose(&problem(&[1, 1, 3], &[1, 1, 2], &conv)).program;
+    // Of z and of y one list of one place; then the ends of three lists, and the lists.
+    assert_eq!(program.tables[1].words[..6], [2, 3, 0, 5, 6, 0]);
+    assert_eq!(program.tables[1].words[6..], [10, 12, 17, 19, 3, 7, 0, 2, 4, 6, 8, 1, 5][..]);
 }
 
 /// What declines `x` by `w` under `conv` on `target`.
@@ -161,10 +211,6 @@ fn why(x: &[usize], w: &[usize], conv: &Conv, target: &Target) -> Unsupported {
 #[test]
 fn direct_declines_with_its_reason() {
     let (x, w, conv) = ([1, 2, 9], [4, 2, 3], Conv::default);
-    for direction in [Direction::GradInput, Direction::GradWeight] {
-        let got = why(&x, &w, &conv().direction(direction), &roomy());
-        assert_eq!(got, Unsupported::Direction { direction });
-    }
     for (element, target) in [(Element::F64, roomy()), (Element::F16, Target::default())] {
         assert_eq!(why(&x, &w, &conv().element(element), &target), Unsupported::Element { element });
     }

@@ -33,6 +33,12 @@ const FILLS_A_GPU: u64 = 1 << 14;
 /// 22.3) leaves every loop of a shader without a word.
 const MAX_STEPS: u64 = 1 << 13;
 
+/// Indices, extents and coordinates stay below this.
+const MAX_INDEX: u64 = 1 << 31;
+
+/// Most words of the tables that the host computes: a quarter of a gigabyte.
+const MAX_TABLE: u64 = 1 << 26;
+
 /// Sums are cut no shorter to fill a GPU.
 const MIN_STEPS: u64 = 1 << 8;
 
@@ -80,18 +86,28 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
         // hang over the last cell by three steps.
         let over = axis.reach().saturating_add(axis.stride.max(axis.dilation).saturating_mul(4));
         for (what, value) in [("window reach", over), ("padding", axis.pad_begin)] {
-            if value >= 1 << 31 {
+            if value >= MAX_INDEX {
                 return Err(Unsupported::IndexTooLarge { what, value });
             }
         }
     }
+    // What the kernel counts and addresses, in elements: larger buffers exist, but not for 32-bit indices.
+    let tensors = [("input", problem.input()), ("weight", problem.weight()), ("output", problem.output())];
+    for (what, tensor) in tensors {
+        let largest = tensor.extents.iter().copied().fold(tensor.span, u64::max);
+        if largest >= MAX_INDEX {
+            return Err(Unsupported::IndexTooLarge { what, value: largest });
+        }
+    }
+    let words = tables::words(problem);
+    if words > MAX_TABLE {
+        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_TABLE });
+    }
     let limit = binding_limit(target);
-    for (buffer, bytes) in [
-        ("input", binding_bytes(problem, problem.input())),
-        ("weight", binding_bytes(problem, problem.weight())),
-        ("output", binding_bytes(problem, problem.output())),
-        ("boundary tables", tables::words(problem).saturating_mul(4)),
-    ] {
+    let table = ("tables", words * 4);
+    for (buffer, bytes) in
+        tensors.map(|(what, t)| (what, binding_bytes(problem, t))).into_iter().chain([table])
+    {
         if bytes > limit {
             return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
         }
@@ -132,8 +148,11 @@ pub(super) fn lower(
     let compact = compact_strides(&written);
     let roles = if in_parts { Roles::new(problem, &compact) } else { direct };
     let mut tables = vec![tables::direct(problem, &roles)];
-    let workspace = size.saturating_mul(cut.parts()).saturating_mul(4);
-    let limit = binding_limit(target);
+    let elements = size.saturating_mul(cut.parts());
+    let (workspace, limit) = (elements.saturating_mul(4), binding_limit(target));
+    if in_parts && elements >= MAX_INDEX {
+        return Err(Unsupported::IndexTooLarge { what: "partial sums", value: elements });
+    }
     if in_parts && workspace > limit {
         return Err(Unsupported::BindingTooLarge { buffer: "partial sums", bytes: workspace, limit });
     }
@@ -225,8 +244,8 @@ fn compact_strides(extents: &[u64]) -> Vec<u64> {
     strides
 }
 
-/// Steps in the kernel's wrapping 32-bit arithmetic. What is stepped along was checked by [`accepts`] to lie within a
-/// binding or below 2^31, so only steps that are never taken can be cut.
+/// Steps in the kernel's wrapping 32-bit arithmetic. What is stepped along was checked by [`accepts`] to stay below
+/// 2^31 on either side of 0, so only steps that are never taken can be cut.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as said above")]
 fn word(value: i64) -> u32 {
     value as u32

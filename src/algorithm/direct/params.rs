@@ -1,7 +1,9 @@
 //! The uniform block of the direct kernel, and how its sums are cut into parts.
 
 use super::roles::Roles;
-use super::{DirectConfig, FILLS_A_GPU, MAX_PARTS, MAX_STEPS, MIN_STEPS, count, single, tables, word};
+use super::{
+    DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_PARTS, MAX_STEPS, MIN_STEPS, count, single, tables, word,
+};
 use crate::algorithm::Unsupported;
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
@@ -29,8 +31,13 @@ impl Cut {
         let steps = extents.iter().fold(1u64, |product, &e| product.saturating_mul(e));
         let tiles = tile_counts(roles, config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
         // So many parts fill the device; so many find room.
-        let wanted = FILLS_A_GPU.div_ceil(tiles.max(1)).min(limit / size.saturating_mul(4).max(1)).max(1);
-        let cut = Self::of(extents, (steps / wanted).clamp(MIN_STEPS, MAX_STEPS));
+        let wanted = FILLS_A_GPU
+            .div_ceil(tiles.max(1))
+            .min(limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1))
+            .max(1);
+        // Boxes are whole along some axes, so there may be twice as many as the quotient.
+        let least = MIN_STEPS.max(steps / (MAX_PARTS / 2)).min(MAX_STEPS);
+        let cut = Self::of(extents, (steps / wanted).clamp(least, MAX_STEPS));
         if cut.parts() > MAX_PARTS {
             let what = "parts of one sum";
             return Err(Unsupported::Limit { what, needed: cut.parts(), limit: MAX_PARTS });
