@@ -134,6 +134,28 @@ impl CpuPlan {
         CpuWeights { values: standard(&weight).into() }
     }
 
+    /// Bytes that [`Self::run`] allocates beside the result, or a little more: copies of operands in other orders or
+    /// types. What threads use for the rows at hand is not counted.
+    pub fn scratch_bytes<T: Real>(&self, operands: &CpuOperands<'_, T>) -> u64 {
+        let size = size_of::<T>() as u64;
+        let copied = |view: &ArrayViewD<'_, T>| if view.is_standard_layout() { 0 } else { view.len() as u64 };
+        let weight = match &operands.weight {
+            Some(CpuWeight::View(view)) => Some(view),
+            _ => None,
+        };
+        let views =
+            [operands.input.as_ref(), operands.grad_output.as_ref(), operands.residual.as_ref(), weight];
+        let problem = &self.problem;
+        let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
+        let elements = tensors.map(TensorLayout::len).iter().fold(0u64, |sum, &len| sum.saturating_add(len));
+        let copies: u64 = views.into_iter().flatten().map(copied).sum();
+        if self.algorithm == Algorithm::Reference {
+            // Everything in f64; what does not lie in logical order is then copied once more.
+            return elements.saturating_add(copies).saturating_add(problem.result().len()).saturating_mul(8);
+        }
+        copies.saturating_add(direct::scratch_elements(problem)).saturating_mul(size)
+    }
+
     /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded).
     ///
     /// The caller has checked the operands: every one that the problem reads is there, with the problem's shape and

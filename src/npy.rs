@@ -109,8 +109,12 @@ impl NpyArray {
     }
 
     /// Widens every element to `f64`, which holds each supported type exactly.
-    pub fn to_f64(&self) -> ArrayD<f64> {
-        on_inner!(self, array => array.mapv(Into::into))
+    ///
+    /// # Errors
+    ///
+    /// [`NpyError::OutOfMemory`].
+    pub fn to_f64(&self) -> Result<ArrayD<f64>, NpyError> {
+        on_inner!(self, array => convert::reserve::<f64>(array.len()).map(|()| array.mapv(Into::into)))
     }
 
     /// Converts to `f32`: floats round to nearest, integers must fit exactly.
@@ -121,6 +125,7 @@ impl NpyArray {
     ///
     /// [`NpyError::Inexact`] for an integer that `f32` cannot hold, [`NpyError::NonFinite`] for a
     /// finite float that would become infinite; both name the first such element.
+    /// [`NpyError::OutOfMemory`].
     pub fn to_f32(&self) -> Result<ArrayD<f32>, NpyError> {
         on_inner!(self, array => convert::narrow(array, self.dtype(), "f32", convert::to_f32))
     }
@@ -193,9 +198,8 @@ fn read_data<T: Pod>(
     header: &Header,
     shape: &[usize],
 ) -> Result<ArrayD<T>, NpyError> {
-    let mut values: Vec<T> = Vec::new();
     let count = shape.iter().product();
-    values.try_reserve_exact(count).map_err(|_| NpyError::OutOfMemory { bytes: source.left })?;
+    let mut values: Vec<T> = convert::with_room(count)?;
     values.resize(count, T::zeroed());
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
     source.fill(bytes, "data")?;

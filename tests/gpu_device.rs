@@ -6,12 +6,14 @@ mod common;
 use std::time::Duration;
 
 use common::device::any_gpu;
-use ndarray::{Array4, ArrayD};
+use common::report::report;
+use ndarray::{Array3, Array4, ArrayD};
 use wgconv::gpu::{Gpu, Wanted, adapters};
+use wgconv::half::f16;
 use wgconv::wgpu::{self, BufferUsages};
 use wgconv::{
-    BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Error, ErrorKind, GpuError,
-    Operands, Plan, PlanOptions,
+    BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind,
+    GpuError, Operands, Plan, PlanOptions,
 };
 
 const X: [usize; 4] = [1, 4, 9, 8];
@@ -160,6 +162,26 @@ fn a_slow_device_times_out() {
     let error = error.expect_err("no time at all");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.to_string(), "the device did not finish within 0 s");
+}
+
+/// Mapped ranges are whole words, of which an odd number of f16 elements fills the last by half.
+#[test]
+fn odd_numbers_of_f16_elements_go_up_and_down() {
+    let Some(device) = any_gpu() else { return };
+    if !device.gpu().expect("a GPU").target().features.f16 {
+        return report(&format!("SKIPPED, no f16 on {}", device.name()));
+    }
+    let conv = Conv::default().element(Element::F16).bias(true);
+    let problem = ConvProblem::new(&[1, 1, 3], &[1, 1, 1], &conv).expect("a problem");
+    let plan = device.plan(&problem, &PlanOptions::default()).expect("a plan");
+    let half =
+        |values: &[f32]| Array3::from_shape_fn((1, 1, values.len()), |(_, _, i)| f16::from_f32(values[i]));
+    let (x, w, bias) =
+        (half(&[1.0, 2.0, 3.0]), half(&[4.0]), half(&[5.0]).into_shape_with_order(1).expect("one"));
+    let operands = Operands { input: x.view(), weight: (&w).into(), bias: bias.view(), ..Default::default() };
+    assert_eq!(plan.run(operands).expect("a result"), half(&[9.0, 13.0, 17.0]).into_dyn());
+    let tensor = device.upload(&x).expect("uploaded");
+    assert_eq!(tensor.download::<f16>().expect("downloaded"), x.into_dyn());
 }
 
 #[test]

@@ -120,12 +120,12 @@ fn floats_round_but_stay_finite() {
     assert_eq!(f64s(-f64::INFINITY).to_f16().unwrap()[0], f16::NEG_INFINITY);
     assert!(f64s(f64::NAN).to_f32().unwrap()[0].is_nan());
     assert!(f64s(f64::NAN).to_f16().unwrap()[0].is_nan());
-    assert!(f64s(f64::NAN).to_f64()[0].is_nan());
+    assert!(f64s(f64::NAN).to_f64().unwrap()[0].is_nan());
 
     let f32s = |value| NpyArray::F32(array![value].into_dyn());
     assert_eq!(f32s(65_519.0).to_f16().unwrap()[0], f16::MAX);
     assert_eq!(f32s(65_520.0).to_f16().unwrap_err().class(), NpyErrorClass::NonFinite);
-    assert_eq!(f32s(0.1).to_f64()[0], f64::from(0.1_f32));
+    assert_eq!(f32s(0.1).to_f64().unwrap()[0], f64::from(0.1_f32));
     assert_eq!(NpyArray::F16(array![f16::MAX].into_dyn()).to_f32().unwrap()[0], 65_504.0);
 }
 
@@ -260,7 +260,7 @@ fn check_outcome(bytes: &[u8]) {
     let Ok(array) = read(bytes) else { return };
     let count: usize = array.shape().iter().product();
     assert!(count <= bytes.len());
-    assert_eq!(array.to_f64().len(), count);
+    assert_eq!(array.to_f64().unwrap().len(), count);
     assert!(array.to_f32().is_ok_and(|array| array.len() == count));
     assert!(array.to_f16().is_ok_and(|array| array.len() == count) || array.dtype() != "u8");
 }

@@ -44,6 +44,18 @@ pub(super) fn run<T: Real>(problem: &ConvProblem, operands: Slices<'_, T>) -> Ve
     result
 }
 
+/// Elements of the weights or of the gradient as they are laid out once for all tasks, at most.
+pub(super) fn scratch_elements(problem: &ConvProblem) -> u64 {
+    match problem.direction() {
+        // Blocks of channels are filled up to the next power of two.
+        Direction::Forward | Direction::GradInput => problem.weight().len().saturating_mul(2),
+        Direction::GradWeight => {
+            let row = problem.axes().last().map_or(1, |axis| axis.output);
+            problem.output().len() / row * row.next_multiple_of(row::LANES as u64)
+        }
+    }
+}
+
 /// What happens to sums before they are stored.
 #[derive(Debug)]
 struct Finish<'a, T> {

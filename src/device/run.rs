@@ -82,6 +82,13 @@ impl Plan {
     }
 
     async fn prepare_view(&self, view: &HostView<'_>) -> Result<PreparedWeights, Error> {
+        if let Runner::Cpu(_) = &self.runner {
+            // Once in logical order, and once shared.
+            reserve(
+                "the prepared weights",
+                self.problem().weight().len().saturating_mul(2 * view.element().bytes()),
+            )?;
+        }
         Ok(PreparedWeights(match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => PreparedOn::Gpu(match view {
@@ -360,7 +367,8 @@ impl Plan {
         plan: &CpuPlan,
         given: &Given<'_>,
     ) -> Result<HostArray, Error> {
-        reserve("the result", plan.problem().result(), size_of::<T>())?;
+        let result = plan.problem().result().len().saturating_mul(size_of::<T>() as u64);
+        reserve("the result", result)?;
         let prepared;
         let weight = match &given.weight {
             Weight::Absent => None,
@@ -379,6 +387,10 @@ impl Plan {
             residual: view_of(&given.residual),
             bias,
         };
+        reserve(
+            "the result and copies of the operands",
+            result.saturating_add(plan.scratch_bytes(&operands)),
+        )?;
         Ok(T::into_host(plan.run(&operands)))
     }
 }
@@ -425,10 +437,9 @@ fn check_view(
     Ok(())
 }
 
-/// Asks the allocator for the memory of a tensor, so that a hopeless size is an error and no abort.
-fn reserve(what: &'static str, layout: &TensorLayout, element: usize) -> Result<(), Error> {
-    let elements = layout.shape().iter().product::<usize>();
-    let bytes = elements.saturating_mul(element);
+/// Asks the allocator for memory and gives it back, so that a hopeless size is an error and no abort.
+pub(super) fn reserve(what: &'static str, bytes: u64) -> Result<(), Error> {
     let mut probe: Vec<u8> = Vec::new();
-    probe.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { what, bytes: bytes as u64 })
+    let room = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
+    if room { Ok(()) } else { Err(Error::OutOfMemory { what, bytes }) }
 }

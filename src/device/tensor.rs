@@ -55,6 +55,7 @@ impl Tensor {
             Kind::Cpu => {
                 // Only the check: the CPU path reads any strides, so the order in memory is the host's.
                 TensorLayout::new("tensor", view.shape(), layout)?;
+                super::run::reserve("the tensor", (view.len() as u64).saturating_mul(size_of::<T>() as u64))?;
                 Ok(Self(Place::Cpu(Arc::new(T::host_view(view).to_owned()))))
             }
         }

@@ -190,9 +190,18 @@ impl Gpu {
 impl Gpu {
     fn write_mapped(&self, buffer: &wgpu::Buffer, contents: &[u8]) -> Result<(), GpuError> {
         if !contents.is_empty() {
-            let range = buffer.slice(..contents.len() as u64);
+            // Mapped ranges are whole words; an odd number of f16 elements ends half-way through one.
+            let (words, rest) = contents.split_at(contents.len() / 4 * 4);
+            let range = buffer.slice(..(contents.len() as u64).next_multiple_of(4));
             match range.get_mapped_range_mut() {
-                Ok(mut mapped) => mapped.copy_from_slice(contents),
+                Ok(mut mapped) => {
+                    let mut last = [0; 4];
+                    last[..rest.len()].copy_from_slice(rest);
+                    mapped.slice(..words.len()).copy_from_slice(words);
+                    if !rest.is_empty() {
+                        mapped.slice(words.len()..).copy_from_slice(&last);
+                    }
+                }
                 Err(e) => {
                     let (what, reason) = ("writing a mapped buffer".to_owned(), e.to_string());
                     self.poll_own();
@@ -252,18 +261,19 @@ impl GpuTensor {
         let count = to_usize(self.layout.span);
         let bytes = (count * size_of::<T>()) as u64;
         if bytes == 0 {
-            return Ok(pack::unpack(Vec::new(), &self.layout));
+            return pack::unpack(Vec::new(), &self.layout);
         }
         let whole = bytes.next_multiple_of(4);
         let (buffer, key) = self.gpu.pooled(Use::Readback, whole).await?;
         let copied = self.gpu.read_back(&buffer, self.buffer(), whole, timeout, waiting, |mapped| {
-            let mut elements = vec![T::zeroed(); count];
+            let mut elements = pack::with_room("result", count)?;
+            elements.resize(count, T::zeroed());
             bytemuck::cast_slice_mut(&mut elements).copy_from_slice(&mapped[..count * size_of::<T>()]);
-            elements
+            Ok(elements)
         });
-        let elements = copied.await?;
+        let elements: Result<Vec<T>, GpuError> = copied.await?;
         self.gpu.0.pool.put(key, buffer);
-        Ok(pack::unpack(elements, &self.layout))
+        pack::unpack(elements?, &self.layout)
     }
 }
 

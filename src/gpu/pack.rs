@@ -29,6 +29,14 @@ fn place(index: &IxDyn, layout: &TensorLayout) -> usize {
     steps.iter().zip(&layout.strides).map(|(&i, &s)| i * to_usize(s)).sum()
 }
 
+/// An empty vector with room for `count` elements; a size that there is no memory for is an error and no abort.
+pub(super) fn with_room<T>(what: &str, count: usize) -> Result<Vec<T>, GpuError> {
+    let mut elements = Vec::new();
+    let none = |_| GpuError::OutOfMemory { what: format!("a copy of the {what} on the host") };
+    elements.try_reserve_exact(count).map_err(none)?;
+    Ok(elements)
+}
+
 /// The elements of `view` as `layout` has them in memory; gaps are zero.
 pub(super) fn pack<'a, T: Pod + PartialEq>(
     role: &'static str,
@@ -42,10 +50,15 @@ pub(super) fn pack<'a, T: Pod + PartialEq>(
         let view = view.permuted_axes(order);
         return Ok(match view.to_slice() {
             Some(slice) => Cow::Borrowed(slice),
-            None => Cow::Owned(view.iter().copied().collect()),
+            None => {
+                let mut elements = with_room(role, view.len())?;
+                elements.extend(view.iter().copied());
+                Cow::Owned(elements)
+            }
         });
     }
-    let mut elements = vec![T::zeroed(); to_usize(layout.span)];
+    let mut elements = with_room(role, to_usize(layout.span))?;
+    elements.resize(to_usize(layout.span), T::zeroed());
     for (index, &value) in view.indexed_iter() {
         elements[place(&index, layout)] = value;
     }
@@ -61,22 +74,23 @@ pub(super) fn pack<'a, T: Pod + PartialEq>(
 }
 
 /// The array that `elements` hold in `layout`; its memory order is the layout's where that is dense.
-pub(super) fn unpack<T: Pod>(elements: Vec<T>, layout: &TensorLayout) -> ArrayD<T> {
+pub(super) fn unpack<T: Pod>(elements: Vec<T>, layout: &TensorLayout) -> Result<ArrayD<T>, GpuError> {
     let shape = layout.shape();
     if layout.is_empty() {
-        return ArrayD::from_elem(shape, T::zeroed());
+        return Ok(ArrayD::from_elem(shape, T::zeroed()));
     }
     let Some(order) = dense_order(layout) else {
-        return ArrayD::from_shape_fn(shape, |index| elements[place(&index, layout)]);
+        with_room::<T>("result", to_usize(layout.len()))?;
+        return Ok(ArrayD::from_shape_fn(shape, |index| elements[place(&index, layout)]));
     };
     let in_memory: Vec<usize> = order.iter().map(|&a| shape[a]).collect();
     let mut back = vec![0; order.len()];
     for (position, &axis) in order.iter().enumerate() {
         back[axis] = position;
     }
-    match ArrayD::from_shape_vec(in_memory, elements) {
+    Ok(match ArrayD::from_shape_vec(in_memory, elements) {
         Ok(array) => array.permuted_axes(back),
         // A dense layout has as many elements as its extents say.
         Err(_) => ArrayD::from_elem(shape, T::zeroed()),
-    }
+    })
 }

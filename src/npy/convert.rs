@@ -5,6 +5,19 @@ use ndarray::{ArrayD, Dimension};
 
 use super::NpyError;
 
+/// An empty vector with room for `count` elements; a size that there is no memory for is an error and no abort.
+pub(super) fn with_room<T>(count: usize) -> Result<Vec<T>, NpyError> {
+    let mut values = Vec::new();
+    let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+    values.try_reserve_exact(count).map_err(|_| NpyError::OutOfMemory { bytes })?;
+    Ok(values)
+}
+
+/// Asks for the memory of `count` elements and gives it back.
+pub(super) fn reserve<T>(count: usize) -> Result<(), NpyError> {
+    with_room::<T>(count).map(drop)
+}
+
 /// Applies `round` to every element; `found` and `wanted` name the types before and after.
 pub(super) fn narrow<S, T>(
     array: &ArrayD<S>,
@@ -16,6 +29,7 @@ where
     S: Copy + Into<f64>,
     T: Copy + Into<f64>,
 {
+    reserve::<T>(array.len())?;
     let integer = !found.starts_with('f');
     let refused = |value: f64, rounded: f64| {
         if integer { value != rounded } else { value.is_finite() && !rounded.is_finite() }

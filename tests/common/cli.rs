@@ -88,7 +88,7 @@ impl Folder {
     /// Element type and values of a file.
     pub fn read(&self, name: &str) -> (&'static str, ArrayD<f64>) {
         let array = npy::read(self.path(name), &Limits::default()).expect("a .npy file");
-        (array.dtype(), array.to_f64())
+        (array.dtype(), array.to_f64().expect("memory"))
     }
 
     /// Names of everything in the directory, sorted.

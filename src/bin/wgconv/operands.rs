@@ -25,7 +25,7 @@ impl Number for f32 {
 
 impl Number for f64 {
     fn from_npy(array: NpyArray) -> Result<ArrayD<Self>, NpyError> {
-        Ok(if let NpyArray::F64(array) = array { array } else { array.to_f64() })
+        if let NpyArray::F64(array) = array { Ok(array) } else { array.to_f64() }
     }
 }
 
