@@ -1,8 +1,7 @@
 //! The launch that adds up parts of sums and places of cells, and applies the epilogue.
 
 use super::roles::is_folded;
-use super::{bind, binding_bytes, compact_strides, count, epilogue_bindings, single, tables};
-use crate::algorithm::Unsupported;
+use super::{Unsupported, bind, binding_bytes, compact_strides, count, epilogue_bindings, single, tables};
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Buffer, Grid, Launch, Table, Target};

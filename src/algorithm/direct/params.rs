@@ -4,7 +4,6 @@ use super::roles::Roles;
 use super::{
     DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_PARTS, MAX_STEPS, MIN_STEPS, count, single, tables, word,
 };
-use crate::algorithm::Unsupported;
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
