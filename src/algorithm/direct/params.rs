@@ -1,5 +1,6 @@
 //! The uniform block of the direct kernel, and how its sums are cut into parts.
 
+use super::Unsupported;
 use super::roles::Roles;
 use super::{
     DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_PARTS, MAX_STEPS, MIN_STEPS, count, single, tables, word,
