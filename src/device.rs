@@ -82,7 +82,8 @@ impl Device {
     ///
     /// An adapter named by `WGPU_ADAPTER_NAME` that is not there, or a GPU that fails its self-test.
     pub fn new() -> Result<Self, Error> {
-        let named = std::env::var_os("WGPU_ADAPTER_NAME").is_some_and(|name| !name.is_empty());
+        let named = std::env::var_os("WGPU_ADAPTER_NAME")
+            .is_some_and(|name| !name.to_string_lossy().trim().is_empty());
         Self::open(&if named { DeviceChoice::Gpu } else { DeviceChoice::Auto })
     }
 
@@ -105,8 +106,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`GpuError::NoAdapter`](crate::GpuError) unless `choice` allows the CPU; a GPU that gives no
-    /// device or fails its self-test is an error in any case.
+    /// [`GpuError::NoAdapter`](crate::GpuError), or [`GpuError::RequestDevice`](crate::GpuError) for an adapter that
+    /// gives no device, unless `choice` allows the CPU; a GPU that fails its self-test is an error in any case.
     #[cfg(feature = "gpu")]
     pub async fn open_async(choice: &DeviceChoice) -> Result<Self, Error> {
         let wanted = match choice {
@@ -118,6 +119,10 @@ impl Device {
         match Gpu::new(&wanted).await {
             Ok(gpu) => Ok(Self(Kind::Gpu(gpu))),
             Err(GpuError::NoAdapter { .. }) if *choice == DeviceChoice::Auto => Ok(Self::cpu()),
+            Err(e @ GpuError::RequestDevice { .. }) if *choice == DeviceChoice::Auto => {
+                log::warn!("{e}; the CPU path takes over");
+                Ok(Self::cpu())
+            }
             Err(e) => Err(e.into()),
         }
     }

@@ -106,7 +106,7 @@ pub enum GpuError {
         role: &'static str,
     },
     /// The graphics stack refused something that this crate made: a defect of this crate.
-    #[error("{what}: {reason}")]
+    #[error("{what}: {}", one_line(reason))]
     Refused {
         /// What was being made.
         what: String,
@@ -116,6 +116,11 @@ pub enum GpuError {
     /// A kernel could not be composed: a defect of this crate.
     #[error(transparent)]
     Source(#[from] SourceError),
+}
+
+/// The graphics stack explains itself over several lines.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// How a slice of an app's buffer does not fit.
@@ -228,7 +233,17 @@ impl Gpu {
     #[must_use]
     pub fn with_adapter(&self, adapter: &wgpu::Adapter) -> Self {
         let inner = &self.0;
-        Self::from_parts(inner.device.clone(), inner.queue.clone(), Some(adapter), inner.owned)
+        let report = AdapterReport::of_adapter(adapter);
+        Self(Arc::new(Inner {
+            target: adapter::target(&inner.device, &report),
+            report,
+            device: inner.device.clone(),
+            queue: inner.queue.clone(),
+            owned: inner.owned,
+            lost: Arc::clone(&inner.lost),
+            pipelines: Pipelines(Mutex::new(HashMap::new())),
+            pool: inner.pool.clone(),
+        }))
     }
 
     fn from_parts(

@@ -268,7 +268,7 @@ impl NpyElement for f16 {
 /// Writes `array`, of any memory layout, to `path` in one step: whole or not at all.
 ///
 /// The bytes go to a temporary file beside `path`, which then takes its name; a regular file
-/// already there is replaced, and a symbolic link to one is replaced rather than followed.
+/// already there is replaced (with the permissions of a new file), a symbolic link to one followed.
 ///
 /// # Errors
 ///
@@ -280,17 +280,33 @@ pub fn write<T: NpyElement, D: Dimension>(
     array: ArrayView<'_, T, D>,
 ) -> Result<(), NpyError> {
     let path = path.as_ref();
-    write_file(path, array).map_err(|error| error.at(path))
+    replace(path, |file| write_to(file, array)).map_err(|error| error.at(path))
 }
 
-fn write_file<T: NpyElement, D: Dimension>(path: &Path, array: ArrayView<'_, T, D>) -> Result<(), NpyError> {
+/// Writes any file as [`write`] does, whole or not at all.
+///
+/// # Errors
+///
+/// As for [`write`], around what `contents` returns.
+pub fn write_whole(
+    path: impl AsRef<Path>,
+    contents: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), NpyError> {
+    let path = path.as_ref();
+    replace(path, |file| contents(file).map_err(io_error("write"))).map_err(|error| error.at(path))
+}
+
+fn replace(path: &Path, contents: impl FnOnce(&mut File) -> Result<(), NpyError>) -> Result<(), NpyError> {
+    // A link stays one: what it leads to is replaced. A path that leads nowhere is what it says.
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
     // A rename would put a plain file where a device such as /dev/null was.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         let error = io::Error::new(io::ErrorKind::AlreadyExists, "not a regular file");
         return Err(NpyError::Io { action: "replace", error });
     }
-    let (temporary, file) = create_beside(path).map_err(io_error("create a file beside"))?;
-    let written = write_to(file, array)
+    let (temporary, mut file) = create_beside(path).map_err(io_error("create a file beside"))?;
+    let written = contents(&mut file)
         .and_then(|()| fs::rename(&temporary, path).map_err(io_error("rename into place")));
     if written.is_err()
         && let Err(error) = fs::remove_file(&temporary)

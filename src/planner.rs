@@ -10,7 +10,7 @@ use crate::program::{Program, Target};
 /// What happens when no GPU algorithm takes a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fallback {
-    /// The CPU path runs it; logged once, and visible in the plan.
+    /// The CPU path runs it; a warning is logged the first time, and the plan says so.
     #[default]
     Cpu,
     /// Planning fails.

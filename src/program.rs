@@ -202,6 +202,9 @@ impl Grid {
     ///
     /// `None` if two dimensions are not enough, or if an invocation's index would not fit 32 bits.
     pub fn linear(invocations: u64, workgroup: u32, limits: &Limits) -> Option<Self> {
+        if workgroup == 0 || limits.max_grid == 0 {
+            return None;
+        }
         let groups = invocations.div_ceil(u64::from(workgroup)).max(1);
         let rows = groups.div_ceil(u64::from(limits.max_grid));
         let columns = groups.div_ceil(rows);

@@ -151,7 +151,7 @@ fn descriptions() {
         &plain,
         E::Overflow { what: "the number of multiply-accumulates" },
         ErrorKind::Overflow,
-        "the number of multiply-accumulates does not fit 63 bits",
+        "the number of multiply-accumulates is too large: sizes are counted in 63 bits, coordinates along an axis in 62",
     );
 }
 

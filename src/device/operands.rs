@@ -241,10 +241,14 @@ impl<'a> Operand<'a> for &'a Tensor {
 
 /// The view that stands for "no operand": every extent is 0, which no operand's are (a spatial extent
 /// of 0 is refused when the problem is made).
-fn nothing<'a, T, D: Dimension>() -> ArrayView<'a, T, D> {
+fn nothing<'a, T: Pod, D: Dimension>() -> ArrayView<'a, T, D> {
+    static ZERO: [u64; 1] = [0];
     let shape = D::zeros(D::NDIM.unwrap_or(1));
-    // No element is needed for a shape of zeros, so an empty slice always fits.
-    ArrayView::from_shape(shape, &[]).expect("an empty slice has the shape of zeros")
+    // An array without axes has one element, any other of this shape none.
+    let elements: &[T] = bytemuck::cast_slice(&ZERO);
+    let elements = &elements[..shape.size()];
+    // As many elements as the shape has, so this cannot fail.
+    ArrayView::from_shape(shape, elements).expect("elements of the shape")
 }
 
 fn host_source<'a, T: Scalar, D: Dimension>(view: ArrayView<'a, T, D>) -> Source<'a> {

@@ -1,6 +1,8 @@
 //! A problem planned on a device.
 
 use std::sync::Arc;
+#[cfg(feature = "gpu")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Device;
@@ -42,6 +44,12 @@ impl Plan {
         problem: &ConvProblem,
         options: &PlanOptions,
     ) -> Result<Self, Error> {
+        let plan = Self::choose(device, problem, options).await?;
+        log::debug!("planned {}", plan.explain().trim_end());
+        Ok(plan)
+    }
+
+    async fn choose(device: &Device, problem: &ConvProblem, options: &PlanOptions) -> Result<Self, Error> {
         let timeout = options.timeout;
         #[cfg(feature = "gpu")]
         if let Kind::Gpu(gpu) = &device.0 {
@@ -57,7 +65,7 @@ impl Plan {
                     let Ok(cpu) = CpuPlan::new(problem, options.algorithm) else {
                         return Err(declined.into());
                     };
-                    log::warn!("{} -> CPU path: {declined}", device.name());
+                    warn_once(format!("{} -> CPU path: {declined}", device.name()));
                     let (runner, fallback) = (Runner::Cpu(Arc::new(cpu)), Some(Arc::new(declined)));
                     return Ok(Self { runner, fallback, device: "cpu".into(), timeout });
                 }
@@ -128,4 +136,18 @@ impl Plan {
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
         format!("{}: {how}{declined}", self.device)
     }
+}
+
+/// Warns of the same thing once, and whispers it afterwards: a one-liner plans anew in every call.
+#[cfg(feature = "gpu")]
+fn warn_once(message: String) {
+    /// So many different messages are remembered; whoever has more of them has seen enough.
+    const MOST: usize = 100;
+    static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.contains(&message) || seen.len() >= MOST {
+        return log::debug!("{message}");
+    }
+    log::warn!("{message}");
+    seen.push(message);
 }

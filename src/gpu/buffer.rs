@@ -143,7 +143,7 @@ impl Gpu {
         layout: &TensorLayout,
         element: Element,
     ) -> Result<GpuTensor, GpuError> {
-        let bytes = layout.span.saturating_mul(element.bytes()).next_multiple_of(4).max(16);
+        let bytes = tensor_bytes(layout, element);
         let (buffer, key) = self.pooled(Use::Device, bytes).await?;
         let buffer = Arc::new(Pooled { buffer, key, pool: self.0.pool.clone() });
         Ok(GpuTensor { gpu: self.clone(), layout: layout.clone(), element, buffer })
@@ -161,6 +161,10 @@ impl Gpu {
         layout: &TensorLayout,
         element: Element,
     ) -> Result<GpuTensor, GpuError> {
+        let (bytes, limit) = (tensor_bytes(layout, element), self.0.target.limits.max_buffer_bytes);
+        if bytes > limit {
+            return Err(GpuError::TooLarge { what: format!("the {role}"), bytes, limit });
+        }
         let elements = pack::pack(role, view, layout)?;
         let tensor = self.tensor(layout, element).await?;
         let bytes: &[u8] = bytemuck::cast_slice(&elements);
@@ -185,6 +189,11 @@ impl Gpu {
         });
         Ok(tensor)
     }
+}
+
+/// Bytes of a tensor's buffer: whole words, and never nothing.
+fn tensor_bytes(layout: &TensorLayout, element: Element) -> u64 {
+    layout.span.saturating_mul(element.bytes()).max(16).div_ceil(4).saturating_mul(4)
 }
 
 impl Gpu {

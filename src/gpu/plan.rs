@@ -156,7 +156,8 @@ impl GpuPlan {
             result: Some(result.buffer().into()),
         };
         let stopwatch = if timed { Stopwatch::new(gpu).await? } else { None };
-        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        let create = || gpu.device().create_command_encoder(&Default::default());
+        let mut encoder = scoped(gpu, || "a command encoder".to_owned(), create).await?;
         self.record(&mut encoder, &buffers, stopwatch.as_ref().map(Stopwatch::writes)).await?;
         if let Some(stopwatch) = &stopwatch {
             stopwatch.resolve(&mut encoder);

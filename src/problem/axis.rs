@@ -24,12 +24,12 @@ pub struct Axis {
 impl Axis {
     /// The kernel's reach `K' = (K − 1)·dilation + 1`.
     pub fn span(&self) -> u64 {
-        (self.kernel - 1) * self.dilation + 1
+        self.kernel.saturating_sub(1) * self.dilation + 1
     }
 
     /// Cells that the windows visit, from the first padded one: `(Y − 1)·stride + K'`.
     pub fn reach(&self) -> u64 {
-        (self.output - 1) * self.stride + self.span()
+        self.output.saturating_sub(1) * self.stride + self.span()
     }
 
     /// The input coordinate under tap `k` of output `o`; below 0 or from `input` on it is padding.

@@ -65,11 +65,13 @@ impl Boundary {
         }
     }
 
-    /// What coordinate `at` (0 is the input's first cell) of an axis of `extent >= 1` cells reads.
+    /// What coordinate `at` (0 is the input's first cell) of an axis of `extent` cells reads; without any cell
+    /// that is outside.
     pub fn source(self, at: i64, extent: u64) -> Source {
         let (at, n) = (i128::from(at), i128::from(extent));
         let inside = (0..n).contains(&at);
         let index = match self {
+            _ if n == 0 => return Source::Outside,
             Self::Zero | Self::Constant(_) if !inside => return Source::Outside,
             Self::Zero | Self::Constant(_) => at,
             Self::Wrap => at.rem_euclid(n),

@@ -107,8 +107,8 @@ pub enum ProblemError {
         /// The weight's.
         got: u64,
     },
-    /// A size does not fit signed 64-bit arithmetic.
-    #[error("{what} does not fit 63 bits")]
+    /// A size does not fit 63 bits, or a coordinate not 62.
+    #[error("{what} is too large: sizes are counted in 63 bits, coordinates along an axis in 62")]
     Overflow {
         /// What was computed.
         what: &'static str,

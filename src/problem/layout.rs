@@ -57,6 +57,8 @@ impl Layout {
     pub fn order(&self, axes: usize, channel: usize) -> Option<Vec<usize>> {
         let middle = (1..axes).filter(|&a| a != channel);
         match self {
+            // Without a channel axis there is nothing to move.
+            Self::Nxc | Self::Cxn if channel >= axes => Some((0..axes).collect()),
             Self::Ncx => Some((0..axes).collect()),
             Self::Nxc => Some([0].into_iter().chain(middle).chain([channel]).collect()),
             Self::Cxn => Some([channel].into_iter().chain(middle).chain([0]).collect()),

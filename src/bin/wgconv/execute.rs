@@ -77,7 +77,7 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
 
 /// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
 /// once the single-precision problem is planned, because the planner may fall back.
-pub(crate) fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits) -> Result<Plan, Failure> {
+fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits) -> Result<Plan, Failure> {
     let options = how.options();
     let planned = |device: &Device, element| -> Result<Plan, Failure> {
         let problem = loaded.problem(element)?;
@@ -97,7 +97,7 @@ pub(crate) fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits)
 
 /// A result larger than any file that is read would only be found too large by the system's
 /// out-of-memory killer, which takes the jobs behind it along.
-fn check_size(problem: &ConvProblem, limits: &Limits) -> Result<(), Failure> {
+pub(crate) fn check_size(problem: &ConvProblem, limits: &Limits) -> Result<(), Failure> {
     let (result, element) = (problem.result(), problem.element());
     let bytes = result.len().saturating_mul(element.bytes());
     if bytes > limits.max_bytes {

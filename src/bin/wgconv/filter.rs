@@ -1,6 +1,6 @@
 //! `wgconv filter`: a named kernel over a picture.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "reflect", value_parser = boundary)]
     boundary: Boundary,
     /// Where the result goes: .png, .jpg or .jpeg
-    #[arg(long)]
+    #[arg(long, value_parser = output_path)]
     output: PathBuf,
     /// auto (a GPU if there is one, else the CPU), cpu, gpu, or part of an adapter's name
     #[arg(long)]
@@ -58,8 +58,6 @@ enum FilterError {
     TooLarge { path: PathBuf, bytes: u64 },
     #[error("{}: wanted a kernel of 2 axes, found shape {shape:?}", path.display())]
     KernelAxes { path: PathBuf, shape: Vec<usize> },
-    #[error("{}: wanted an output that ends in .png, .jpg or .jpeg", path.display())]
-    Extension { path: PathBuf },
     #[error("{}: a JPEG has no transparency, and the picture does: write a .png", path.display())]
     Alpha { path: PathBuf },
     #[error("{}: {error}", path.display())]
@@ -75,7 +73,6 @@ impl FilterError {
             Self::Decode { .. } | Self::Truncated { .. } => ErrorKind::BadFile,
             Self::NotRegular { .. } | Self::TooLarge { .. } => ErrorKind::BadFile,
             Self::KernelAxes { .. } => ErrorKind::Rank,
-            Self::Extension { .. } => ErrorKind::BadJob,
             Self::Alpha { .. } | Self::Encode { .. } => ErrorKind::Unsupported,
         }
     }
@@ -152,9 +149,18 @@ pub(crate) fn run(args: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome::Succeeded)
 }
 
+fn output_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match Format::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("wanted a name that ends in .png, .jpg or .jpeg".to_owned()),
+    }
+}
+
 /// Reads, filters, writes, and says so in one line.
 fn filter(args: &Options, how: &How) -> Result<String, FilterError> {
-    let format = Format::of(&args.output)?;
+    // The name was refused before if it has none.
+    let format = Format::of(&args.output).unwrap_or(Format::Png);
     let kernels = args.kernel.load()?;
     let picture = Picture::read(&args.input)?;
     if picture.alpha.is_some() && format == Format::Jpeg {
@@ -164,7 +170,7 @@ fn filter(args: &Options, how: &How) -> Result<String, FilterError> {
     let (result, plan, timing) = convolve(&device, &how.options(), &picture, &kernels, args.boundary)?;
     let (width, height) = (picture.width, picture.height);
     let bytes = format.encode(&args.output, &picture.with_colour(&result))?;
-    write_whole(&args.output, &bytes)?;
+    npy::write_whole(&args.output, |file| file.write_all(&bytes)).map_err(wgconv::Error::from)?;
     Ok(format!(
         "{}: {width} x {height}, {}, boundary {}, {}, {}, {}",
         args.output.display(),
@@ -323,12 +329,12 @@ enum Format {
 }
 
 impl Format {
-    fn of(path: &Path) -> Result<Self, FilterError> {
+    fn of(path: &Path) -> Option<Self> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
         match extension.as_deref() {
-            Some("png") => Ok(Self::Png),
-            Some("jpg" | "jpeg") => Ok(Self::Jpeg),
-            _ => Err(FilterError::Extension { path: path.to_owned() }),
+            Some("png") => Some(Self::Png),
+            Some("jpg" | "jpeg") => Some(Self::Jpeg),
+            _ => None,
         }
     }
 
@@ -343,23 +349,4 @@ impl Format {
         encoded.map_err(|error| FilterError::Encode { path: path.to_owned(), error })?;
         Ok(bytes)
     }
-}
-
-/// Writes the whole file or leaves what was there: through a temporary file beside it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FilterError> {
-    let io = |action| move |error| FilterError::Io { path: path.to_owned(), action, error };
-    // A rename would put a plain file where a device such as /dev/null was.
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(io("replace")(io::Error::new(io::ErrorKind::AlreadyExists, "not a regular file")));
-    }
-    let temporary = path.with_file_name(format!(".wgconv-filter-{}.tmp", std::process::id()));
-    let open = OpenOptions::new().write(true).create_new(true).open(&temporary);
-    let mut file: File = open.map_err(io("create a file beside"))?;
-    let written = file.write_all(bytes).map_err(io("write"));
-    let renamed = written.and_then(|()| fs::rename(&temporary, path).map_err(io("rename into place")));
-    if renamed.is_err() {
-        // The error that is reported is the one above; a left-over file is only untidy.
-        let _ = fs::remove_file(&temporary);
-    }
-    renamed
 }

@@ -128,7 +128,8 @@ impl How {
 impl Job {
     /// The job in one line of JSON.
     pub(crate) fn from_line(line: &[u8], defaults: &How) -> Result<Self, Failure> {
-        let object = serde_json::from_slice(line).map_err(|e| Failure::bad_job(format!("no job: {e}")))?;
+        let object = serde_json::from_slice(line.trim_ascii_end())
+            .map_err(|e| Failure::bad_job(format!("no job: {e}")))?;
         Self::new(&object, defaults)
     }
 

@@ -51,6 +51,8 @@ enum Command {
     ///
     /// {"op":"conv","input":"x.npy","weight":"w.npy","output":"y.npy","stride":[2,1],"padding":"same"}
     ///
+    /// A field that no operation has is refused, even if it is null; so is a line of more than 1 MiB.
+    ///
     /// An output file is written only if its job succeeds, and a failed job does not stop the next.
     Run(run::Options),
     /// Run a kernel over a PNG or JPEG picture

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wgconv::half::f16;
 use wgconv::ndarray::{Array1, ArrayD, Axis, Ix1};
 use wgconv::npy::{self, Limits, NpyArray, NpyElement, NpyError};
-use wgconv::{Conv, ConvProblem, Direction, Element, ErrorKind, Layout, OperandError, Scalar};
+use wgconv::{Boundary, Conv, ConvProblem, Direction, Element, ErrorKind, Layout, OperandError, Scalar};
 
 use crate::failure::Failure;
 use crate::job::{Job, Operation};
@@ -165,6 +165,10 @@ impl Loaded {
                 (order.activation_shape(&input), order.weight_shape(weight_shape))
             }
             Operation::ConvTranspose { target, .. } => {
+                if let Boundary::Constant(_) = conv.boundary {
+                    // Sums of constants would be added to the result of an adjoint, which is linear.
+                    return Err(Failure::bad_job("a transposed convolution has no boundary `constant`"));
+                }
                 let weight = given(&weight);
                 order = order_of(&job.layout, &weight, &[("input", &given(&input))])?;
                 let (y, w) = (order.activation_shape(&given(&input)), order.weight_shape(&weight));

@@ -111,6 +111,14 @@ impl Axis {
         let least = self.natural - begin - end;
         match wanted {
             None => Ok((begin, least + self.output_padding)),
+            Some(output) if self.output_padding > 0 && output != least + self.output_padding => {
+                let (axis, cells) = (self.axis, self.output_padding);
+                let message = format!(
+                    "`output_shape` of axis {axis} is {output}, wanted {}: {least} and an `output_padding` of {cells}",
+                    least + cells
+                );
+                Err(refused(ErrorKind::OutputShape, message))
+            }
             Some(output) if (least..least + self.slack).contains(&output) => Ok((begin, output)),
             Some(output) => {
                 let (axis, most) = (self.axis, least + self.slack - 1);

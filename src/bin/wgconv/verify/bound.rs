@@ -1,7 +1,7 @@
 //! How far a result may be from the reference.
 
 use wgconv::ndarray::{ArrayD, Dimension};
-use wgconv::{Activation, Algorithm, Boundary, ConvProblem, Direction, Element};
+use wgconv::{Activation, Algorithm, ConvProblem, Element};
 
 use super::case::Case;
 
@@ -10,7 +10,7 @@ use super::case::Case;
 pub(super) struct Judged {
     /// Whether every element had to be equal.
     pub(super) exact: bool,
-    /// Largest error / (u*mag).
+    /// Largest error / (u*mag), with the unit roundoff u of the numbers that are stored.
     pub(super) ratio: f64,
     /// The first element that is too far off, and how many are.
     pub(super) excess: Option<String>,
@@ -24,16 +24,16 @@ pub(super) fn judge(case: &Case, algorithm: Algorithm, result: &ArrayD<f64>) -> 
         let excess = format!("got shape {:?}, wanted {:?}", result.shape(), want.shape());
         return Judged { exact, ratio: 0.0, excess: Some(excess) };
     }
-    let unit = unit(problem);
+    let unit = stored_unit(problem);
     let (mut ratio, mut first, mut count) = (0f64, None, 0u64);
     for ((index, &want), (&got, &mag)) in want.indexed_iter().zip(result.iter().zip(&mag)) {
+        // Past its largest number the element type has infinities.
+        let want = stored(problem.element(), want);
         if got == want || got.is_nan() && want.is_nan() {
             continue;
         }
         let error = (got - want).abs();
-        if mag > 0.0 && error.is_finite() {
-            ratio = ratio.max(error / (unit * mag));
-        }
+        ratio = ratio.max(if error.is_finite() && mag > 0.0 { error / (unit * mag) } else { f64::INFINITY });
         let allowed = if exact { 0.0 } else { allowed(problem, want, mag) };
         if want.is_finite() && error <= allowed {
             continue;
@@ -46,6 +46,22 @@ pub(super) fn judge(case: &Case, algorithm: Algorithm, result: &ArrayD<f64>) -> 
     }
     let excess = first.map(|first| format!("{first} ({count} of {} elements)", want.len()));
     Judged { exact, ratio, excess }
+}
+
+/// The relative rounding error of the numbers that are stored.
+fn stored_unit(problem: &ConvProblem) -> f64 {
+    if problem.element() == Element::F16 { 2f64.powi(-11) } else { unit(problem) }
+}
+
+/// `value`, or the infinity that it rounds to in `element`.
+fn stored(element: Element, value: f64) -> f64 {
+    let largest = match element {
+        // Half a step past the largest number, where rounding goes up.
+        Element::F16 => 65_520.0,
+        Element::F32 => f64::from(f32::MAX) + 2f64.powi(103),
+        Element::F64 => f64::INFINITY,
+    };
+    if value.abs() >= largest { f64::INFINITY.copysign(value) } else { value }
 }
 
 /// The relative rounding error of an accumulation.
@@ -82,7 +98,7 @@ fn is_exact(case: &Case, algorithm: Algorithm, mag: &ArrayD<f64>) -> bool {
 /// and Stability of Numerical Algorithms, section 3.1); roundings largely cancel, and measured errors
 /// stay below `1.2*sqrt(K)*u*mag`.
 fn allowed(problem: &ConvProblem, want: f64, mag: f64) -> f64 {
-    let (terms, unit) = (terms(problem), unit(problem));
+    let (terms, unit) = (problem.terms() as f64, unit(problem));
     let (gain, slack) = slack(problem.epilogue().activation);
     let slack = slack * unit / 2f64.powi(-24);
     // f16 results are rounded to 11 bits when stored, in steps of 2^-24 near 0.
@@ -91,15 +107,6 @@ fn allowed(problem: &ConvProblem, want: f64, mag: f64) -> f64 {
     // A GPU may flush subnormal products to 0.
     let sum = (2.0 * terms.sqrt() + 8.0) * unit * mag + 2f64.powi(-126) * terms;
     gain * sum + (relative + slack) * want.abs() + absolute + slack
-}
-
-/// Most products that one element sums. Boundaries that read the input again let the gradient of a
-/// cell gather as many as there are outputs.
-fn terms(problem: &ConvProblem) -> f64 {
-    let repeats = !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_));
-    let again = problem.axes().iter().map(|a| a.output as f64).product::<f64>();
-    let terms = problem.terms() as f64;
-    if repeats && problem.direction() == Direction::GradInput { terms * again } else { terms }
 }
 
 /// The largest slope of an activation, and the error in f32 of its own evaluation, absolute and per

@@ -1,7 +1,7 @@
 //! The built-in problems: small, and each with something that has gone wrong in a convolution before.
 
 use wgconv::ndarray::{Array1, ArrayD, IxDyn};
-use wgconv::{Activation, Boundary, Conv, ConvProblem, Element, Layout, Padding, Rounding};
+use wgconv::{Activation, Boundary, Conv, ConvProblem, Direction, Element, Layout, Padding, Rounding};
 
 use super::case::Case;
 use crate::operands::Arrays;
@@ -17,13 +17,22 @@ pub(super) fn cases(element: Element) -> Vec<Case> {
         Element::F32 => |bits| real(bits, 24),
         Element::F64 => |bits| real(bits, 53),
     };
-    for (name, x, w, conv) in rows() {
-        // A test makes sure that every row is one.
-        let Ok(problem) = ConvProblem::new(&x, &w, &conv.element(element)) else { continue };
-        for (kind, value) in [("ints", integer as fn(u64) -> f64), ("reals", real as fn(u64) -> f64)] {
-            let name = format!("{name}/{kind}");
+    let directions = [
+        ("conv", Direction::Forward),
+        ("grad_input", Direction::GradInput),
+        ("grad_weight", Direction::GradWeight),
+    ];
+    let values = [("ints", integer as fn(u64) -> f64), ("reals", real as fn(u64) -> f64)];
+    for (row, x, w, conv) in rows() {
+        for ((op, direction), (kind, value)) in directions.into_iter().flat_map(|d| values.map(|v| (d, v))) {
+            let mut conv = conv.clone().element(element).direction(direction);
+            // The gradient of a weight takes none.
+            conv.epilogue.bias &= direction != Direction::GradWeight;
+            // A test makes sure that every row is one.
+            let Ok(problem) = ConvProblem::new(&x, &w, &conv) else { continue };
+            let name = format!("{row}/{op}/{kind}");
             let arrays = arrays(&problem, seed(&name), value);
-            cases.push(Case::new(name, problem.clone(), arrays));
+            cases.push(Case::new(name, problem, arrays));
         }
     }
     cases
@@ -113,6 +122,7 @@ fn channels() -> Vec<Row> {
         row("one_channel", &[1, 1, 20, 19], &[1, 1, 5, 5], Conv::default().padding(2)),
         row("long_sum", &[1, 64, 5, 5], &[3, 64, 5, 5], Conv::default()),
         row("window_is_input", &[3, 2, 6, 5], &[4, 2, 6, 5], Conv::default()),
+        row("unshared", &[2, 4, 5, 6], &[6, 3, 4, 2, 3, 3], Conv::default().groups(2).unshared(true)),
         row("one_cell", &[1, 2, 1, 1], &[3, 2, 3, 3], same()),
     ]
 }
@@ -155,9 +165,14 @@ fn arrays(problem: &ConvProblem, seed: u64, value: fn(u64) -> f64) -> Arrays<f64
     let mut state = seed;
     let mut next = || value(splitmix(&mut state));
     let mut filled = |shape: Vec<usize>| ArrayD::from_shape_simple_fn(IxDyn(&shape), &mut next);
-    let (input, weight) = (filled(problem.input().shape()), filled(problem.weight().shape()));
-    let bias = problem.epilogue().bias.then(|| Array1::from_iter(filled(vec![problem.bias_shape()])));
-    Arrays { input: Some(input), weight: Some(weight), grad_output: None, bias }
+    let direction = problem.direction();
+    let mut unless = |role: Direction, shape: Vec<usize>| (direction != role).then(|| filled(shape));
+    Arrays {
+        input: unless(Direction::GradInput, problem.input().shape()),
+        weight: unless(Direction::GradWeight, problem.weight().shape()),
+        grad_output: unless(Direction::Forward, problem.output().shape()),
+        bias: problem.epilogue().bias.then(|| Array1::from_iter(filled(vec![problem.bias_shape()]))),
+    }
 }
 
 /// FNV-1a.
