@@ -43,7 +43,6 @@ fn names(algorithms: &[Algorithm]) -> String {
 pub struct CpuPlan {
     problem: ConvProblem,
     algorithm: Algorithm,
-    declined: Vec<(Algorithm, CpuUnsupported)>,
 }
 
 /// Weights as a [`CpuPlan`] reads them: in logical order, shared by clones.
@@ -111,7 +110,7 @@ impl CpuPlan {
         if !CPU_ALGORITHMS.contains(&algorithm) {
             return Err(CpuUnsupported::NotOnCpu { algorithm });
         }
-        Ok(Self { problem: problem.clone(), algorithm, declined: Vec::new() })
+        Ok(Self { problem: problem.clone(), algorithm })
     }
 
     /// What is computed.
@@ -124,36 +123,39 @@ impl CpuPlan {
         self.algorithm
     }
 
-    /// The algorithms that were asked before the chosen one, with their reasons.
-    pub fn declined(&self) -> &[(Algorithm, CpuUnsupported)] {
-        &self.declined
-    }
-
     /// Copies `weight` to the order in which this plan reads it.
     pub fn prepare<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
         CpuWeights { values: standard(&weight).into() }
     }
 
-    /// Bytes that [`Self::run`] allocates beside the result, or a little more: copies of operands in other orders or
-    /// types. What threads use for the rows at hand is not counted.
-    pub fn scratch_bytes<T: Real>(&self, operands: &CpuOperands<'_, T>) -> u64 {
-        let size = size_of::<T>() as u64;
-        let copied = |view: &ArrayViewD<'_, T>| if view.is_standard_layout() { 0 } else { view.len() as u64 };
+    /// Bytes that [`Self::run`] allocates beside the result: operands laid out anew, for the reference in double
+    /// precision. What threads use for the rows at hand is not counted.
+    pub fn workspace_bytes(&self) -> u64 {
+        let problem = &self.problem;
+        if self.algorithm != Algorithm::Reference {
+            return direct::scratch_elements(problem).saturating_mul(problem.element().bytes());
+        }
+        let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
+        tensors.iter().fold(0u64, |sum, tensor| sum.saturating_add(tensor.len().saturating_mul(8)))
+    }
+
+    /// [`Self::workspace_bytes`], and copies of the operands that do not lie in logical order.
+    pub(crate) fn scratch_bytes<T: Real>(&self, operands: &CpuOperands<'_, T>) -> u64 {
         let weight = match &operands.weight {
             Some(CpuWeight::View(view)) => Some(view),
             _ => None,
         };
         let views =
             [operands.input.as_ref(), operands.grad_output.as_ref(), operands.residual.as_ref(), weight];
-        let problem = &self.problem;
-        let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
-        let elements = tensors.map(TensorLayout::len).iter().fold(0u64, |sum, &len| sum.saturating_add(len));
-        let copies: u64 = views.into_iter().flatten().map(copied).sum();
-        if self.algorithm == Algorithm::Reference {
-            // Everything in f64; what does not lie in logical order is then copied once more.
-            return elements.saturating_add(copies).saturating_add(problem.result().len()).saturating_mul(8);
-        }
-        copies.saturating_add(direct::scratch_elements(problem)).saturating_mul(size)
+        let copied = |view: &&ArrayViewD<'_, T>| !view.is_standard_layout();
+        let copies: u64 = views.into_iter().flatten().filter(copied).map(|view| view.len() as u64).sum();
+        self.workspace_bytes().saturating_add(copies.saturating_mul(8))
+    }
+
+    /// Algorithm, threads and workspace in words.
+    pub(crate) fn explain(&self) -> String {
+        let threads = if self.algorithm == Algorithm::Reference { 1 } else { rayon::current_num_threads() };
+        format!("{} ({threads} threads), workspace {} bytes\n", self.algorithm, self.workspace_bytes())
     }
 
     /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded).

@@ -141,6 +141,32 @@ fn wgpu_stays_in_its_rooms() {
     }
 }
 
+/// Packages that have a place of their own; the others may be used anywhere.
+const PACKAGES: [(&str, &[&str]); 5] = [
+    ("rayon", &["src/cpu", "src/bin/"]),
+    ("bytemuck", &["src/kernel", "src/gpu", "src/device", "src/npy"]),
+    ("libm", &["src/problem"]),
+    ("pollster", &["src/device/wait.rs", "src/bin/"]),
+    ("clap", &["src/bin/"]),
+];
+
+#[test]
+fn packages_stay_in_their_rooms() {
+    let mut uses = 0;
+    for (path, text) in files("src", "rs") {
+        for (number, line) in code(&text) {
+            for (package, rooms) in
+                PACKAGES.iter().filter(|(package, _)| line.contains(&format!("{package}::")))
+            {
+                uses += 1;
+                let may = rooms.iter().any(|room| path.starts_with(room));
+                assert!(may, "{path}:{number} uses {package}, which only {rooms:?} may: {line}");
+            }
+        }
+    }
+    assert!(uses > 10, "only {uses} uses were found: the search is broken");
+}
+
 #[test]
 fn errors_name_error_types_alone() {
     let text = fs::read_to_string(root().join("src/error.rs")).expect("src/error.rs");

@@ -225,6 +225,8 @@ fn transposed_convolutions_scatter() {
     }
     folder.write("other.npy", &values(&[2, 1, 3], 1));
     for (fields, kind) in [
+        (json!({ "boundary": "constant:1" }), "bad_job"),
+        (json!({ "stride": 2, "padding": 1, "output_padding": 1, "output_shape": [5] }), "output_shape"),
         (json!({ "stride": 2, "output_padding": 2 }), "padding"),
         (json!({ "output_padding": [0, 0] }), "padding"),
         (json!({ "output_padding": -1 }), "padding"),

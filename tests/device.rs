@@ -340,3 +340,32 @@ fn one_liners_run_on_the_default_device() {
     let error = wgconv::conv3d(&x, &w, &Conv::default().stride(0)).expect_err("no stride");
     assert_eq!(error.kind(), ErrorKind::Stride);
 }
+
+/// Arrays without axes, layouts without a channel axis and strides past all memory are refused or taken, never a panic.
+#[test]
+fn absurd_arrays_are_errors() {
+    let device = Device::cpu();
+    for layout in [Layout::Ncx, Layout::Nxc, Layout::Cxn] {
+        let line = array![1f32, 2.];
+        assert_eq!(
+            device.upload_as(&line, &layout).expect("a line").download::<f32>().unwrap(),
+            line.into_dyn()
+        );
+        assert!(device.upload_as(&ndarray::arr0(1f32), &layout).is_ok());
+    }
+    let plan = plan(&device, &X, &W, &Conv::default());
+    let w = Array4::<f32>::zeros(W);
+    let none =
+        plan.run(Operands { input: ndarray::arr0(1f32).view(), weight: (&w).into(), ..Default::default() });
+    assert!(matches!(none, Err(Error::Operand(_))), "{none:?}");
+    // One number, read as a terabyte of them by strides of 0.
+    let one = ndarray::arr0(1f32);
+    let wide = one.broadcast((1, 1, 1 << 24, 1 << 24)).expect("a broadcast");
+    assert_eq!(device.upload(&wide).expect_err("no such memory").kind(), ErrorKind::OutOfMemory);
+    let conv = Conv::default().stride(1 << 24);
+    let problem = ConvProblem::new(wide.shape(), &[1, 1, 1, 1], &conv).expect("a problem");
+    let plan = device.plan(&problem, &PlanOptions::default()).expect("a plan");
+    let w = Array4::<f32>::ones([1, 1, 1, 1]);
+    let got = plan.run(Operands { input: wide, weight: (&w).into(), ..Default::default() });
+    assert_eq!(got.expect_err("no such memory").kind(), ErrorKind::OutOfMemory);
+}

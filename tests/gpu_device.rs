@@ -13,7 +13,7 @@ use wgconv::half::f16;
 use wgconv::wgpu::{self, BufferUsages};
 use wgconv::{
     BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind,
-    GpuError, Operands, Plan, PlanOptions,
+    GpuError, Layout, Operands, Plan, PlanOptions,
 };
 
 const X: [usize; 4] = [1, 4, 9, 8];
@@ -254,4 +254,23 @@ fn staging_buffers_are_reused() {
         run(&plan).expect("a result");
     }
     assert_eq!(device.gpu().expect("a GPU").buffers_made(), made);
+}
+
+#[test]
+fn what_does_not_fit_a_buffer_is_refused_before_it_is_copied() {
+    let Some(device) = any_gpu() else { return };
+    let far = Layout::Strides(vec![0, 1 << 50]);
+    let error = device.upload_as(&ndarray::array![[1f32, 2.]], &far).expect_err("4 PiB");
+    let limit = device.gpu().expect("a GPU").target().limits.max_buffer_bytes;
+    let bytes = 4 * ((1u64 << 50) + 1);
+    assert_eq!(
+        error.to_string(),
+        format!("the tensor needs {bytes} bytes, a buffer of the device holds at most {limit}")
+    );
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    // Two numbers for one place.
+    let error =
+        device.upload_as(&ndarray::array![[1f32, 2.]], &Layout::Strides(vec![0, 0])).expect_err("lossy");
+    assert!(matches!(error, Error::Gpu(GpuError::LossyLayout { role: "tensor" })), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Operand);
 }

@@ -44,6 +44,19 @@ fn writes_whole_files() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn links_stay_links() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, link) = (directory.path().join("file.npy"), directory.path().join("link.npy"));
+    std::fs::write(&file, b"old").unwrap();
+    std::os::unix::fs::symlink("file.npy", &link).unwrap();
+    npy::write(&link, array![1.0_f32].view()).unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(npy::read(&file, &Limits::default()).unwrap(), NpyArray::F32(array![1.0].into_dyn()));
+    assert_eq!(names(directory.path()), ["file.npy", "link.npy"]);
+}
+
 #[test]
 fn failed_writes_leave_nothing() {
     let directory = tempfile::tempdir().unwrap();

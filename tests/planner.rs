@@ -300,3 +300,32 @@ fn channels_last_loads_four_at_once_where_it_can() {
     };
     assert_eq!([lanes(8, 1), lanes(8, 2), lanes(6, 1), lanes(8, 4)], [4, 4, 1, 1]);
 }
+
+/// Indices are 32-bit even where a device binds more than they address, and planning takes no memory for it.
+#[test]
+fn what_32_bits_do_not_address_is_declined() {
+    let limits = Limits { max_binding_bytes: 1 << 36, max_buffer_bytes: 1 << 36, ..Limits::default() };
+    let target = Target { limits, ..Target::default() };
+    let too_large = |x: &[usize], w: &[usize], conv: &Conv| match why(x, w, conv, &target) {
+        Unsupported::IndexTooLarge { what, value } => (what, value),
+        other => panic!("{other:?}"),
+    };
+    let plain = Conv::default();
+    assert_eq!(too_large(&[8, 64, 4096, 4096], &[1, 64, 3, 3], &plain), ("input", 8 << 30));
+    let shared = |layouts| Conv::default().layouts(layouts);
+    let zero = || wgconv::Layout::Strides(vec![0; 3]);
+    let channels = shared(wgconv::Layouts { input: zero(), weight: zero(), ..Default::default() });
+    assert_eq!(
+        too_large(&[1, (1 << 32) + 4, 1], &[1, (1 << 32) + 4, 1], &channels),
+        ("input", (1 << 32) + 4)
+    );
+    // 2^40 taps on one number: refused, not enumerated.
+    let conv = Conv::default().padding(Padding::Explicit(vec![((1 << 20) - 1, 0); 2]));
+    let conv =
+        conv.layouts(wgconv::Layouts { weight: wgconv::Layout::Strides(vec![0; 4]), ..Default::default() });
+    let problem = problem(&[1, 1, 1, 1], &[1, 1, 1 << 20, 1 << 20], &conv);
+    let declined = Planner::new(target).choose(&problem, None).expect_err("too long a sum");
+    assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
+    assert_eq!(Grid::linear(1, 0, &Limits::default()), None);
+    assert_eq!(Grid::linear(1, 1, &Limits { max_grid: 0, ..Limits::default() }), None);
+}

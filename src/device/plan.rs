@@ -108,7 +108,7 @@ impl Plan {
         match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => plan.choice().program.workspace_bytes(),
-            Runner::Cpu(_) => 0,
+            Runner::Cpu(plan) => plan.workspace_bytes(),
         }
     }
 
@@ -126,11 +126,7 @@ impl Plan {
         let how = match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => plan.choice().explain(),
-            Runner::Cpu(plan) => {
-                let (algorithm, threads) = (plan.algorithm(), rayon::current_num_threads());
-                let threads = if algorithm == Algorithm::Reference { 1 } else { threads };
-                format!("{algorithm} ({threads} threads), workspace {} bytes\n", self.workspace_bytes())
-            }
+            Runner::Cpu(plan) => plan.explain(),
         };
         let declined =
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
