@@ -1,5 +1,7 @@
 //! A place to compute: a GPU or the CPU path, behind one face.
 
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+mod encode;
 mod operands;
 mod plan;
 mod prepared;

@@ -118,6 +118,10 @@ pub enum GpuError {
     Source(#[from] SourceError),
 }
 
+fn usage_names(usage: wgpu::BufferUsages) -> String {
+    usage.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(" | ")
+}
+
 /// The graphics stack explains itself over several lines.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
@@ -149,9 +153,12 @@ pub enum SliceProblem {
         /// Bytes of the slice within its buffer.
         got: u64,
     },
-    /// The buffer was not made with `BufferUsages::STORAGE`.
-    #[error("was made without BufferUsages::STORAGE")]
-    NotStorage,
+    /// The buffer was made without a usage that it needs here.
+    #[error("was made without BufferUsages::{}", usage_names(*wanted))]
+    Usage {
+        /// What it needs.
+        wanted: wgpu::BufferUsages,
+    },
     /// The result's buffer is also an operand's.
     #[error("is also an operand's buffer")]
     Aliased,

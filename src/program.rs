@@ -117,6 +117,8 @@ pub struct Program {
     pub workspace: Vec<u64>,
     /// Launches that turn the weights into [`Buffer::Prepared`]; empty: the weights are used as they are.
     pub prepare: Vec<Launch>,
+    /// Bytes of [`Buffer::Prepared`] where there are such launches; a multiple of 4.
+    pub prepared: u64,
     /// Launches of one run, in order.
     pub launches: Vec<Launch>,
 }

@@ -51,7 +51,7 @@ fn a_small_convolution_lowers_to_one_launch() {
     let problem = problem(&[1, 3, 8, 8], &[4, 3, 3, 3], &Conv::default().padding(1));
     let choice = choose(&problem);
     assert_eq!(choice.algorithm, Algorithm::Direct);
-    let Program { tables, workspace, prepare, launches } = &choice.program;
+    let Program { tables, workspace, prepare, launches, .. } = &choice.program;
     assert_eq!((tables.len(), workspace.len(), prepare.len(), launches.len()), (1, 0, 0, 1));
     let launch = &launches[0];
     assert!(launch.kernel.specs().contains(&launch.spec));

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::problem::{Direction, Element, TensorLayout};
 
 #[cfg(feature = "gpu")]
-use crate::gpu::{BufferOperands, GpuOperands, GpuPlan, GpuTensor};
+use crate::gpu::{GpuOperands, GpuPlan, GpuTensor};
 
 /// How long a run took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,22 +177,15 @@ impl Plan {
         wait::block_on(self.execute(&given, false, wait::BLOCKING)).map(|(result, _)| result)
     }
 
-    /// Records one run into an app's encoder: nothing is submitted, no callback is set.
+    /// A future of [`Self::run_on`].
     ///
     /// # Errors
     ///
-    /// [`GpuError::Slice`](crate::GpuError) for a slice that does not fit its role;
-    /// [`OperandError::OtherDevice`] for a plan on the CPU path.
-    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
-    pub fn encode(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        operands: &BufferOperands<'_>,
-    ) -> Result<(), Error> {
-        match &self.runner {
-            Runner::Gpu(plan) => Ok(wait::block_on(plan.encode(encoder, operands))?),
-            Runner::Cpu(_) => Err(OperandError::OtherDevice { role: "encoder" }.into()),
-        }
+    /// As [`Self::run_on`].
+    pub async fn run_on_async<'a>(&self, operands: &Operands<'a, &'a Tensor>) -> Result<Tensor, Error> {
+        let given = Given::new(operands.clone());
+        self.check(&given)?;
+        self.execute(&given, false, wait::ASYNC).await.map(|(result, _)| result)
     }
 
     async fn result_of<'a, T: Scalar, D: Dimension>(
@@ -346,7 +339,7 @@ impl Plan {
                 fresh.gpu()
             }
             Weight::Tensor(Tensor(Place::Gpu(tensor))) => {
-                fresh = PreparedWeights(PreparedOn::Gpu(plan.adopt(tensor.clone())));
+                fresh = PreparedWeights(PreparedOn::Gpu(plan.prepare_tensor(tensor.clone()).await?));
                 fresh.gpu()
             }
             Weight::Tensor(_) => return Err(OperandError::OtherDevice { role: "weight" }.into()),

@@ -1,7 +1,8 @@
 //! A program in an encoder: every slice checked against the layout it stands for.
 
-use super::plan::GpuPlan;
+use super::plan::{GpuPlan, Stage};
 use super::{GpuError, SliceProblem, scoped};
+use crate::planner::Choice;
 use crate::problem::{Direction, TensorLayout};
 use crate::program::{Buffer, Launch};
 
@@ -72,27 +73,101 @@ impl GpuPlan {
         self.record(encoder, operands, None).await
     }
 
-    /// Records without checking, with timestamps around the pass if given.
+    /// Records what brings weights, in the plan's layout, into the form that [`Self::encode`] reads: once for all
+    /// runs with them. `prepared` holds [`Self::prepared_bytes`]. A plan that uses weights as they are copies them;
+    /// its `weight` needs `BufferUsages::COPY_SRC` and `prepared` needs `COPY_DST`, else both need `STORAGE`.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Slice`] as for [`Self::encode`], and for the gradient of the weight, which has none.
+    pub async fn encode_prepare(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        weight: BufferSlice<'_>,
+        prepared: BufferSlice<'_>,
+    ) -> Result<(), GpuError> {
+        let Choice { problem, program, .. } = self.choice();
+        let bytes = (problem.weight().span * problem.element().bytes()).next_multiple_of(4);
+        let fault = |role| move |problem| GpuError::Slice { role, problem };
+        if problem.direction() == Direction::GradWeight {
+            return Err(fault("weight")(SliceProblem::Presence { wanted: false }));
+        }
+        if weight.buffer == prepared.buffer {
+            return Err(fault("prepared")(SliceProblem::Aliased));
+        }
+        let (from, to) = match program.prepare.is_empty() {
+            true => (wgpu::BufferUsages::COPY_SRC, wgpu::BufferUsages::COPY_DST),
+            false => (wgpu::BufferUsages::STORAGE, wgpu::BufferUsages::STORAGE),
+        };
+        self.check_slice(weight, bytes, from).map_err(fault("weight"))?;
+        self.check_slice(prepared, self.prepared_bytes(), to).map_err(fault("prepared"))?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        if !program.prepare.is_empty() {
+            return self.record_prepare(encoder, weight, prepared).await;
+        }
+        let copy = || {
+            encoder.copy_buffer_to_buffer(
+                weight.buffer,
+                weight.offset,
+                prepared.buffer,
+                prepared.offset,
+                bytes,
+            );
+        };
+        scoped(self.gpu(), || "recording a plan".to_owned(), copy).await
+    }
+
+    /// Records the launches that prepare weights, without checking.
+    pub(super) async fn record_prepare(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        weight: BufferSlice<'_>,
+        prepared: BufferSlice<'_>,
+    ) -> Result<(), GpuError> {
+        let of = |role: Buffer| match role {
+            Buffer::Weight => Some(weight),
+            Buffer::Prepared => Some(prepared),
+            _ => None,
+        };
+        self.record_launches(encoder, &self.choice().program.prepare, &self.ready().prepare, of, None).await
+    }
+
+    /// Records one run without checking, with timestamps around the pass if given.
     pub(super) async fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         operands: &BufferOperands<'_>,
         timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) -> Result<(), GpuError> {
-        let launches = &self.choice().program.launches;
-        let bound: Option<Vec<Bound<'_>>> = launches.iter().map(|l| self.resolve(l, operands)).collect();
+        let of = |role: Buffer| operands.of(role);
+        self.record_launches(encoder, &self.choice().program.launches, &self.ready().stages, of, timestamps)
+            .await
+    }
+
+    async fn record_launches<'a>(
+        &'a self,
+        encoder: &mut wgpu::CommandEncoder,
+        launches: &[Launch],
+        stages: &[Stage],
+        operand: impl Fn(Buffer) -> Option<BufferSlice<'a>>,
+        timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) -> Result<(), GpuError> {
+        let bound: Option<Vec<Bound<'_>>> = launches.iter().map(|l| self.resolve(l, &operand)).collect();
         let Some(bound) = bound else {
             let reason = "a launch binds an operand that its problem does not have".to_owned();
             return Err(GpuError::Refused { what: "recording a plan".into(), reason });
         };
         let record = || {
-            let groups: Vec<_> = bound.iter().enumerate().map(|(i, b)| self.bind_group(i, b)).collect();
+            let groups: Vec<_> =
+                bound.iter().zip(stages).map(|(b, stage)| self.bind_group(stage, b)).collect();
             let label = Some(self.choice().algorithm.name());
             let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: timestamps };
             let mut pass = encoder.begin_compute_pass(&descriptor);
-            for (i, (launch, group)) in launches.iter().zip(&groups).enumerate() {
+            for ((launch, stage), group) in launches.iter().zip(stages).zip(&groups) {
                 let [x, y, z] = launch.grid.0;
-                pass.set_pipeline(&self.ready().pipelines[i]);
+                pass.set_pipeline(&stage.pipeline);
                 pass.set_bind_group(0, group, &[]);
                 pass.dispatch_workgroups(x, y, z);
             }
@@ -100,19 +175,23 @@ impl GpuPlan {
         scoped(self.gpu(), || "recording a plan".to_owned(), record).await
     }
 
-    fn resolve<'a>(&'a self, launch: &Launch, operands: &BufferOperands<'a>) -> Option<Bound<'a>> {
+    fn resolve<'a>(
+        &'a self,
+        launch: &Launch,
+        operand: impl Fn(Buffer) -> Option<BufferSlice<'a>>,
+    ) -> Option<Bound<'a>> {
         let one = |binding: &crate::program::Binding| {
             let (buffer, base) = match binding.buffer {
                 Buffer::Table(i) => (&self.ready().tables[i], 0),
                 Buffer::Workspace(i) => (&self.ready().workspace[i], 0),
-                role => operands.of(role).map(|s| (s.buffer, s.offset))?,
+                role => operand(role).map(|s| (s.buffer, s.offset))?,
             };
             Some((buffer, base + binding.offset, binding.size))
         };
         launch.bindings.iter().map(one).collect()
     }
 
-    fn bind_group(&self, launch: usize, bound: &Bound<'_>) -> wgpu::BindGroup {
+    fn bind_group(&self, stage: &Stage, bound: &Bound<'_>) -> wgpu::BindGroup {
         let storage = bound.iter().map(|&(buffer, offset, size)| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer,
@@ -120,14 +199,14 @@ impl GpuPlan {
                 size: std::num::NonZeroU64::new(size),
             })
         });
-        let entries: Vec<_> = std::iter::once(self.ready().params[launch].as_entire_binding())
+        let entries: Vec<_> = std::iter::once(stage.params.as_entire_binding())
             .chain(storage)
             .zip(0..)
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();
         self.gpu().device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.choice().algorithm.name()),
-            layout: &self.ready().pipelines[launch].get_bind_group_layout(0),
+            layout: &stage.pipeline.get_bind_group_layout(0),
             entries: &entries,
         })
     }
@@ -141,7 +220,7 @@ impl GpuPlan {
         let result = bytes(problem.result());
         let table = [
             ("input", operands.input, wants(direction != Direction::GradInput, bytes(problem.input()))),
-            ("weight", operands.weight, wants(direction != Direction::GradWeight, bytes(problem.weight()))),
+            ("weight", operands.weight, wants(direction != Direction::GradWeight, self.prepared_bytes())),
             (
                 "grad_output",
                 operands.grad_output,
@@ -159,7 +238,7 @@ impl GpuPlan {
                     return fault(SliceProblem::Presence { wanted: needed.is_some() });
                 }
                 (Some(slice), Some(needed)) => {
-                    if let Err(problem) = self.check_slice(slice, needed) {
+                    if let Err(problem) = self.check_slice(slice, needed, wgpu::BufferUsages::STORAGE) {
                         return fault(problem);
                     }
                     if role != "result" && operands.result.is_some_and(|r| r.buffer == slice.buffer) {
@@ -171,7 +250,12 @@ impl GpuPlan {
         Ok(())
     }
 
-    fn check_slice(&self, slice: BufferSlice<'_>, needed: u64) -> Result<(), SliceProblem> {
+    fn check_slice(
+        &self,
+        slice: BufferSlice<'_>,
+        needed: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<(), SliceProblem> {
         let alignment = u64::from(self.gpu().target().limits.offset_alignment);
         if !slice.offset.is_multiple_of(alignment) {
             return Err(SliceProblem::Misaligned { offset: slice.offset, alignment });
@@ -180,8 +264,8 @@ impl GpuPlan {
         if got < needed {
             return Err(SliceProblem::TooSmall { needed, got });
         }
-        if !slice.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(SliceProblem::NotStorage);
+        if !slice.buffer.usage().contains(usage) {
+            return Err(SliceProblem::Usage { wanted: usage });
         }
         Ok(())
     }

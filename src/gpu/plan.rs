@@ -10,6 +10,8 @@ use ndarray::ArrayViewD;
 use super::timing::Stopwatch;
 use super::{BufferOperands, BufferSlice, Gpu, GpuError, GpuTensor, Waiting, scoped};
 use crate::planner::{Choice, PlanOptions};
+use crate::problem::{Element, TensorLayout};
+use crate::program::Launch;
 
 /// A convolution ready to run on one GPU. Cloning shares it.
 #[derive(Clone)]
@@ -20,11 +22,17 @@ pub(super) struct Ready {
     choice: Choice,
     id: u64,
     timeout: Duration,
-    /// One per launch, like `params`.
-    pub(super) pipelines: Vec<wgpu::ComputePipeline>,
-    pub(super) params: Vec<wgpu::Buffer>,
+    /// One per launch of the program's `prepare` and of its `launches`.
+    pub(super) prepare: Vec<Stage>,
+    pub(super) stages: Vec<Stage>,
     pub(super) tables: Vec<wgpu::Buffer>,
     pub(super) workspace: Vec<wgpu::Buffer>,
+}
+
+/// What one launch needs beside its operands.
+pub(super) struct Stage {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) params: wgpu::Buffer,
 }
 
 impl std::fmt::Debug for GpuPlan {
@@ -71,12 +79,9 @@ impl GpuPlan {
     pub async fn new(gpu: &Gpu, choice: Choice, options: &PlanOptions) -> Result<Self, GpuError> {
         static PLANS: AtomicU64 = AtomicU64::new(0);
         let program = &choice.program;
-        let (mut pipelines, mut params, mut tables, mut workspace) = (vec![], vec![], vec![], vec![]);
-        for launch in &program.launches {
-            let (kernel, spec) = (launch.kernel, &launch.spec);
-            pipelines.push(gpu.pipeline(kernel, spec, launch.bindings.len(), options.checked).await?);
-            params.push(gpu.constant("params", wgpu::BufferUsages::UNIFORM, launch.params.bytes()).await?);
-        }
+        let prepare = stages(gpu, &program.prepare, options).await?;
+        let stages = stages(gpu, &program.launches, options).await?;
+        let (mut tables, mut workspace) = (vec![], vec![]);
         for table in &program.tables {
             let words = bytemuck::cast_slice(&table.words);
             tables.push(gpu.constant(table.name, wgpu::BufferUsages::STORAGE, words).await?);
@@ -93,7 +98,7 @@ impl GpuPlan {
         }
         let (gpu, id) = (gpu.clone(), PLANS.fetch_add(1, Ordering::Relaxed));
         let timeout = options.timeout;
-        Ok(Self(Arc::new(Ready { gpu, choice, id, timeout, pipelines, params, tables, workspace })))
+        Ok(Self(Arc::new(Ready { gpu, choice, id, timeout, prepare, stages, tables, workspace })))
     }
 
     pub(super) fn ready(&self) -> &Ready {
@@ -115,19 +120,39 @@ impl GpuPlan {
         self.0.timeout
     }
 
-    /// Uploads the weights in the plan's layout.
+    /// Uploads the weights in the plan's layout and prepares them.
     pub(crate) async fn prepare<T: Pod + PartialEq>(
         &self,
         weight: ArrayViewD<'_, T>,
     ) -> Result<GpuWeights, GpuError> {
         let problem = &self.choice().problem;
         let tensor = self.gpu().upload("weight", weight, problem.weight(), problem.element()).await?;
-        Ok(self.adopt(tensor))
+        self.prepare_tensor(tensor).await
     }
 
     /// Weights that are on the device in the plan's layout already.
-    pub(crate) fn adopt(&self, tensor: GpuTensor) -> GpuWeights {
-        GpuWeights { tensor, plan: self.0.id }
+    pub(crate) async fn prepare_tensor(&self, weight: GpuTensor) -> Result<GpuWeights, GpuError> {
+        let plan = self.0.id;
+        if self.choice().program.prepare.is_empty() {
+            return Ok(GpuWeights { tensor: weight, plan });
+        }
+        let gpu = self.gpu();
+        let words = self.prepared_bytes() / 4;
+        let layout = TensorLayout { extents: vec![words], strides: vec![1], span: words };
+        let tensor = gpu.tensor(&layout, Element::F32).await?;
+        let create = || gpu.device().create_command_encoder(&Default::default());
+        let mut encoder = scoped(gpu, || "a command encoder".to_owned(), create).await?;
+        self.record_prepare(&mut encoder, weight.buffer().into(), tensor.buffer().into()).await?;
+        let submit = || gpu.queue().submit([encoder.finish()]);
+        scoped(gpu, || "preparing weights".to_owned(), submit).await?;
+        Ok(GpuWeights { tensor, plan })
+    }
+
+    /// Bytes of prepared weights: what [`Self::encode_prepare`] writes and [`Self::encode`] reads as its weight.
+    pub fn prepared_bytes(&self) -> u64 {
+        let Choice { problem, program, .. } = self.choice();
+        let weight = (problem.weight().span * problem.element().bytes()).next_multiple_of(4);
+        if program.prepare.is_empty() { weight } else { program.prepared }
     }
 
     /// Submits one run; the result may still be under way when this returns. With `timed`, waits and
@@ -176,4 +201,17 @@ impl GpuPlan {
         gpu.poll_own();
         Ok((result, took))
     }
+}
+
+/// Pipelines and uniform blocks of launches.
+async fn stages(gpu: &Gpu, launches: &[Launch], options: &PlanOptions) -> Result<Vec<Stage>, GpuError> {
+    let mut stages = Vec::new();
+    for launch in launches {
+        let (kernel, spec) = (launch.kernel, &launch.spec);
+        stages.push(Stage {
+            pipeline: gpu.pipeline(kernel, spec, launch.bindings.len(), options.checked).await?,
+            params: gpu.constant("params", wgpu::BufferUsages::UNIFORM, launch.params.bytes()).await?,
+        });
+    }
+    Ok(stages)
 }

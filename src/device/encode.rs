@@ -1,0 +1,44 @@
+//! Runs recorded into an app's own encoder.
+
+use super::plan::{Plan, Runner};
+use super::{OperandError, wait};
+use crate::error::Error;
+use crate::gpu::{BufferOperands, BufferSlice, GpuPlan};
+
+impl Plan {
+    /// Records one run into an app's encoder: nothing is submitted, no callback is set.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Slice`](crate::GpuError) for a slice that does not fit its role;
+    /// [`OperandError::OtherDevice`] for a plan on the CPU path.
+    pub fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        operands: &BufferOperands<'_>,
+    ) -> Result<(), Error> {
+        Ok(wait::block_on(self.for_encoder()?.encode(encoder, operands))?)
+    }
+
+    /// Records what brings weights, in the plan's layout, into the form that [`Self::encode`] reads: once for all runs
+    /// with them. `prepared` holds [`GpuPlan::prepared_bytes`]. See [`GpuPlan::encode_prepare`] for the usages.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::encode`].
+    pub fn encode_prepare(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        weight: BufferSlice<'_>,
+        prepared: BufferSlice<'_>,
+    ) -> Result<(), Error> {
+        Ok(wait::block_on(self.for_encoder()?.encode_prepare(encoder, weight, prepared))?)
+    }
+
+    fn for_encoder(&self) -> Result<&GpuPlan, OperandError> {
+        match &self.runner {
+            Runner::Gpu(plan) => Ok(plan),
+            Runner::Cpu(_) => Err(OperandError::OtherDevice { role: "encoder" }),
+        }
+    }
+}
