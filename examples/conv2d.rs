@@ -1,40 +1,32 @@
-//! One convolution: as a one-liner, then planned once and run twice.
+//! The README's program: a convolution as a one-liner, then planned once and run.
 //!
 //!     cargo run --example conv2d
 
-use wgconv::ndarray::{Array4, array};
-use wgconv::{Conv, ConvProblem, Device, Operands, Padding, PlanOptions};
+use wgconv::ndarray::{Array4, ArrayD, array};
+use wgconv::{Conv, ConvProblem, Device, Operands, Padding, PlanOptions, conv2d};
 
 fn main() -> Result<(), wgconv::Error> {
-    // A 5 x 5 image counting up from 0: batch and channels are 1.
-    let x = Array4::from_shape_fn((1, 1, 5, 5), |(_, _, i, j)| (5 * i + j) as f32);
-    // The difference of the right and the left neighbour.
-    let w = array![[[[-1f32, 0., 1.]]]];
-
-    // The one-liner: on a GPU if there is one, else on the CPU path.
-    let y = wgconv::conv2d(&x, &w, &Conv::default())?;
-    assert_eq!(y, Array4::from_elem((1, 1, 5, 3), 2.0));
-    println!("one-liner: every neighbour difference of a ramp is {}", y[[0, 0, 0, 0]]);
+    let x = Array4::<f32>::ones((1, 1, 4, 4)); // [n, c_in, height, width]
+    let w = array![[[[1., 1., 1.], [1., 2., 1.], [1., 1., 1.]]]]; // [c_out, c_in / groups, 3, 3]
+    let y = conv2d(&x, &w, &Conv::default().padding(Padding::Same))?;
+    assert_eq!(y[[0, 0, 1, 1]], 10.0); // all nine taps,
+    assert_eq!(y[[0, 0, 0, 0]], 5.0); // and in a corner four of them
+    println!("a field of ones, summed over windows:\n{}", y.index_axis(wgconv::ndarray::Axis(0), 0));
 
     // To run one shape often: describe it, plan it, prepare the weights, then run.
     let device = Device::new()?;
     println!("device: {}{}", device.name(), if device.is_cpu() { " (no hardware GPU found)" } else { "" });
-    let conv = Conv::default().stride(2).padding(Padding::Same).bias(true);
-    let problem = ConvProblem::new(&[2, 3, 64, 64], &[16, 3, 3, 3], &conv)?;
+    let problem = ConvProblem::new(&[8, 3, 32, 32], &[16, 3, 3, 3], &Conv::default().stride(2))?;
     let plan = device.plan(&problem, &PlanOptions::default())?;
-    print!("plan: {}", plan.explain());
+    println!("{}", plan.explain()); // device, algorithm, launches, workspace, who declined and why
 
     let weights = plan.prepare(&Array4::<f32>::ones((16, 3, 3, 3)))?;
-    let bias = wgconv::ndarray::Array1::from_iter((0..16).map(|channel| channel as f32));
-    for value in [1.0, 2.0] {
-        let x = Array4::from_elem((2, 3, 64, 64), value);
-        let operands =
-            Operands { input: x.view(), weight: (&weights).into(), bias: bias.view(), ..Default::default() };
-        let y = plan.run(operands)?;
-        // Away from the border 3 channels x 9 taps of `value`, and the bias of channel 5.
-        assert_eq!(y.shape(), [2, 16, 32, 32]);
-        assert_eq!(y[[1, 5, 10, 10]], 27.0 * value + 5.0);
-        println!("run on a field of {value}: y[1, 5, 10, 10] = {}, as it must be", y[[1, 5, 10, 10]]);
-    }
+    let x = Array4::<f32>::ones((8, 3, 32, 32));
+    let y: ArrayD<f32> =
+        plan.run(Operands { input: x.view(), weight: (&weights).into(), ..Default::default() })?;
+    assert_eq!(y.shape(), [8, 16, 15, 15]);
+    // Three channels of nine taps.
+    assert!(y.iter().all(|&v| v == 27.0));
+    println!("8 images of 3 x 32 x 32 became {:?}, every value {}", y.shape(), y[[0, 0, 0, 0]]);
     Ok(())
 }

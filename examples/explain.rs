@@ -42,7 +42,7 @@ fn main() -> Result<(), wgconv::Error> {
 }
 
 fn indented(text: &str) -> String {
-    text.replace('\n', "\n  ")
+    text.trim_end().replace('\n', "\n  ") + "\n"
 }
 
 /// Convolutions that differ in what they ask of a device.

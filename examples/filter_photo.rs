@@ -86,8 +86,8 @@ fn paint(picture: &mut RgbImage, y: &ArrayD<f32>, origin: [usize; 2]) {
     let [height, width] = [y.shape()[2], y.shape()[3]];
     for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
         let pixel = std::array::from_fn(|c| match y.shape()[1] {
-            1 => y[[c, 0, i, j]] as u8,
-            _ => y[[c, 0, i, j]].hypot(y[[c, 1, i, j]]) as u8,
+            1 => y[[c, 0, i, j]].round() as u8,
+            _ => y[[c, 0, i, j]].hypot(y[[c, 1, i, j]]).round() as u8,
         });
         picture.put_pixel((origin[1] + j) as u32, (origin[0] + i) as u32, Rgb(pixel));
     }
