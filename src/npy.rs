@@ -283,11 +283,11 @@ pub fn write<T: NpyElement, D: Dimension>(
     replace(path, |file| write_to(file, array)).map_err(|error| error.at(path))
 }
 
-/// Writes any file as [`write`] does, whole or not at all.
+/// Writes any file as [`write()`] does, whole or not at all.
 ///
 /// # Errors
 ///
-/// As for [`write`], around what `contents` returns.
+/// As for [`write()`], around what `contents` returns.
 pub fn write_whole(
     path: impl AsRef<Path>,
     contents: impl FnOnce(&mut File) -> io::Result<()>,
