@@ -171,11 +171,13 @@ fn problem_kind(error: &ProblemError) -> ErrorKind {
     use ProblemError as E;
     match error {
         E::Rank { .. } | E::StrideCount { .. } => ErrorKind::Rank,
-        E::Channels { .. } => ErrorKind::Channels,
+        E::Channels { .. } | E::TransposedChannels { .. } => ErrorKind::Channels,
         E::Groups { .. } => ErrorKind::Groups,
         E::Stride { .. } | E::StridesPerAxis { .. } => ErrorKind::Stride,
         E::Dilation { .. } | E::DilationsPerAxis { .. } => ErrorKind::Dilation,
-        E::PaddingCount { .. } => ErrorKind::Padding,
+        E::PaddingCount { .. } | E::OutputPadding { .. } | E::OutputPaddingCount { .. } => ErrorKind::Padding,
+        E::OutputShapeCount { .. } | E::OutputExtent { .. } => ErrorKind::OutputShape,
+        E::TransposedConstant { .. } => ErrorKind::BadJob,
         E::KernelTooLarge { .. } => ErrorKind::KernelTooLarge,
         E::EmptyExtent { .. } => ErrorKind::Operand,
         E::UnsharedOutput { .. } | E::OverlappingStrides { .. } => ErrorKind::OutputShape,
@@ -188,7 +190,9 @@ fn problem_kind(error: &ProblemError) -> ErrorKind {
 fn operand_kind(error: &OperandError) -> ErrorKind {
     match error {
         OperandError::Shape { role: "bias", .. } => ErrorKind::BiasShape,
-        OperandError::Shape { role: "grad_output", .. } => ErrorKind::GradShape,
+        OperandError::Shape { role: "grad_output", .. } | OperandError::GradShape { .. } => {
+            ErrorKind::GradShape
+        }
         OperandError::Shape { role: "output", .. } => ErrorKind::OutputShape,
         _ => ErrorKind::Operand,
     }

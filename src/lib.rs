@@ -27,11 +27,15 @@ pub use device::{
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "gpu")]
 pub use gpu::{BufferOperands, BufferSlice, GpuError};
-pub use ops::{conv1d, conv2d, conv3d};
+pub use ops::{
+    conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv1d_grad_bias, conv1d_grad_input,
+    conv1d_grad_weight, conv2d, conv2d_grad_bias, conv2d_grad_input, conv2d_grad_weight, conv3d,
+    conv3d_grad_bias, conv3d_grad_input, conv3d_grad_weight,
+};
 pub use planner::{Choice, Declined, Fallback, PlanOptions, Planner};
 pub use problem::{
-    Activation, Axis, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Layout, Layouts, Padding,
-    PerAxis, ProblemError, Rounding, Source, TensorLayout,
+    Activation, Axis, Boundary, Conv, ConvProblem, ConvTranspose, Direction, Element, Epilogue, Layout,
+    Layouts, Padding, PerAxis, ProblemError, Rounding, Source, TensorLayout, TransposedOutput,
 };
 
 pub use half;

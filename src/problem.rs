@@ -7,6 +7,7 @@ mod epilogue;
 mod error;
 mod layout;
 mod padding;
+mod transpose;
 
 pub use axis::Axis;
 pub use boundary::{Boundary, Source};
@@ -15,6 +16,7 @@ pub use epilogue::{Activation, Epilogue};
 pub use error::ProblemError;
 pub use layout::{Layout, Layouts};
 pub use padding::{Padding, PerAxis};
+pub use transpose::{ConvTranspose, TransposedOutput};
 
 /// A tensor of the problem as it lies in a device buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use half::f16;
 use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayView1, ArrayViewD, Data, Dimension};
 
 use super::{PreparedWeights, Tensor};
-use crate::problem::Element;
+use crate::problem::{Conv, ConvProblem, Direction, Element};
 
 /// An operand that does not belong to the plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,16 @@ pub enum OperandError {
         wanted: Vec<usize>,
         /// What came.
         got: Vec<usize>,
+    },
+    /// The gradient of the output is not of the shape that the input's leads to.
+    #[error("the grad_output has shape {got:?}, wanted {wanted:?} for this input; {}", inputs_in_words(inputs.as_deref()))]
+    GradShape {
+        /// By the input's shape.
+        wanted: Vec<usize>,
+        /// What came.
+        got: Vec<usize>,
+        /// Smallest and largest spatial extents of inputs that lead to what came, if there are any.
+        inputs: Option<Vec<(u64, u64)>>,
     },
     /// Its element type is not the plan's.
     #[error("the {role} has elements of {}, the plan of {}", got.name(), wanted.name())]
@@ -69,6 +79,28 @@ pub enum OperandError {
     NothingToPrepare,
 }
 
+fn inputs_in_words(inputs: Option<&[(u64, u64)]>) -> String {
+    let Some(inputs) = inputs else { return "no input leads to it".into() };
+    let range = |&(least, most): &(u64, u64)| {
+        if least == most { least.to_string() } else { format!("{least} to {most}") }
+    };
+    let ranges: Vec<_> = inputs.iter().map(range).collect();
+    format!("inputs of spatial extents [{}] lead to it", ranges.join(", "))
+}
+
+impl OperandError {
+    /// A gradient of the shape `got`, which is not that of `problem`'s output under `conv`.
+    pub fn grad_shape(problem: &ConvProblem, conv: &Conv, got: &[usize]) -> Self {
+        let wanted = problem.output().shape();
+        if problem.direction() != Direction::GradInput || got.len() != wanted.len() {
+            return Self::Shape { role: "grad_output", wanted, got: got.to_vec() };
+        }
+        let weight = problem.weight().shape();
+        let inputs = conv.input_extents(&weight[weight.len() - problem.rank()..], &got[2..]);
+        Self::GradShape { wanted, got: got.to_vec(), inputs }
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -82,6 +114,8 @@ mod sealed {
 pub trait Scalar: sealed::Sealed + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
     /// Its name among the elements.
     const ELEMENT: Element;
+    /// Its 1.
+    const ONE: Self;
 
     #[doc(hidden)]
     fn host_view<'a>(view: ArrayViewD<'a, Self>) -> HostView<'a>;
@@ -145,9 +179,10 @@ impl HostView<'_> {
 }
 
 macro_rules! scalar {
-    ($ty:ty, $variant:ident) => {
+    ($ty:ty, $variant:ident, $one:expr) => {
         impl Scalar for $ty {
             const ELEMENT: Element = Element::$variant;
+            const ONE: Self = $one;
 
             fn host_view<'a>(view: ArrayViewD<'a, Self>) -> HostView<'a> {
                 HostView::$variant(view)
@@ -168,9 +203,9 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, F32);
-scalar!(f64, F64);
-scalar!(f16, F16);
+scalar!(f32, F32, 1.0);
+scalar!(f64, F64, 1.0);
+scalar!(f16, F16, half::f16::ONE);
 
 /// What an operand of [`Operands`] may be: an ndarray view, or `&Tensor`.
 pub trait Operand<'a>: sealed::Sealed + Sized {

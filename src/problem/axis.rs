@@ -53,6 +53,37 @@ pub(super) fn checked(input: &[u64], kernel: &[u64], conv: &Conv) -> Result<Vec<
         .collect()
 }
 
+/// Per axis the smallest and the largest input extent whose convolution has the output extent; `None` if there is
+/// none on some axis, or the lists are not of one length.
+pub(super) fn inputs_of(output: &[u64], kernel: &[u64], conv: &Conv) -> Option<Vec<(u64, u64)>> {
+    let rank = kernel.len();
+    let (stride, dilation) = (conv.stride.resolve(rank).ok()?, conv.dilation.resolve(rank).ok()?);
+    let one = |axis: usize| {
+        let outputs = |input: u64| {
+            let pad = |span| conv.padding.resolve(axis, rank, input, span, stride[axis]);
+            match checked_axis(axis, [input, kernel[axis], stride[axis], dilation[axis]], conv.rounding, pad)
+            {
+                Ok(axis) => axis.output,
+                Err(ProblemError::Overflow { .. }) => u64::MAX,
+                Err(_) => 0,
+            }
+        };
+        // More input never gives less output, so both ends are found by halving.
+        let first = |reached: &dyn Fn(u64) -> bool| {
+            let (mut low, mut high) = (1u64, 1 << 61);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if reached(middle) { high = middle } else { low = middle + 1 }
+            }
+            low
+        };
+        let wanted = output[axis];
+        let (least, past) = (first(&|x| outputs(x) >= wanted), first(&|x| outputs(x) > wanted));
+        (outputs(least) == wanted).then_some((least, past - 1))
+    };
+    (output.len() == rank).then(|| (0..rank).map(one).collect::<Option<Vec<_>>>())?
+}
+
 /// Coordinates, reaches and paddings stay below this, so that sums of two fit `i64`.
 const MAX_COORDINATE: i128 = 1 << 62;
 

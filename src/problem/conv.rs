@@ -226,4 +226,17 @@ impl Conv {
     pub fn direction(self, direction: Direction) -> Self {
         Self { direction, ..self }
     }
+
+    /// The smallest and the largest input extent of each spatial axis whose convolution, with a kernel of these extents,
+    /// has this output: with a stride of 2 there are two for each. `None` if no input has.
+    ///
+    /// ```
+    /// use wgconv::Conv;
+    ///
+    /// assert_eq!(Conv::default().stride(2).input_extents(&[3], &[4]), Some(vec![(9, 10)]));
+    /// ```
+    pub fn input_extents(&self, kernel: &[usize], output: &[usize]) -> Option<Vec<(u64, u64)>> {
+        let wide = |extents: &[usize]| extents.iter().map(|&e| e as u64).collect::<Vec<_>>();
+        super::axis::inputs_of(&wide(output), &wide(kernel), self)
+    }
 }

@@ -151,7 +151,71 @@ pub enum ProblemError {
         /// Largest value let through.
         high: f64,
     },
+    /// A transposed convolution under a constant boundary, which has no adjoint.
+    #[error(
+        "a transposed convolution has no constant boundary (it is {value}): wanted zero or one that repeats cells"
+    )]
+    TransposedConstant {
+        /// The constant.
+        value: f64,
+    },
+    /// The weight of a transposed convolution is for another number of input channels.
+    #[error("the input has {input} channels, the transposed weight is for {weight}")]
+    TransposedChannels {
+        /// Channels of the input.
+        input: u64,
+        /// First extent of the weight.
+        weight: u64,
+    },
+    /// An output padding that leads to another number of windows.
+    #[error(
+        "output padding of axis {axis} is {got}, wanted less than {limit}, the larger of stride and dilation"
+    )]
+    OutputPadding {
+        /// Spatial axis.
+        axis: usize,
+        /// What came.
+        got: i128,
+        /// `max(stride, dilation)`
+        limit: i128,
+    },
+    /// An output padding list of the wrong length.
+    #[error("output padding for {got} axes came, wanted {wanted}")]
+    OutputPaddingCount {
+        /// Spatial axes.
+        wanted: usize,
+        /// Entries in the list.
+        got: usize,
+    },
+    /// An output shape of the wrong length.
+    #[error("an output shape of {got} extents came, wanted those of {wanted} spatial axes")]
+    OutputShapeCount {
+        /// Spatial axes.
+        wanted: usize,
+        /// Entries in the list.
+        got: usize,
+    },
+    /// An output extent that the input does not lead to.
+    #[error("the output extent of axis {axis} is {got}, wanted {}", range(*least, *most))]
+    OutputExtent {
+        /// Spatial axis.
+        axis: usize,
+        /// What came, or what the padding leaves.
+        got: i128,
+        /// The smallest that there can be.
+        least: i128,
+        /// The largest.
+        most: i128,
+    },
     /// A weight gradient has no channel axis that a bias could follow.
     #[error("the gradient of the weight takes no bias")]
     BiasOnGradWeight,
+}
+
+fn range(least: i128, most: i128) -> String {
+    match most {
+        i128::MAX => format!("at least {least}"),
+        most if most == least => format!("{least}"),
+        most => format!("{least} to {most}"),
+    }
 }

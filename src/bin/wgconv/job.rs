@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use wgconv::{
-    Activation, Algorithm, Boundary, Conv, DeviceChoice, Direction, Element, ErrorKind, Fallback, Layout,
-    Padding, PerAxis, PlanOptions, Rounding,
+    Activation, Algorithm, Boundary, Conv, ConvTranspose, DeviceChoice, Direction, Element, ErrorKind,
+    Fallback, Layout, Padding, PerAxis, PlanOptions, Rounding, TransposedOutput,
 };
 
 use crate::failure::Failure;
@@ -34,17 +34,7 @@ pub(crate) enum Operation {
     Conv { input: PathBuf, weight: PathBuf, bias: Option<PathBuf> },
     GradInput { grad_output: PathBuf, weight: PathBuf, input_shape: Vec<usize> },
     GradWeight { input: PathBuf, grad_output: PathBuf, weight_shape: Vec<usize> },
-    ConvTranspose { input: PathBuf, weight: PathBuf, bias: Option<PathBuf>, target: Target },
-}
-
-/// The extent that a transposed convolution is to have.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) output_padding: PerAxis,
-    /// Of the spatial axes.
-    pub(crate) output_shape: Option<Vec<usize>>,
-    /// Whether the job says `padding`: without it an output shape is split as ONNX does.
-    pub(crate) padded: bool,
+    ConvTranspose { input: PathBuf, weight: PathBuf, bias: Option<PathBuf>, target: Box<ConvTranspose> },
 }
 
 /// Where and how a job is computed; `None` leaves the choice to us.
@@ -141,12 +131,18 @@ impl Job {
         })?;
         check_names(object, op, own)?;
         let padding = padding(object)?;
-        let target = Target {
-            output_padding: object
-                .per_axis("output_padding", 0, ErrorKind::Padding)?
-                .unwrap_or(PerAxis::Uniform(0)),
-            output_shape: object.extents("output_shape")?,
-            padded: padding.is_some(),
+        let output = match (object.extents("output_shape")?, &padding) {
+            (None, _) => TransposedOutput::Natural,
+            (Some(shape), Some(_)) => TransposedOutput::Exact(shape),
+            // Without a padding, an output shape is split as ONNX does.
+            (Some(shape), None) => TransposedOutput::Split(shape),
+        };
+        let cells = object.per_axis("output_padding", 0, ErrorKind::Padding)?;
+        // Of the operands the files tell later.
+        let target = ConvTranspose {
+            output_padding: cells.unwrap_or(PerAxis::Uniform(0)),
+            output,
+            ..ConvTranspose::default()
         };
         Ok(Self {
             operation: Operation::new(op, object, target)?,
@@ -159,7 +155,7 @@ impl Job {
 }
 
 impl Operation {
-    fn new(op: &str, object: &Object, target: Target) -> Result<Self, Failure> {
+    fn new(op: &str, object: &Object, target: ConvTranspose) -> Result<Self, Failure> {
         let file = |name| object.required_path(name);
         let shape = |name: &str| {
             let missing = || Failure::bad_job(format!("`{name}` is missing, wanted a list of extents"));
@@ -180,7 +176,7 @@ impl Operation {
                 input: file("input")?,
                 weight: file("weight")?,
                 bias: object.path("bias")?,
-                target,
+                target: Box::new(target),
             },
             _ => Self::Conv { input: file("input")?, weight: file("weight")?, bias: object.path("bias")? },
         })

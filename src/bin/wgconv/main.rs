@@ -11,7 +11,6 @@ mod operands;
 mod output;
 mod run;
 mod shaders;
-mod transpose;
 mod verify;
 
 use std::process::ExitCode;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use wgconv::half::f16;
 use wgconv::ndarray::{Array1, ArrayD, Axis, Ix1};
 use wgconv::npy::{self, Limits, NpyArray, NpyElement, NpyError};
-use wgconv::{Boundary, Conv, ConvProblem, Direction, Element, ErrorKind, Layout, OperandError, Scalar};
+use wgconv::{
+    Conv, ConvProblem, ConvTranspose, Direction, Element, ErrorKind, Layout, OperandError, Padding, Scalar,
+};
 
 use crate::failure::Failure;
 use crate::job::{Job, Operation};
-use crate::transpose;
 
 /// An element type that a job can be computed in.
 pub(crate) trait Number: Scalar + NpyElement + Into<f64> {
@@ -165,19 +166,14 @@ impl Loaded {
                 (order.activation_shape(&input), order.weight_shape(weight_shape))
             }
             Operation::ConvTranspose { target, .. } => {
-                if let Boundary::Constant(_) = conv.boundary {
-                    // Sums of constants would be added to the result of an adjoint, which is linear.
-                    return Err(Failure::bad_job("a transposed convolution has no boundary `constant`"));
-                }
                 let weight = given(&weight);
                 order = order_of(&job.layout, &weight, &[("input", &given(&input))])?;
                 let (y, w) = (order.activation_shape(&given(&input)), order.weight_shape(&weight));
-                check_transposed_channels(y[1], w[0], conv.groups)?;
-                let (extents, padding) = transpose::extents(&y[2..], &w[2..], &conv, target)?;
-                conv.padding = padding;
-                let channels = usize::try_from(conv.groups).ok().and_then(|groups| w[1].checked_mul(groups));
-                let overflow = || wgconv::ProblemError::Overflow { what: "the number of output channels" };
-                ([vec![y[0], channels.ok_or_else(overflow)?], extents].concat(), w)
+                let how = ConvTranspose { conv: conv.clone(), ..(**target).clone() };
+                let problem = ConvProblem::transposed(&y, &w, &how)?;
+                let pads = problem.axes().iter().map(|axis| (axis.pad_begin, axis.pad_end));
+                conv.padding = Padding::Explicit(pads.collect());
+                (problem.input().shape(), w)
             }
         };
         // What the job calls the input of a transposed convolution is the gradient of an output.
@@ -196,9 +192,9 @@ impl Loaded {
     pub(crate) fn problem(&self, element: Element) -> Result<ConvProblem, Failure> {
         let problem = ConvProblem::new(&self.x, &self.w, &self.conv.clone().element(element))?;
         if let Some(grad) = &self.grad_output {
-            let (wanted, got) = (problem.output().shape(), self.order.activation_shape(&grad.shape()));
-            if wanted != got {
-                return Err(OperandError::Shape { role: "grad_output", wanted, got }.into());
+            let got = self.order.activation_shape(&grad.shape());
+            if got != problem.output().shape() {
+                return Err(OperandError::grad_shape(&problem, &self.conv, &got).into());
             }
         }
         if let Some(bias) = &self.bias {
@@ -251,17 +247,4 @@ fn order_of(layout: &Layout, weight: &[usize], activations: &[(&str, &[usize])])
         " (only layout ncx may leave the batch axis out)".to_owned()
     };
     fail(format!("number of axes: weight {axes}, {}, wanted the same{unbatched}", got.join(", ")))
-}
-
-/// The same mistakes that a convolution refuses, in the words of the transposed one.
-fn check_transposed_channels(input: usize, weight: usize, groups: u64) -> Result<(), Failure> {
-    if input != weight {
-        let message = format!("the input has {input} channels, the weight is for {weight}");
-        return Err(Failure::new(ErrorKind::Channels, message));
-    }
-    if groups == 0 || !(input as u64).is_multiple_of(groups) {
-        let message = format!("groups {groups} must be at least 1 and divide the {input} input channels");
-        return Err(Failure::new(ErrorKind::Groups, message));
-    }
-    Ok(())
 }
