@@ -1,0 +1,106 @@
+//! A device used for long: thousands of runs leave no buffer behind.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use common::device::any_gpu;
+use common::values::Data;
+use ndarray::ArrayD;
+use wgconv::cpu::reference;
+use wgconv::{
+    Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Fallback, Operands, Plan, PlanOptions,
+};
+
+fn plans(device: &Device) -> Vec<(Plan, Data)> {
+    let convs = [
+        Conv::default().padding(1),
+        Conv::default().stride(2).boundary(Boundary::Wrap).padding(1),
+        Conv::default().groups(2).flip(true),
+    ];
+    let mut plans = Vec::new();
+    for (i, conv) in convs.into_iter().enumerate() {
+        for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+            let conv = conv.clone().direction(direction);
+            let w = [4, if conv.groups == 2 { 2 } else { 4 }, 3, 3];
+            let problem = ConvProblem::new(&[2, 4, 7 + i, 8], &w, &conv).expect("a problem");
+            let options = PlanOptions { fallback: Fallback::Error, ..Default::default() };
+            let data = Data::ints(&problem, i as u64);
+            plans.push((device.plan(&problem, &options).expect("a plan"), data));
+        }
+    }
+    plans
+}
+
+fn run(plan: &Plan, data: &Data) -> ArrayD<f32> {
+    let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
+    let (x, w, h) = (single(&data.x), single(&data.w), single(&data.grad_output));
+    let mut operands = Operands::default();
+    let direction = plan.problem().direction();
+    if direction != Direction::GradInput {
+        operands.input = x.view();
+    }
+    if direction != Direction::GradWeight {
+        operands.weight = w.view().into();
+    }
+    if direction != Direction::Forward {
+        operands.grad_output = h.view();
+    }
+    plan.run(operands).expect("a result")
+}
+
+/// Allocations alive on the device once all its work is done; 0 where the backend does not tell.
+fn live(device: &Device) -> usize {
+    let gpu = device.gpu().expect("a GPU");
+    // What was written into new buffers is held until the next submission.
+    gpu.queue().submit([]);
+    let gpu = gpu.device();
+    gpu.poll(wgconv::wgpu::PollType::wait_indefinitely()).expect("polled");
+    gpu.generate_allocator_report().map_or(0, |report| report.allocations.len())
+}
+
+#[test]
+fn two_thousand_runs_leave_nothing_behind() {
+    let Some(shared) = any_gpu() else { return };
+    // A device of its own, whose buffers no other test makes.
+    let device = Device::open(&DeviceChoice::Named(shared.name().to_owned())).expect("a device");
+    let plans = plans(&device);
+    for (plan, data) in &plans {
+        let wanted = reference::run(plan.problem(), &data.operands());
+        assert_eq!(run(plan, data).mapv(f64::from), wanted);
+    }
+    let gpu = device.gpu().expect("a GPU");
+    let (made, alive) = (gpu.buffers_made(), live(&device));
+    assert!(alive > 0 || gpu.report().backend != "vulkan", "the Vulkan backend tells what it has allocated");
+    for _ in 0..2000usize.div_ceil(plans.len()) {
+        for (plan, data) in &plans {
+            run(plan, data);
+        }
+    }
+    assert_eq!(gpu.buffers_made(), made, "identical runs make no new buffer");
+    assert_eq!(live(&device), alive, "buffers alive on the device");
+    // New plans come and go too.
+    for _ in 0..20 {
+        drop(self::plans(&device));
+    }
+    assert_eq!(live(&device), alive, "buffers alive after plans are gone");
+}
+
+/// A plan may be dropped while its run is under way.
+#[test]
+fn plans_dropped_in_flight_finish() {
+    let Some(device) = any_gpu() else { return };
+    let conv = Conv::default().padding(1);
+    let problem = ConvProblem::new(&[2, 8, 40, 40], &[8, 8, 3, 3], &conv).expect("a problem");
+    let data = Data::ints(&problem, 5);
+    let wanted = reference::run(&problem, &data.operands());
+    for _ in 0..10 {
+        let plan = device.plan(&problem, &PlanOptions::default()).expect("a plan");
+        let (x, w) = (data.x.mapv(|v| v as f32), data.w.mapv(|v| v as f32));
+        let (x, w) = (device.upload(&x).expect("uploaded"), device.upload(&w).expect("uploaded"));
+        let y = plan
+            .run_on(&Operands { input: &x, weight: (&w).into(), ..Default::default() })
+            .expect("submitted");
+        drop((plan, x, w));
+        assert_eq!(y.download::<f32>().expect("a result").mapv(f64::from), wanted);
+    }
+}
