@@ -4,22 +4,45 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::benchdnn::benchdnn;
 use common::cases::{self, Case};
-use common::compare::{Bound, Tally, exact, within};
+use common::compare::{Tally, exact};
 use common::device::{any_gpu, run_guarded};
 use common::report::report;
 use common::values::{Data, seed_of};
-use ndarray::ArrayD;
+use common::wanted::Wanted;
+use ndarray::{Array1, ArrayD, ArrayViewD};
 use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::{Algorithm, Choice, ConvProblem, Direction, Element, Operands, PlanOptions};
+use wgconv::half::f16;
+use wgconv::kernel::{Kernel, Spec, SpecValue};
+use wgconv::program::{Features, Target};
+use wgconv::{
+    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, Operands,
+    PlanOptions, Planner, Weight,
+};
+
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
+
+fn is_dispatch(case: &Case) -> bool {
+    case.name.starts_with("dispatch_")
+}
+
+/// The cases that are run on integers in `element`, and those that would take too long.
+fn cases_of(element: Element) -> (Vec<Case>, Vec<Case>) {
+    match element {
+        Element::F16 => cases::named().into_iter().partition(|case| !is_dispatch(case)),
+        _ => (cases::named().into_iter().chain(benchdnn()).collect(), Vec::new()),
+    }
+}
 
 /// Every algorithm in every configuration that takes `problem`; the others are counted as declined.
-fn choices(gpu: &Gpu, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
+fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
     let mut choices = Vec::new();
     for &algorithm in Algorithm::ALL {
-        let configs = match algorithm.candidates(problem, gpu.target()) {
+        let configs = match algorithm.candidates(problem, target) {
             Ok(configs) => configs,
             Err(why) => {
                 tally.skip(format!("{algorithm} {name}"), why.to_string());
@@ -27,7 +50,7 @@ fn choices(gpu: &Gpu, name: &str, problem: &ConvProblem, tally: &mut Tally) -> V
             }
         };
         for config in configs {
-            let program = algorithm.lower(problem, gpu.target(), config).expect("a candidate lowers");
+            let program = algorithm.lower(problem, target, config).expect("a candidate lowers");
             let problem = problem.clone();
             choices.push(Choice { problem, algorithm, config, program, declined: Vec::new() });
         }
@@ -40,85 +63,233 @@ fn plan(gpu: &Gpu, choice: Choice, checked: bool) -> GpuPlan {
     pollster::block_on(GpuPlan::new(gpu, choice, &options)).expect("the plan is built")
 }
 
-fn judged(case: &Case, problem: &ConvProblem, got: &ArrayD<f64>, data: &Data) -> Result<(), String> {
-    let want = reference::run(problem, &data.operands());
-    if case.exact {
-        return exact(&case.name, got.view(), want.view());
-    }
-    let mag = reference::magnitude(problem, &data.operands());
-    within(&case.name, got.view(), want.view(), mag.view(), &Bound::of(problem)).map(|_| ())
+fn typed(case: &Case, element: Element) -> ConvProblem {
+    Case { conv: case.conv.clone().element(element), ..case.clone() }.problem()
 }
 
-/// Integers through `encode`, every binding between guard bands, the result full of NaNs before.
-fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) {
-    let conv = case.conv.clone().element(element);
-    let problem = Case { conv, ..case.clone() }.problem();
-    let choices = choices(gpu, &case.name, &problem, tally);
+/// The same bits with every run-time check on.
+fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> Result<(), String> {
+    let bits = |a: &ArrayD<f64>| a.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let checked = run_guarded(&plan(gpu, choice, true), data)?;
+    if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
+}
+
+/// Integers through `encode`, every binding between guard bands, result and workspace full of NaNs
+/// before. The reference runs once for all configurations. The checked build is compared in every
+/// configuration of the forward direction and in the first of the gradients. Gives whether equality was
+/// demanded.
+fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool {
+    let problem = typed(case, element);
+    let choices = choices(gpu.target(), &case.name, &problem, tally);
     if choices.is_empty() {
-        return;
+        return false;
     }
     let data = Data::ints(&problem, seed_of(&case.name));
-    for choice in choices {
+    let wanted = Wanted::of_integers(case, &problem, &data);
+    for (i, choice) in choices.into_iter().enumerate() {
         let what = format!("{} ({})", choice.algorithm, choice.config);
-        let trusted = run_guarded(&plan(gpu, choice.clone(), false), &data);
-        let checked = run_guarded(&plan(gpu, choice, true), &data);
-        let verdict = trusted.and_then(|got| {
-            let bits = |a: &ArrayD<f64>| a.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            if bits(&got) != bits(&checked?) {
-                return Err("the checked build gives other bits".into());
+        let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data).and_then(|got| {
+            if i == 0 || problem.direction() == Direction::Forward {
+                checked_alike(gpu, choice, &data, &got)?;
             }
-            judged(case, &problem, &got, &data)
+            wanted.judge(&problem, got.view())
         });
         tally.check(verdict.map_err(|e| format!("{what}, {}: {e}", case.name)));
     }
+    wanted.is_exact()
 }
 
-fn table(element: Element, cases: &[Case], what: &str) {
+fn table(element: Element, direction: Direction) {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
     if element == Element::F16 && !gpu.target().features.f16 {
         report(&format!("SKIPPED, no f16 on {}", device.name()));
         return;
     }
-    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
-        let mut tally = Tally::default();
-        for case in cases {
-            match case.in_direction(direction) {
-                Some(case) => integers(gpu, &case, element, &mut tally),
-                None => tally.skip(&case.name, "its strides overlap in the result"),
+    let mut tally = Tally::default();
+    let (cases, slow) = cases_of(element);
+    slow.iter().for_each(|case| tally.skip(&case.name, "too slow"));
+    let mut exact = 0;
+    for case in &cases {
+        match case.in_direction(direction) {
+            Some(case) => exact += u32::from(integers(gpu, &case, element, &mut tally)),
+            None => tally.skip(&case.name, "its strides overlap in the result"),
+        }
+    }
+    let (name, cases) = (element.name(), cases.len());
+    tally.finish(&format!("GPU {name}, integers, {direction:?}, {exact} of {cases} cases exact"));
+}
+
+#[test]
+fn integers_forward() {
+    table(Element::F32, Direction::Forward);
+}
+
+#[test]
+fn integers_grad_input() {
+    table(Element::F32, Direction::GradInput);
+}
+
+#[test]
+fn integers_grad_weight() {
+    table(Element::F32, Direction::GradWeight);
+}
+
+/// f16 stores 11 bits: sums that fit them are exact, the rest is judged within a bound.
+#[test]
+fn integers_in_f16_forward() {
+    table(Element::F16, Direction::Forward);
+}
+
+#[test]
+fn integers_in_f16_grad_input() {
+    table(Element::F16, Direction::GradInput);
+}
+
+#[test]
+fn integers_in_f16_grad_weight() {
+    table(Element::F16, Direction::GradWeight);
+}
+
+/// Where a sum passes 65 504, f16 holds infinity, whatever the sign.
+#[test]
+fn sums_past_the_range_of_f16_are_infinite() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    if !gpu.target().features.f16 {
+        report(&format!("SKIPPED, no f16 on {}", device.name()));
+        return;
+    }
+    let mut tally = Tally::default();
+    // The sums are of 4, 3 and 6 products: of 2^12 they fit, of 2^16 they do not.
+    for (direction, value, alpha) in DIRECTIONS
+        .into_iter()
+        .flat_map(|d| [(64.0, 1.0), (256.0, 1.0), (256.0, -1.0)].map(|(value, alpha)| (d, value, alpha)))
+    {
+        let epilogue = Epilogue { alpha, ..Default::default() };
+        let conv = Conv::default().direction(direction).element(Element::F16).epilogue(epilogue);
+        let problem = ConvProblem::new(&[2, 4, 3], &[3, 4, 1], &conv).expect("a problem");
+        let mut data = Data::ints(&problem, 0);
+        for tensor in [&mut data.x, &mut data.w, &mut data.grad_output] {
+            tensor.fill(value);
+        }
+        let want = reference::run(&problem, &data.operands()).mapv(|v| f16::from_f64(v).to_f64());
+        assert_eq!(want.iter().all(|v| v.is_infinite()), value > 64.0);
+        for choice in choices(gpu.target(), "overflow", &problem, &mut tally) {
+            let name = format!("{direction:?} of {value}, {} ({})", choice.algorithm, choice.config);
+            for checked in [false, true] {
+                let got = run_guarded(&plan(gpu, choice.clone(), checked), &data);
+                tally.check(got.and_then(|got| exact(&name, got.view(), want.view())));
             }
         }
-        tally.finish(&format!("{what}, {direction:?}"));
+    }
+    tally.finish("GPU f16, sums past the range");
+}
+
+/// The harness fills the workspace with NaNs: without the launch that writes it, they are the result.
+#[test]
+fn a_workspace_that_is_read_before_it_is_written_is_seen() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let conv = Conv::default().padding(2).boundary(Boundary::Wrap).direction(Direction::GradInput);
+    let problem = ConvProblem::new(&[1, 2, 5, 4], &[3, 2, 3, 3], &conv).expect("a problem");
+    let mut choice = Planner::new(gpu.target().clone()).choose(&problem, None).expect("a choice");
+    assert_eq!((choice.program.launches.len(), choice.program.workspace.len()), (2, 1));
+    choice.program.launches.remove(0);
+    let got = run_guarded(&plan(gpu, choice, false), &Data::ints(&problem, 0)).expect("it runs");
+    assert!(got.iter().all(|v| v.is_nan()), "{got}");
+}
+
+/// What is lowered here is what the tables above run.
+#[test]
+fn the_tables_reach_every_kernel_in_every_spec() {
+    let half = Target { features: Features { f16: true, ..Default::default() }, ..Default::default() };
+    let target = any_gpu().map_or(half, |device| device.gpu().expect("a GPU device").target().clone());
+    let mut reached: BTreeSet<(Kernel, Spec)> = BTreeSet::new();
+    for element in [Element::F32, Element::F16] {
+        for case in cases_of(element).0 {
+            for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
+                let problem = typed(&case, element);
+                for choice in choices(&target, &case.name, &problem, &mut Tally::default()) {
+                    let launches = choice.program.launches.into_iter();
+                    reached.extend(launches.map(|launch| (launch.kernel, launch.spec)));
+                }
+            }
+        }
+    }
+    let half = |spec: &Spec| {
+        spec.values().iter().any(|(_, value)| matches!(value, SpecValue::Type("f16" | "vec4h")))
+    };
+    let all: BTreeSet<(Kernel, Spec)> = Kernel::ALL
+        .iter()
+        .flat_map(|&kernel| kernel.specs().into_iter().map(move |spec| (kernel, spec)))
+        .filter(|(_, spec)| target.features.f16 || !half(spec))
+        .collect();
+    let names = |pairs: Vec<&(Kernel, Spec)>| -> Vec<String> {
+        pairs.iter().map(|(kernel, spec)| format!("{} {spec}", kernel.name())).collect()
+    };
+    assert_eq!(names(all.difference(&reached).collect()), [""; 0], "never run");
+    assert_eq!(names(reached.difference(&all).collect()), [""; 0], "not among the specs");
+    report(&format!("all {} pairs of kernel and spec are reached", all.len()));
+}
+
+/// Operands in single precision.
+struct Singles {
+    x: ArrayD<f32>,
+    w: ArrayD<f32>,
+    grad_output: ArrayD<f32>,
+    bias: Option<Array1<f32>>,
+    residual: Option<ArrayD<f32>>,
+}
+
+impl Singles {
+    fn new(data: &Data) -> Self {
+        let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
+        Self {
+            x: single(&data.x),
+            w: single(&data.w),
+            grad_output: single(&data.grad_output),
+            bias: data.bias.as_ref().map(|b| b.mapv(|v| v as f32)),
+            residual: data.residual.as_ref().map(single),
+        }
+    }
+
+    /// The ones that `direction` reads.
+    fn operands(&self, direction: Direction) -> Operands<'_, ArrayViewD<'_, f32>> {
+        let mut operands = Operands::default();
+        if direction != Direction::GradInput {
+            operands.input = self.x.view();
+        }
+        if direction != Direction::GradWeight {
+            operands.weight = Weight::from(self.w.view());
+        }
+        if direction != Direction::Forward {
+            operands.grad_output = self.grad_output.view();
+        }
+        if let Some(bias) = &self.bias {
+            operands.bias = bias.view();
+        }
+        if let Some(residual) = &self.residual {
+            operands.residual = residual.view();
+        }
+        operands
     }
 }
 
-#[test]
-fn named_cases_are_exact_on_integers() {
-    table(Element::F32, &cases::named(), "GPU f32, named cases");
-}
-
-#[test]
-fn benchdnn_rows_are_exact_on_integers() {
-    table(Element::F32, &benchdnn(), "GPU f32, benchdnn rows");
-}
-
-/// f16 stores 11 bits: integers small enough stay exact, and the rest is judged within a bound.
-#[test]
-fn named_cases_in_f16() {
-    let few = |case: &Case| !case.name.starts_with("dispatch_");
-    let cases: Vec<Case> =
-        cases::named().into_iter().filter(few).map(|c| Case { exact: false, ..c }).collect();
-    table(Element::F16, &cases, "GPU f16, named cases");
-}
-
 /// Reals through `run`: upload, prepare, launch, read back, whatever the layout.
-#[test]
-fn reals_stay_within_the_bound() {
+fn reals(direction: Direction) {
     let Some(device) = any_gpu() else { return };
-    let options = PlanOptions { fallback: wgconv::Fallback::Error, ..Default::default() };
+    let options = PlanOptions { fallback: Fallback::Error, ..Default::default() };
     let mut tally = Tally::default();
-    let cases = cases::named().into_iter().filter(|c| !c.name.starts_with("dispatch_")).chain(benchdnn());
-    for case in cases {
+    for case in cases_of(Element::F32).0 {
+        if is_dispatch(&case) {
+            tally.skip(&case.name, "too slow");
+            continue;
+        }
+        let Some(case) = case.in_direction(direction) else {
+            tally.skip(&case.name, "its strides overlap in the result");
+            continue;
+        };
         let problem = case.problem();
         let plan = match device.plan(&problem, &options) {
             Ok(plan) => plan,
@@ -128,21 +299,25 @@ fn reals_stay_within_the_bound() {
             }
         };
         let data = Data::reals(&problem, seed_of(&case.name));
-        let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
-        let (x, w) = (single(&data.x), single(&data.w));
-        let bias = data.bias.as_ref().map(|b| b.mapv(|v| v as f32));
-        let residual = data.residual.as_ref().map(single);
-        let mut operands = Operands { input: x.view(), weight: w.view().into(), ..Default::default() };
-        if let Some(bias) = &bias {
-            operands.bias = bias.view();
-        }
-        if let Some(residual) = &residual {
-            operands.residual = residual.view();
-        }
-        let got = plan.run(operands).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        let want = reference::run(&problem, &data.operands());
-        let mag = reference::magnitude(&problem, &data.operands());
-        tally.check(within(&case.name, got.view(), want.view(), mag.view(), &Bound::of(&problem)));
+        let wanted = Wanted::of_reals(&case, &problem, &data);
+        let got = plan.run(Singles::new(&data).operands(direction));
+        let verdict = got.map_err(|e| format!("{}: {e}", case.name));
+        tally.check(verdict.and_then(|got| wanted.judge(&problem, got.view())));
     }
-    tally.finish("GPU f32, reals");
+    tally.finish(&format!("GPU f32, reals, {direction:?}"));
+}
+
+#[test]
+fn reals_stay_within_the_bound_forward() {
+    reals(Direction::Forward);
+}
+
+#[test]
+fn reals_stay_within_the_bound_grad_input() {
+    reals(Direction::GradInput);
+}
+
+#[test]
+fn reals_stay_within_the_bound_grad_weight() {
+    reals(Direction::GradWeight);
 }

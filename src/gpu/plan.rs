@@ -90,7 +90,7 @@ impl GpuPlan {
             let descriptor = wgpu::BufferDescriptor {
                 label: Some("workspace"),
                 size,
-                usage: wgpu::BufferUsages::STORAGE,
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             };
             let what = || format!("a workspace of {size} bytes");
@@ -113,6 +113,12 @@ impl GpuPlan {
     /// What was chosen.
     pub fn choice(&self) -> &Choice {
         &self.0.choice
+    }
+
+    /// Scratch buffers, which a test fills with NaNs: nothing may be read before it is written.
+    #[doc(hidden)]
+    pub fn workspace(&self) -> &[wgpu::Buffer] {
+        &self.0.workspace
     }
 
     /// Longest wait for the device.

@@ -15,6 +15,7 @@ mod published;
 pub mod refused;
 mod shape;
 mod unshared;
+mod vector;
 
 use wgconv::{Activation, Conv, ConvProblem, Direction, ProblemError};
 
@@ -87,6 +88,7 @@ pub fn themes() -> Vec<(&'static str, Vec<Case>)> {
         ("epilogue", epilogue::cases()),
         ("flip", flip::cases()),
         ("unshared", unshared::cases()),
+        ("vector", vector::cases()),
         ("published", published::cases()),
         ("dispatch", dispatch::cases()),
     ]

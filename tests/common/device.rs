@@ -92,25 +92,8 @@ impl Guarded {
         BufferSlice { buffer: &self.buffer, offset: GUARD as u64 }
     }
 
-    fn read(&self, gpu: &Gpu) -> Vec<u8> {
-        let size = self.image.len() as u64;
-        let staging = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read back"),
-            size,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.buffer, 0, &staging, 0, size);
-        gpu.queue().submit([encoder.finish()]);
-        staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapped"));
-        gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("polled");
-        staging.slice(..).get_mapped_range().expect("a mapped range").to_vec()
-    }
-
     /// The elements; an error if anything but them has changed.
-    fn result(&self, gpu: &Gpu) -> Result<ArrayD<f64>, String> {
-        let got = self.read(gpu);
+    fn result(&self, got: &[u8]) -> Result<ArrayD<f64>, String> {
         let size = self.element.bytes() as usize;
         let mut ours = vec![false; got.len()];
         let result = ArrayD::from_shape_fn(self.layout.shape(), |index| {
@@ -127,13 +110,33 @@ impl Guarded {
             None => Ok(result),
         }
     }
-
-    fn unchanged(&self, gpu: &Gpu) -> bool {
-        self.read(gpu) == self.image
-    }
 }
 
-/// One recorded run with every tensor between guard bands of NaNs and the result full of them.
+/// Submits `encoder`, waits, and gives the contents of every buffer.
+fn submit_and_read(gpu: &Gpu, mut encoder: wgpu::CommandEncoder, tensors: &[&Guarded]) -> Vec<Vec<u8>> {
+    let size = |tensor: &Guarded| tensor.image.len() as u64;
+    let staging = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some("read back"),
+        size: tensors.iter().map(|t| size(t)).sum(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut at = 0;
+    for tensor in tensors {
+        encoder.copy_buffer_to_buffer(&tensor.buffer, 0, &staging, at, size(tensor));
+        at += size(tensor);
+    }
+    gpu.queue().submit([encoder.finish()]);
+    staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapped"));
+    gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("polled");
+    let bytes = staging.slice(..).get_mapped_range().expect("a mapped range");
+    let mut rest = &bytes[..];
+    let mut take = |tensor: &&Guarded| rest.split_off(..tensor.image.len()).expect("all of them").to_vec();
+    tensors.iter().map(&mut take).collect()
+}
+
+/// One recorded run with every tensor between guard bands of NaNs, and the result and the workspace
+/// full of them.
 ///
 /// # Errors
 ///
@@ -153,7 +156,7 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
     let bias = data.bias.as_ref().map(|b| guard(&bias_layout, Some(&b.clone().into_dyn())));
     let residual = data.residual.as_ref().map(|r| guard(problem.result(), Some(r)));
     let result = guard(problem.result(), None);
-    let operands = BufferOperands {
+    let buffers = BufferOperands {
         input: input.as_ref().map(Guarded::slice),
         weight: weight.as_ref().map(Guarded::slice),
         grad_output: grad_output.as_ref().map(Guarded::slice),
@@ -161,21 +164,25 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
         residual: residual.as_ref().map(Guarded::slice),
         result: Some(result.slice()),
     };
-    let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    pollster::block_on(plan.encode(&mut encoder, &operands)).map_err(|e| e.to_string())?;
-    gpu.queue().submit([encoder.finish()]);
-    let y = result.result(gpu)?;
-    let operands = [
-        ("input", input),
-        ("weight", weight),
-        ("grad_output", grad_output),
-        ("bias", bias),
-        ("residual", residual),
-    ];
-    for (what, operand) in operands {
-        if operand.is_some_and(|operand| !operand.unchanged(gpu)) {
-            return Err(format!("the {what} was written"));
-        }
+    for buffer in plan.workspace() {
+        gpu.queue().write_buffer(buffer, 0, &POISON.to_le_bytes().repeat(buffer.size() as usize / 4));
     }
-    Ok(y)
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    pollster::block_on(plan.encode(&mut encoder, &buffers)).map_err(|e| e.to_string())?;
+    let operands = [
+        ("input", &input),
+        ("weight", &weight),
+        ("grad_output", &grad_output),
+        ("bias", &bias),
+        ("residual", &residual),
+    ];
+    let operands: Vec<_> =
+        operands.iter().filter_map(|(what, tensor)| tensor.as_ref().map(|t| (what, t))).collect();
+    let tensors: Vec<_> = operands.iter().map(|&(_, t)| t).chain([&result]).collect();
+    let got = submit_and_read(gpu, encoder, &tensors);
+    let y = result.result(got.last().expect("the result"))?;
+    match operands.iter().zip(&got).find(|((_, operand), got)| operand.image != **got) {
+        Some(((what, _), _)) => Err(format!("the {what} or its guards were written")),
+        None => Ok(y),
+    }
 }

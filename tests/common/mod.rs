@@ -13,3 +13,4 @@ pub mod npy;
 pub mod report;
 pub mod space;
 pub mod values;
+pub mod wanted;

@@ -1,0 +1,143 @@
+//! A device with less than its adapter has: what fits runs, the rest goes to the CPU path or is declined,
+//! and nothing reaches wgpu that it refuses.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::cases::Case;
+use common::compare::{Tally, exact};
+use common::device::any_gpu;
+use common::values::{Data, seed_of};
+use ndarray::ArrayD;
+use wgconv::cpu::reference;
+use wgconv::gpu::adapters;
+use wgconv::wgpu;
+use wgconv::{
+    Boundary, Conv, Device, Direction, Epilogue, ErrorKind, Fallback, Layout, Operands, Plan, PlanOptions,
+};
+
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
+const BINDING: u64 = 1 << 20;
+
+/// A device of the adapter under test with bindings of at most [`BINDING`] bytes, and the count of the
+/// errors that nobody caught.
+fn small_device(limits: wgpu::Limits) -> Option<(Device, Arc<AtomicU32>)> {
+    let ours = any_gpu()?;
+    let adapter = pollster::block_on(adapters()).into_iter().find(|a| a.get_info().name == ours.name())?;
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: BINDING, ..limits };
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
+    let errors = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&errors);
+    device.on_uncaptured_error(Arc::new(move |error| {
+        eprintln!("wgpu: {error}");
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
+    let device = Device::from_wgpu(device, queue).expect("a device").with_adapter(&adapter);
+    assert_eq!(device.gpu().expect("a GPU device").target().limits.max_binding_bytes, BINDING);
+    Some((device, errors))
+}
+
+/// Tensors within the limit, the last ones to the byte; sums in parts and folded gradients among them.
+fn fitting() -> Vec<Case> {
+    let conv = || Conv::default().padding(1);
+    let epilogue = Epilogue { beta: Some(2.0), bias: true, ..Default::default() };
+    vec![
+        Case::new("plain", &[2, 3, 9, 8], &[4, 3, 3, 3], conv().epilogue(epilogue)),
+        Case::new("channels last", &[4, 8, 9, 8], &[4, 8, 3, 3], conv().layouts(Layout::Nxc)),
+        Case::new("wrapped", &[2, 3, 9, 8], &[4, 3, 3, 3], conv().boundary(Boundary::Wrap)),
+        Case::new("long", &[2, 300, 5], &[3, 300, 3], conv()),
+        Case::new("grouped", &[1, 6, 5, 4, 3], &[4, 3, 2, 3, 3], conv().groups(2).stride(2)),
+        Case::new("just at the limit", &[1, 1, 262_144], &[1, 1, 1], Conv::default()),
+    ]
+}
+
+/// At least one tensor past the limit.
+fn large() -> Vec<Case> {
+    let conv = Conv::default;
+    vec![
+        Case::new("input past the limit", &[1, 1, 262_148], &[1, 1, 8], conv().stride(4)),
+        Case::new("weight past the limit", &[1, 100_000, 1], &[3, 100_000, 1], conv()),
+        Case::new("output past the limit", &[1, 1, 80_000], &[4, 1, 2], conv()),
+        Case::new("just past the limit", &[1, 1, 262_145], &[1, 1, 1], conv()),
+    ]
+}
+
+fn run(plan: &Plan, data: &Data) -> ArrayD<f32> {
+    let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
+    let (x, w, h) = (single(&data.x), single(&data.w), single(&data.grad_output));
+    let bias = data.bias.as_ref().map(|b| b.mapv(|v| v as f32));
+    let residual = data.residual.as_ref().map(single);
+    let mut operands = match plan.problem().direction() {
+        Direction::Forward => Operands { input: x.view(), weight: w.view().into(), ..Default::default() },
+        Direction::GradInput => {
+            Operands { grad_output: h.view(), weight: w.view().into(), ..Default::default() }
+        }
+        Direction::GradWeight => Operands { input: x.view(), grad_output: h.view(), ..Default::default() },
+    };
+    if let Some(bias) = &bias {
+        operands.bias = bias.view();
+    }
+    if let Some(residual) = &residual {
+        operands.residual = residual.view();
+    }
+    plan.run(operands).expect("a result")
+}
+
+/// Runs `case`, on the GPU if it `fits` and else on the CPU path; where it does not fit and no fallback
+/// is allowed, a limit is the reason.
+fn check(device: &Device, case: &Case, fits: bool) -> Result<(), String> {
+    let problem = case.problem();
+    let plan = device.plan(&problem, &PlanOptions::default()).map_err(|e| e.to_string())?;
+    if plan.gpu().is_some() != fits || plan.fallback().is_some() == fits {
+        return Err(format!("{}: {}", case.name, plan.explain()));
+    }
+    let forced = PlanOptions { fallback: Fallback::Error, ..Default::default() };
+    match device.plan(&problem, &forced) {
+        Ok(_) if fits => {}
+        Err(e) if !fits && e.kind() == ErrorKind::LimitExceeded => {}
+        other => return Err(format!("{}: {other:?}", case.name)),
+    }
+    let data = Data::ints(&problem, seed_of(&case.name));
+    let want = reference::run(&problem, &data.operands());
+    exact(&case.name, run(&plan, &data).view(), want.view())
+}
+
+fn table(cases: &[Case], device: &Device, fits: bool, tally: &mut Tally) {
+    for case in cases {
+        for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
+            tally.check(check(device, &case, fits));
+        }
+    }
+}
+
+#[test]
+fn what_fits_the_limits_runs_and_the_rest_goes_to_the_cpu() {
+    let Some((device, errors)) = small_device(wgpu::Limits::default()) else { return };
+    pollster::block_on(device.gpu().expect("a GPU device").self_test()).expect("passes the self-test");
+    let mut tally = Tally::default();
+    table(&fitting(), &device, true, &mut tally);
+    table(&large(), &device, false, &mut tally);
+    // Every tensor fits, the padded cells of the gradient do not: only that direction is declined.
+    let conv = Conv::default().padding([(60_000, 60_000)]).stride(100).boundary(Boundary::Wrap);
+    let folded = Case::new("folded past the limit", &[1, 2, 30_000], &[1, 2, 8], conv);
+    for (direction, fits) in DIRECTIONS.into_iter().zip([true, false, true]) {
+        tally.check(check(&device, &folded.in_direction(direction).expect("no overlap"), fits));
+    }
+    tally.finish("GPU f32, bindings of 1 MiB");
+    assert_eq!(errors.load(Ordering::Relaxed), 0, "errors of wgpu");
+}
+
+/// Four storage buffers a launch are too few for every kernel that there is.
+#[test]
+fn too_few_storage_buffers_are_a_limit() {
+    let Some((device, errors)) = small_device(wgpu::Limits::downlevel_defaults()) else { return };
+    let mut tally = Tally::default();
+    table(&fitting(), &device, false, &mut tally);
+    table(&large(), &device, false, &mut tally);
+    tally.finish("GPU f32, downlevel limits, bindings of 1 MiB");
+    assert_eq!(errors.load(Ordering::Relaxed), 0, "errors of wgpu");
+}
