@@ -147,7 +147,7 @@ pub(super) fn lower(
     let in_parts = cut.parts() > 1 || is_folded(problem);
     let compact = compact_strides(&written);
     let roles = if in_parts { Roles::new(problem, &compact) } else { direct };
-    let mut tables = vec![tables::direct(problem, &roles)];
+    let mut tables = vec![tables::direct(problem, &roles, config.lanes)];
     let elements = size.saturating_mul(cut.parts());
     let (workspace, limit) = (elements.saturating_mul(4), binding_limit(target));
     if in_parts && elements >= MAX_INDEX {

@@ -36,8 +36,8 @@ pub(super) fn begins(problem: &ConvProblem, roles: &Roles) -> [[u32; 3]; 2] {
     [rows, reach.map(step)]
 }
 
-/// Rows of the phases of z, y and x, then for z, y and x in turn: padded coordinate -> cell, or [`OUTSIDE`].
-pub(super) fn direct(problem: &ConvProblem, roles: &Roles) -> Table {
+/// Rows of the phases of z, y and x, of which the first element of `b` counts loads; then for z, y and x in turn: padded coordinate -> cell, or [`OUTSIDE`].
+pub(super) fn direct(problem: &ConvProblem, roles: &Roles, lanes: u32) -> Table {
     let mut words = Vec::new();
     for axis in &roles.axes {
         for phase in &axis.phases {
@@ -46,7 +46,7 @@ pub(super) fn direct(problem: &ConvProblem, roles: &Roles) -> Table {
             words.extend([
                 count(taps),
                 word(phase.pad),
-                word(phase.b_first),
+                word(phase.b_first / i64::from(lanes)),
                 word(phase.r_first),
                 count(phase.cells),
             ]);
