@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, Array1, ArrayBase, ArrayD, ArrayView, Data, Dimension, Ix3, Ix4, Ix5};
+use ndarray::{Array, Array1, ArrayBase, ArrayD, ArrayView, ArrayView1, Data, Dimension, Ix3, Ix4, Ix5};
 
 use crate::device::{Device, OperandError, Operands, Scalar, typed};
 use crate::error::Error;
@@ -59,8 +59,8 @@ macro_rules! one_liners {
 
         #[doc = concat!("Transposed convolution of `x: ", $y, "` with `w: ", $transposed, "`, as PyTorch and ONNX lay it out.")]
         ///
+        /// Adds `bias`, one number per channel of the result, if there is one, then applies the epilogue.
         /// See [`ConvTranspose`] for the extents of the result; `&Conv::default().stride(2).into()` is one.
-        #[doc = concat!("The bias of the epilogue is added by a plan of [`ConvProblem::transposed`]; see also [`", stringify!($conv), "`].")]
         ///
         /// # Errors
         ///
@@ -69,11 +69,16 @@ macro_rules! one_liners {
         pub fn $transpose<T: Scalar>(
             x: &ArrayBase<impl Data<Elem = T>, $dim>,
             w: &ArrayBase<impl Data<Elem = T>, $dim>,
+            bias: Option<ArrayView1<'_, T>>,
             how: &ConvTranspose,
         ) -> Result<Array<T, $dim>, Error> {
-            let how = ConvTranspose { conv: how.conv.clone().element(T::ELEMENT), ..how.clone() };
-            let problem = ConvProblem::transposed(x.shape(), w.shape(), &how)?;
-            run(&problem, Operands { grad_output: x.view(), weight: w.view().into(), ..Default::default() })
+            let conv = how.conv.clone().element(T::ELEMENT).bias(bias.is_some());
+            let problem = ConvProblem::transposed(x.shape(), w.shape(), &ConvTranspose { conv, ..how.clone() })?;
+            let mut operands = Operands { grad_output: x.view(), weight: w.view().into(), ..Default::default() };
+            if let Some(bias) = &bias {
+                operands.bias = bias.view();
+            }
+            run(&problem, operands)
         }
 
         #[doc = concat!("Gradient of [`", stringify!($conv), "`] by its input, of shape `x_shape: ", $x, "`:")]

@@ -1,4 +1,4 @@
-//! A device used for long: thousands of runs leave no buffer behind.
+//! A device used for long and from many threads: no buffer is left behind, and the bits stay the same.
 #![cfg(feature = "gpu")]
 
 mod common;
@@ -7,27 +7,37 @@ use common::device::any_gpu;
 use common::values::Data;
 use ndarray::ArrayD;
 use wgconv::cpu::reference;
+use wgconv::kernel::Params;
+use wgconv::program::Launch;
 use wgconv::{
     Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Fallback, Operands, Plan, PlanOptions,
 };
 
+/// Plans of every direction and rank, sums in parts and folded boundaries among them, with data that is exact.
 fn plans(device: &Device) -> Vec<(Plan, Data)> {
-    let convs = [
-        Conv::default().padding(1),
-        Conv::default().stride(2).boundary(Boundary::Wrap).padding(1),
-        Conv::default().groups(2).flip(true),
+    let shapes: [(&[usize], &[usize], Conv); 5] = [
+        (&[2, 4, 9], &[4, 4, 3], Conv::default().padding(1)),
+        (&[2, 4, 8, 8], &[4, 4, 3, 3], Conv::default().stride(2).boundary(Boundary::Wrap).padding(1)),
+        (&[2, 4, 9, 8], &[4, 2, 3, 3], Conv::default().groups(2).flip(true)),
+        (&[4, 4, 40, 40], &[4, 4, 3, 3], Conv::default().boundary(Boundary::Mirror).padding(1)),
+        (&[1, 2, 4, 5, 6], &[3, 2, 2, 3, 1], Conv::default().dilation(2)),
     ];
     let mut plans = Vec::new();
-    for (i, conv) in convs.into_iter().enumerate() {
+    for (x, w, conv) in shapes {
         for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
-            let conv = conv.clone().direction(direction);
-            let w = [4, if conv.groups == 2 { 2 } else { 4 }, 3, 3];
-            let problem = ConvProblem::new(&[2, 4, 7 + i, 8], &w, &conv).expect("a problem");
+            let problem = ConvProblem::new(x, w, &conv.clone().direction(direction)).expect("a problem");
             let options = PlanOptions { fallback: Fallback::Error, ..Default::default() };
-            let data = Data::ints(&problem, i as u64);
+            let data = Data::ints(&problem, x.len() as u64);
             plans.push((device.plan(&problem, &options).expect("a plan"), data));
         }
     }
+    let launches = |plan: &Plan| plan.gpu().expect("on the GPU").choice().program.launches.clone();
+    let parts = |launch: &Launch| match launch.params {
+        Params::Fold(p) => p.counts[1],
+        Params::Direct(_) => 0,
+    };
+    let most = plans.iter().flat_map(|(plan, _)| launches(plan)).map(|l| parts(&l)).max();
+    assert!(most.is_some_and(|most| most > 1), "a plan adds up parts");
     plans
 }
 
@@ -103,4 +113,39 @@ fn plans_dropped_in_flight_finish() {
         drop((plan, x, w));
         assert_eq!(y.download::<f32>().expect("a result").mapv(f64::from), wanted);
     }
+}
+
+#[test]
+fn the_same_plan_gives_the_same_bits() {
+    let Some(device) = any_gpu() else { return };
+    for (plan, _) in plans(&device) {
+        let data = Data::reals(plan.problem(), 3);
+        let bits = || run(&plan, &data).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let first = bits();
+        for _ in 0..20 {
+            assert_eq!(bits(), first, "{:?}", plan.problem());
+        }
+    }
+}
+
+/// Eight threads run the same plans at once: their workspaces are shared.
+#[test]
+fn threads_share_plans() {
+    let Some(device) = any_gpu() else { return };
+    let plans: Vec<_> = plans(&device)
+        .into_iter()
+        .map(|(plan, data)| {
+            let wanted = reference::run(plan.problem(), &data.operands());
+            (plan, data, wanted)
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for (plan, data, wanted) in plans.iter().cycle().take(5 * plans.len()) {
+                    assert_eq!(run(plan, data).mapv(f64::from), *wanted, "{:?}", plan.problem());
+                }
+            });
+        }
+    });
 }

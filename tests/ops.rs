@@ -45,18 +45,18 @@ fn transposed_convolutions_scatter() {
     let (x, w) = (filled((2, 4, 5), 1), filled((4, 3, 3), 2));
     let how = ConvTranspose::from(Conv::default().stride(2).padding(1)).output_padding(1);
     let wanted = scattered(&x.clone().into_dyn(), &w.clone().into_dyn(), [2, 1], 1, 1, &[10]);
-    assert_eq!(wgconv::conv_transpose1d(&x, &w, &how).expect("a result").into_dyn(), wanted);
+    assert_eq!(wgconv::conv_transpose1d(&x, &w, None, &how).expect("a result").into_dyn(), wanted);
 
     let (x, w) = (filled((2, 4, 3, 4), 3), filled((4, 3, 2, 3), 4));
     let how = ConvTranspose::from(Conv::default().stride(3).dilation(2).groups(2));
     // (in − 1)·3 + (K − 1)·2 + 1
     let wanted = scattered(&x.clone().into_dyn(), &w.clone().into_dyn(), [3, 2], 2, 0, &[9, 14]);
-    assert_eq!(wgconv::conv_transpose2d(&x, &w, &how).expect("a result").into_dyn(), wanted);
+    assert_eq!(wgconv::conv_transpose2d(&x, &w, None, &how).expect("a result").into_dyn(), wanted);
 
     let (x, w) = (filled((1, 2, 2, 3, 2), 5), filled((2, 2, 3, 1, 2), 6));
     let how = ConvTranspose::from(Conv::default().padding(Padding::SameUpper).stride(2));
     // Twice the input: one axis has a cell too many, which is cropped at the end, one has one too few.
-    let y = wgconv::conv_transpose3d(&x, &w, &how).expect("a result");
+    let y = wgconv::conv_transpose3d(&x, &w, None, &how).expect("a result");
     let wanted = scattered(&x.into_dyn(), &w.into_dyn(), [2, 1], 1, 0, &[4, 6, 4]);
     assert_eq!(y.into_dyn(), wanted);
 }
@@ -74,7 +74,7 @@ fn output_shapes_choose_among_those_that_fit() {
         (TransposedOutput::Split(vec![6]), 2),
         (TransposedOutput::Split(vec![12]), 0),
     ] {
-        let y = wgconv::conv_transpose1d(&x, &w, &of(output.clone())).expect("a result");
+        let y = wgconv::conv_transpose1d(&x, &w, None, &of(output.clone())).expect("a result");
         let (TransposedOutput::Exact(out) | TransposedOutput::Split(out)) = &output else { unreachable!() };
         let wanted = scattered(&x.clone().into_dyn(), &w.clone().into_dyn(), [2, 1], 1, begin, out);
         assert_eq!(y.into_dyn(), wanted, "{output:?}");

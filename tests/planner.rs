@@ -138,11 +138,11 @@ fn long_sums_are_cut_into_parts() {
     assert_eq!(chain(&program), [(Kernel::Direct, gather, 79), (Kernel::Fold, add, 79)]);
     assert_eq!(program.workspace, [79 * 11 * 4]);
     assert_eq!(program.workspace_bytes(), 79 * 11 * 4);
-    // Enough outputs fill it, so only sums of more than 8,192 products are cut.
+    // Enough outputs fill it, so only sums of more than 4,096 products are cut.
     let wide =
         |taps: usize| choose(&problem(&[1, 1, 99_999 + taps], &[1, 1, taps], &Conv::default())).program;
-    assert_eq!(chain(&wide(8192)).len(), 1);
-    assert_eq!(chain(&wide(8193))[1].2, 2);
+    assert_eq!(chain(&wide(4096)).len(), 1);
+    assert_eq!(chain(&wide(4097))[1].2, 2);
 }
 
 #[test]

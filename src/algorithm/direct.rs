@@ -29,15 +29,18 @@ pub struct DirectConfig {
 const FILLS_A_GPU: u64 = 1 << 14;
 
 /// Most loads that one cell of the result takes in one invocation. It bounds the time of an invocation. And
-/// it keeps its loops, at up to four iterations a tap, below the 65,535 after which llvmpipe (seen in Mesa
-/// 22.3) leaves every loop of a shader without a word.
-const MAX_STEPS: u64 = 1 << 13;
+/// it keeps its loops, at up to eleven iterations a tap (along z, where each tap runs through all inner loops),
+/// below the 65,535 after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader without a word.
+const MAX_STEPS: u64 = 1 << 12;
+
+/// Most numbers that one invocation of the fold adds up through lists of places, for the same reason.
+const MAX_PLACES: u64 = 1 << 13;
 
 /// Indices, extents and coordinates stay below this.
 const MAX_INDEX: u64 = 1 << 31;
 
-/// Most words of the tables that the host computes: a quarter of a gigabyte.
-const MAX_TABLE: u64 = 1 << 26;
+/// Most words of the tables that the host computes: 64 MiB.
+const MAX_TABLE: u64 = 1 << 24;
 
 /// Sums are cut no shorter to fill a GPU.
 const MIN_STEPS: u64 = 1 << 8;
@@ -84,7 +87,9 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     for axis in three_axes(problem) {
         // The kernel compares wrapped coordinates: both sides of 0 must stay below 2^31, and a tile may
         // hang over the last cell by three steps.
-        let over = axis.reach().saturating_add(axis.stride.max(axis.dilation).saturating_mul(4));
+        let stride = if axis.output > 1 { axis.stride } else { 1 };
+        let dilation = if axis.kernel > 1 { axis.dilation } else { 1 };
+        let over = axis.reach().saturating_add(stride.max(dilation).saturating_mul(4));
         for (what, value) in [("window reach", over), ("padding", axis.pad_begin)] {
             if value >= MAX_INDEX {
                 return Err(Unsupported::IndexTooLarge { what, value });
@@ -112,12 +117,17 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
             return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
         }
     }
-    let places = if is_folded(problem) { tables::most_places(problem) } else { 1 };
-    if places > MAX_PARTS {
+    let places = most_places(problem);
+    if places > MAX_PLACES {
         let what = "reads of one input cell through the boundary";
-        return Err(Unsupported::Limit { what, needed: places, limit: MAX_PARTS });
+        return Err(Unsupported::Limit { what, needed: places, limit: MAX_PLACES });
     }
     Ok(())
+}
+
+/// Padded cells that stand for one cell of the result, at most.
+fn most_places(problem: &ConvProblem) -> u64 {
+    if is_folded(problem) { tables::most_places(problem) } else { 1 }
 }
 
 fn binding_limit(target: &Target) -> u64 {
@@ -143,7 +153,8 @@ pub(super) fn lower(
     }
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
-    let cut = Cut::new(&direct, &config, size, binding_limit(target))?;
+    let parts = if is_folded(problem) { MAX_PLACES / most_places(problem) } else { MAX_PARTS };
+    let cut = Cut::new(&direct, &config, size, binding_limit(target), parts)?;
     let in_parts = cut.parts() > 1 || is_folded(problem);
     let compact = compact_strides(&written);
     let roles = if in_parts { Roles::new(problem, &compact) } else { direct };

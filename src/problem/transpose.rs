@@ -15,10 +15,10 @@ use super::{Boundary, Conv, ConvProblem, Direction, Padding, PerAxis, ProblemErr
 /// use wgconv::{Conv, ConvTranspose, conv_transpose1d};
 ///
 /// let (x, w) = (array![[[1f32, 10.]]], array![[[1f32, 2., 3.]]]);
-/// let y = conv_transpose1d(&x, &w, &Conv::default().stride(2).into())?;
+/// let y = conv_transpose1d(&x, &w, None, &Conv::default().stride(2).into())?;
 /// assert_eq!(y, array![[[1., 2., 13., 20., 30.]]]);
 /// let longer = ConvTranspose::from(Conv::default().stride(2)).output_padding(1);
-/// assert_eq!(conv_transpose1d(&x, &w, &longer)?, array![[[1., 2., 13., 20., 30., 0.]]]);
+/// assert_eq!(conv_transpose1d(&x, &w, Some(array![0.5].view()), &longer)?, array![[[1.5, 2.5, 13.5, 20.5, 30.5, 0.5]]]);
 /// # Ok::<(), wgconv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ pub enum TransposedOutput {
     /// Those that the padding leaves.
     #[default]
     Natural,
-    /// These, which must be among those that the padding allows: up to `max(stride, dilation) − 1` more than
+    /// These, which must be among those that the padding allows (any, where that is `SameUpper` or `SameLower`): up to `max(stride, dilation) − 1` more than
     /// without `output_padding`.
     Exact(Vec<usize>),
     /// These, whatever the padding's numbers: what is too much is cropped on both sides, the odd cell at the beginning

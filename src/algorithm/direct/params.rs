@@ -2,9 +2,7 @@
 
 use super::Unsupported;
 use super::roles::Roles;
-use super::{
-    DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_PARTS, MAX_STEPS, MIN_STEPS, count, single, tables, word,
-};
+use super::{DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_STEPS, MIN_STEPS, count, single, tables, word};
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
@@ -19,12 +17,13 @@ pub(super) struct Cut {
 
 impl Cut {
     /// Sums no longer than [`MAX_STEPS`], shorter while that fills a GPU and the parts of `size` elements fit
-    /// a binding of `limit` bytes.
+    /// a binding of `limit` bytes; at most `most` parts.
     pub(super) fn new(
         roles: &Roles,
         config: &DirectConfig,
         size: u64,
         limit: u64,
+        most: u64,
     ) -> Result<Self, Unsupported> {
         let [z, y, x] = [0, 1, 2].map(|i| roles.axes[i].taps());
         let extents = [z, y, x, roles.summed / u64::from(config.lanes)];
@@ -36,11 +35,11 @@ impl Cut {
             .min(limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1))
             .max(1);
         // Boxes are whole along some axes, so there may be twice as many as the quotient.
-        let least = MIN_STEPS.max(steps / (MAX_PARTS / 2)).min(MAX_STEPS);
+        let least = MIN_STEPS.max(steps / most.div_ceil(2).max(1)).min(MAX_STEPS);
         let cut = Self::of(extents, (steps / wanted).clamp(least, MAX_STEPS));
-        if cut.parts() > MAX_PARTS {
+        if cut.parts() > most {
             let what = "parts of one sum";
-            return Err(Unsupported::Limit { what, needed: cut.parts(), limit: MAX_PARTS });
+            return Err(Unsupported::Limit { what, needed: cut.parts(), limit: most });
         }
         Ok(cut)
     }

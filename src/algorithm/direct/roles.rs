@@ -173,7 +173,9 @@ fn axis_loop(problem: &ConvProblem, i: usize, r: &[u64]) -> Loop {
     let last = |strides: &[u64]| spatial(strides, strides.len() - rank);
     let (x, y) = (last(&problem.input().strides), last(&problem.output().strides));
     let tap = signed(last(&problem.weight().strides));
-    let position = if problem.unshared() { spatial(&problem.weight().strides, 1) } else { 0 };
+    // A single position is never stepped along, so its stride need not be a whole number of loads.
+    let positions = problem.unshared() && axis.output > 1;
+    let position = if positions { spatial(&problem.weight().strides, 1) } else { 0 };
     // Tap K - 1 - t at step s is tap t at step -s, counted from the last tap.
     let flipped = |at: u64| if problem.flip() { axis.kernel - 1 - at } else { at };
     let sign = if problem.flip() { -1 } else { 1 };

@@ -77,32 +77,42 @@ pub(super) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
     if is_folded(problem) {
         for (axis, begin) in three_axes(problem).iter().zip(&mut begins) {
             *begin = count(words.len() as u64);
-            let lists = lists(problem, axis);
-            let mut next = words.len() as u64 + axis.input + 1;
-            for list in &lists {
-                words.push(count(next));
-                next += list.len() as u64;
+            let counts = reads(problem, axis);
+            let mut next = count(words.len() as u64 + axis.input + 1);
+            let mut ends = Vec::with_capacity(counts.len());
+            for &reads in &counts {
+                words.push(next);
+                ends.push(next);
+                next += reads;
             }
-            words.push(count(next));
-            words.extend(lists.into_iter().flatten());
+            words.push(next);
+            words.resize(next as usize, 0);
+            for at in 0..axis.reach() {
+                let end = cell(problem, axis, at).and_then(|c| ends.get_mut(usize::try_from(c).ok()?));
+                if let Some(end) = end {
+                    words[*end as usize] = count(at);
+                    *end += 1;
+                }
+            }
         }
     }
     words.resize(words.len().max(4), 0);
     (Table { name: "places", words }, begins)
 }
 
-fn lists(problem: &ConvProblem, axis: &Axis) -> Vec<Vec<u32>> {
-    let mut lists = vec![Vec::new(); usize::try_from(axis.input).unwrap_or(0)];
+/// How many padded coordinates read each cell.
+fn reads(problem: &ConvProblem, axis: &Axis) -> Vec<u32> {
+    let mut reads = vec![0; usize::try_from(axis.input).unwrap_or(0)];
     for at in 0..axis.reach() {
-        if let Some(list) = cell(problem, axis, at).and_then(|c| lists.get_mut(usize::try_from(c).ok()?)) {
-            list.push(count(at));
+        if let Some(reads) = cell(problem, axis, at).and_then(|c| reads.get_mut(usize::try_from(c).ok()?)) {
+            *reads += 1;
         }
     }
-    lists
+    reads
 }
 
 /// The longest product of lists: additions for one cell.
 pub(super) fn most_places(problem: &ConvProblem) -> u64 {
-    let longest = |axis: &Axis| lists(problem, axis).iter().map(Vec::len).max().unwrap_or(0) as u64;
-    three_axes(problem).iter().map(longest).fold(1, u64::saturating_mul)
+    let longest = |axis: &Axis| u64::from(reads(problem, axis).into_iter().max().unwrap_or(0));
+    three_axes(problem).iter().map(longest).fold(1, u64::saturating_mul).max(1)
 }

@@ -55,6 +55,8 @@ fn many_outputs() -> Vec<Case> {
         case("beyond_65535_workgroups_image", &[1, 1, 2049, 2048], 1),
         case("beyond_65535_workgroups_volume", &[1, 1, 162, 162, 160], 1),
         case("beyond_65535_workgroups_channels", &[1, 1, 1025, 1024], 4),
+        // Sums as long as one invocation makes them, along the outermost axis, and enough of them to fill a device.
+        Case::new("dispatch_depth_4096_taps", &[1, 1, 20_479, 1, 1], &[1, 1, 4_096, 1, 1], Conv::default()),
         case("beyond_65535_workgroups_batch", &[66_000, 1, 8, 8], 1),
     ]
 }

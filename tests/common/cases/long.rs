@@ -43,6 +43,19 @@ pub fn cases() -> Vec<Case> {
             &[4, 140_004, 1],
             conv().layouts(Layout::Nxc).epilogue(epilogue),
         ),
+        // One cell that stands for a whole padded axis, in the gradient of the input.
+        Case::new(
+            "long_wrap_of_one_cell",
+            &[1, 1, 1],
+            &[6, 1, 60],
+            conv().padding(2_000).boundary(Boundary::Wrap),
+        ),
+        Case::new(
+            "long_depth_of_one_cell",
+            &[1, 1, 1, 1, 1],
+            &[1, 1, 3, 1, 1],
+            conv().padding([4_090, 0, 0]).boundary(Boundary::Nearest),
+        ),
         Case::new("long_volume_flipped", &[1, 2, 33, 34, 33], &[1, 2, 33, 33, 33], conv().flip(true)),
     ]
 }

@@ -7,7 +7,7 @@ use wgconv::{Activation, Boundary, Conv, Epilogue, Layouts, Padding};
 use super::Case;
 
 pub fn cases() -> Vec<Case> {
-    [short(), long()].concat()
+    [short(), long(), vec![one_position()]].concat()
 }
 
 /// Loads of four in the forward direction, in the gradient of the input, and in that of the weight.
@@ -47,6 +47,14 @@ fn short() -> Vec<Case> {
             ]
         })
         .collect()
+}
+
+/// Unshared weights for a single position, whose stride is no whole number of loads.
+fn one_position() -> Case {
+    let weight = wgconv::Layout::Strides(vec![1, 1, 12, 4]);
+    let layouts = Layouts { weight, output: Nxc, ..Layouts::default() };
+    let conv = Conv::default().unshared(true).layouts(layouts);
+    Case::new("vector_grad_input_one_position", &[1, 4, 3], &[4, 1, 4, 3], conv)
 }
 
 /// Sums that are cut into parts: of 512 loads and more.
