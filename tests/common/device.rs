@@ -7,7 +7,7 @@ use wgconv::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
 use wgconv::half::f16;
 use wgconv::{Device, DeviceChoice, Direction, Element, TensorLayout, wgpu};
 
-use super::report::report;
+use super::report::{be_strict, report};
 use super::values::Data;
 
 /// The adapter that `WGPU_ADAPTER_NAME` names, else the best there is, software adapters included.
@@ -16,6 +16,7 @@ use super::values::Data;
 pub fn any_gpu() -> Option<Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
     let open = || {
+        be_strict();
         let name = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
         match Device::open(&DeviceChoice::Named(name)) {
             Ok(device) => {

@@ -8,3 +8,30 @@ pub fn report(line: &str) {
     // Nobody is there to be told where standard error is closed.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
+
+/// Fails the test binary at the first message of a Vulkan validation layer; `WGPU_VALIDATION=1` loads one.
+struct Strict;
+
+impl log::Log for Strict {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        if text.contains("VALIDATION") || text.contains("VUID-") || text.contains("Unable to find layer") {
+            report(&format!("the validation layer says: {text}"));
+            // Messages come on any thread, where a panic might be caught or lost.
+            std::process::exit(101);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// From here on no validation message passes in silence.
+pub fn be_strict() {
+    if log::set_logger(&Strict).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+}
