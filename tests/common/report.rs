@@ -9,8 +9,12 @@ pub fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Fails the test binary at the first message of a Vulkan validation layer; `WGPU_VALIDATION=1` loads one.
+/// Fails the test binary at the first message of a Vulkan validation layer, which `WGPU_VALIDATION=1` loads and
+/// `WGPU_DEBUG=1` lets speak.
 struct Strict;
+
+/// Debian 12's layer is older than the number by which SPIR-V names WGSL as the source of a shader.
+const KNOWN: &str = "Invalid source language operand: 10";
 
 impl log::Log for Strict {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
@@ -19,7 +23,7 @@ impl log::Log for Strict {
 
     fn log(&self, record: &log::Record<'_>) {
         let text = record.args().to_string();
-        if text.contains("VALIDATION") || text.contains("VUID-") {
+        if text.contains("VALIDATION") && !text.contains(KNOWN) {
             report(&format!("the validation layer says: {text}"));
             // Messages come on any thread, where a panic might be caught or lost.
             std::process::exit(101);
