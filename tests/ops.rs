@@ -187,10 +187,11 @@ fn cells_out_of_reach_hold_the_bias() {
 }
 
 fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::cpu()];
     #[cfg(feature = "gpu")]
-    devices.extend(common::device::any_gpu());
-    devices
+    let gpu = common::device::any_gpu();
+    #[cfg(not(feature = "gpu"))]
+    let gpu = None;
+    [Device::cpu()].into_iter().chain(gpu).collect()
 }
 
 #[test]

@@ -82,13 +82,6 @@ impl Plan {
     }
 
     async fn prepare_view(&self, view: &HostView<'_>) -> Result<PreparedWeights, Error> {
-        if let Runner::Cpu(_) = &self.runner {
-            // Once in logical order, and once shared.
-            reserve(
-                "the prepared weights",
-                self.problem().weight().len().saturating_mul(2 * view.element().bytes()),
-            )?;
-        }
         Ok(PreparedWeights(match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => PreparedOn::Gpu(match view {
@@ -96,11 +89,16 @@ impl Plan {
                 HostView::F64(v) => plan.prepare(v.view()).await?,
                 HostView::F16(v) => plan.prepare(v.view()).await?,
             }),
-            Runner::Cpu(plan) => match view {
-                HostView::F32(v) => PreparedOn::CpuF32(plan.prepare(v.view()), Arc::clone(plan)),
-                HostView::F64(v) => PreparedOn::CpuF64(plan.prepare(v.view()), Arc::clone(plan)),
-                HostView::F16(_) => return Err(CpuUnsupported::Element { element: Element::F16 }.into()),
-            },
+            Runner::Cpu(plan) => {
+                // Once in logical order, and once shared.
+                let bytes = self.problem().weight().len().saturating_mul(2 * view.element().bytes());
+                reserve("the prepared weights", bytes)?;
+                match view {
+                    HostView::F32(v) => PreparedOn::CpuF32(plan.prepare(v.view()), Arc::clone(plan)),
+                    HostView::F64(v) => PreparedOn::CpuF64(plan.prepare(v.view()), Arc::clone(plan)),
+                    HostView::F16(_) => return Err(CpuUnsupported::Element { element: Element::F16 }.into()),
+                }
+            }
         }))
     }
 
