@@ -11,17 +11,17 @@ use common::cases::{self, Case};
 use common::compare::{Tally, exact};
 use common::device::{any_gpu, run_guarded};
 use common::report::report;
-use common::values::{Data, seed_of};
+use common::values::{Data, Singles, seed_of};
 use common::wanted::Wanted;
-use ndarray::{Array1, ArrayD, ArrayViewD};
+use ndarray::ArrayD;
 use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
 use wgconv::half::f16;
 use wgconv::kernel::{Kernel, Spec, SpecValue};
 use wgconv::program::{Features, Target};
 use wgconv::{
-    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, Operands,
-    PlanOptions, Planner, Weight,
+    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions,
+    Planner,
 };
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
@@ -242,49 +242,6 @@ fn the_tables_reach_every_kernel_in_every_spec() {
     assert_eq!(names(all.difference(&reached).collect()), [""; 0], "never run");
     assert_eq!(names(reached.difference(&all).collect()), [""; 0], "not among the specs");
     report(&format!("all {} pairs of kernel and spec are reached", all.len()));
-}
-
-/// Operands in single precision.
-struct Singles {
-    x: ArrayD<f32>,
-    w: ArrayD<f32>,
-    grad_output: ArrayD<f32>,
-    bias: Option<Array1<f32>>,
-    residual: Option<ArrayD<f32>>,
-}
-
-impl Singles {
-    fn new(data: &Data) -> Self {
-        let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
-        Self {
-            x: single(&data.x),
-            w: single(&data.w),
-            grad_output: single(&data.grad_output),
-            bias: data.bias.as_ref().map(|b| b.mapv(|v| v as f32)),
-            residual: data.residual.as_ref().map(single),
-        }
-    }
-
-    /// The ones that `direction` reads.
-    fn operands(&self, direction: Direction) -> Operands<'_, ArrayViewD<'_, f32>> {
-        let mut operands = Operands::default();
-        if direction != Direction::GradInput {
-            operands.input = self.x.view();
-        }
-        if direction != Direction::GradWeight {
-            operands.weight = Weight::from(self.w.view());
-        }
-        if direction != Direction::Forward {
-            operands.grad_output = self.grad_output.view();
-        }
-        if let Some(bias) = &self.bias {
-            operands.bias = bias.view();
-        }
-        if let Some(residual) = &self.residual {
-            operands.residual = residual.view();
-        }
-        operands
-    }
 }
 
 /// Reals through `run`: upload, prepare, launch, read back, whatever the layout.

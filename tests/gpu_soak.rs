@@ -4,7 +4,7 @@
 mod common;
 
 use common::device::any_gpu;
-use common::values::Data;
+use common::values::{Data, Singles};
 use ndarray::ArrayD;
 use wgconv::cpu::reference;
 use wgconv::kernel::Params;
@@ -42,20 +42,8 @@ fn plans(device: &Device) -> Vec<(Plan, Data)> {
 }
 
 fn run(plan: &Plan, data: &Data) -> ArrayD<f32> {
-    let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
-    let (x, w, h) = (single(&data.x), single(&data.w), single(&data.grad_output));
-    let mut operands = Operands::default();
-    let direction = plan.problem().direction();
-    if direction != Direction::GradInput {
-        operands.input = x.view();
-    }
-    if direction != Direction::GradWeight {
-        operands.weight = w.view().into();
-    }
-    if direction != Direction::Forward {
-        operands.grad_output = h.view();
-    }
-    plan.run(operands).expect("a result")
+    let singles = Singles::new(data);
+    plan.run(singles.operands(plan.problem().direction())).expect("a result")
 }
 
 /// Allocations alive on the device once all its work is done; 0 where the backend does not tell.

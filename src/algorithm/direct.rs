@@ -69,8 +69,8 @@ fn may_tile(problem: &ConvProblem) -> bool {
     !problem.unshared()
 }
 
-/// What no configuration can run.
-fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
+/// Declines what no configuration can run. Gives how many padded cells stand for one cell of the result, at most.
+fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
     let element = problem.element();
     if element == Element::F64 || element == Element::F16 && !target.features.f16 {
         return Err(Unsupported::Element { element });
@@ -117,17 +117,12 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
             return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
         }
     }
-    let places = most_places(problem);
+    let places = if is_folded(problem) { tables::most_places(problem) } else { 1 };
     if places > MAX_PLACES {
         let what = "reads of one input cell through the boundary";
         return Err(Unsupported::Limit { what, needed: places, limit: MAX_PLACES });
     }
-    Ok(())
-}
-
-/// Padded cells that stand for one cell of the result, at most.
-fn most_places(problem: &ConvProblem) -> u64 {
-    if is_folded(problem) { tables::most_places(problem) } else { 1 }
+    Ok(places)
 }
 
 fn binding_limit(target: &Target) -> u64 {
@@ -139,7 +134,7 @@ pub(super) fn lower(
     target: &Target,
     config: DirectConfig,
 ) -> Result<Program, Unsupported> {
-    accepts(problem, target)?;
+    let places = accepts(problem, target)?;
     let result = problem.result();
     let direct = Roles::new(problem, &result.strides);
     let fits = [1, 4].contains(&config.tile_c)
@@ -153,7 +148,7 @@ pub(super) fn lower(
     }
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
-    let parts = if is_folded(problem) { MAX_PLACES / most_places(problem) } else { MAX_PARTS };
+    let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
     let cut = Cut::new(&direct, &config, size, binding_limit(target), parts)?;
     let in_parts = cut.parts() > 1 || is_folded(problem);
     let compact = compact_strides(&written);
@@ -219,6 +214,18 @@ fn gather(
         bind(table, 0, sums, output),
     ];
     Ok(Launch { kernel: Kernel::Direct, spec: spec.into(), params: Params::Direct(block), bindings, grid })
+}
+
+/// The epilogue as both uniform blocks hold it: code of the activation, whether there is a residual, whether a bias;
+/// factors of the sum and of the residual; the activation's parameters.
+fn epilogue_words(problem: &ConvProblem) -> ([u32; 4], [f32; 2], [f32; 4]) {
+    let epilogue = problem.epilogue();
+    let (code, [first, second]) = epilogue.activation.code();
+    (
+        [code, epilogue.beta.is_some().into(), epilogue.bias.into(), 0],
+        [single(epilogue.alpha), single(epilogue.beta.unwrap_or(0.0))],
+        [single(first), single(second), 0.0, 0.0],
+    )
 }
 
 /// Bindings of the bias and of the residual where a launch reads them.

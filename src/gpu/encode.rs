@@ -87,7 +87,7 @@ impl GpuPlan {
         prepared: BufferSlice<'_>,
     ) -> Result<(), GpuError> {
         let Choice { problem, program, .. } = self.choice();
-        let bytes = (problem.weight().span * problem.element().bytes()).next_multiple_of(4);
+        let bytes = self.bytes_of(problem.weight());
         let fault = |role| move |problem| GpuError::Slice { role, problem };
         if problem.direction() == Direction::GradWeight {
             return Err(fault("weight")(SliceProblem::Presence { wanted: false }));
@@ -213,7 +213,7 @@ impl GpuPlan {
 
     fn check(&self, operands: &BufferOperands<'_>) -> Result<(), GpuError> {
         let problem = &self.choice().problem;
-        let bytes = |t: &TensorLayout| (t.span * problem.element().bytes()).next_multiple_of(4);
+        let bytes = |tensor: &TensorLayout| self.bytes_of(tensor);
         let direction = problem.direction();
         let wants = |used: bool, bytes: u64| used.then_some(bytes);
         let bias = (problem.bias_len() * problem.element().bytes()).next_multiple_of(4);

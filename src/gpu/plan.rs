@@ -157,8 +157,12 @@ impl GpuPlan {
     /// Bytes of prepared weights: what [`Self::encode_prepare`] writes and [`Self::encode`] reads as its weight.
     pub fn prepared_bytes(&self) -> u64 {
         let Choice { problem, program, .. } = self.choice();
-        let weight = (problem.weight().span * problem.element().bytes()).next_multiple_of(4);
-        if program.prepare.is_empty() { weight } else { program.prepared }
+        if program.prepare.is_empty() { self.bytes_of(problem.weight()) } else { program.prepared }
+    }
+
+    /// Bytes of an operand in the plan's layout: whole words.
+    pub(super) fn bytes_of(&self, tensor: &TensorLayout) -> u64 {
+        (tensor.span * self.choice().problem.element().bytes()).next_multiple_of(4)
     }
 
     /// Submits one run; the result may still be under way when this returns. With `timed`, waits and

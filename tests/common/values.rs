@@ -1,8 +1,8 @@
 //! Values for a problem's operands: the same for the same seed on every machine.
 
-use ndarray::{Array1, ArrayD, Dimension, IxDyn};
+use ndarray::{Array1, ArrayD, ArrayViewD, Dimension, IxDyn};
 use wgconv::cpu::reference::Operands64;
-use wgconv::{ConvProblem, Element, TensorLayout};
+use wgconv::{ConvProblem, Direction, Element, Operands, TensorLayout, Weight};
 
 /// splitmix64 (Steele, Lea and Flood 2014).
 pub struct Random(u64);
@@ -166,4 +166,47 @@ fn shares(layout: &TensorLayout) -> bool {
             reach += (extent - 1) * stride;
             stride <= below || stride == 0
         })
+}
+
+/// Operands in single precision.
+pub struct Singles {
+    x: ArrayD<f32>,
+    w: ArrayD<f32>,
+    grad_output: ArrayD<f32>,
+    bias: Option<Array1<f32>>,
+    residual: Option<ArrayD<f32>>,
+}
+
+impl Singles {
+    pub fn new(data: &Data) -> Self {
+        let single = |a: &ArrayD<f64>| a.mapv(|v| v as f32);
+        Self {
+            x: single(&data.x),
+            w: single(&data.w),
+            grad_output: single(&data.grad_output),
+            bias: data.bias.as_ref().map(|b| b.mapv(|v| v as f32)),
+            residual: data.residual.as_ref().map(single),
+        }
+    }
+
+    /// The ones that `direction` reads.
+    pub fn operands(&self, direction: Direction) -> Operands<'_, ArrayViewD<'_, f32>> {
+        let mut operands = Operands::default();
+        if direction != Direction::GradInput {
+            operands.input = self.x.view();
+        }
+        if direction != Direction::GradWeight {
+            operands.weight = Weight::from(self.w.view());
+        }
+        if direction != Direction::Forward {
+            operands.grad_output = self.grad_output.view();
+        }
+        if let Some(bias) = &self.bias {
+            operands.bias = bias.view();
+        }
+        if let Some(residual) = &self.residual {
+            operands.residual = residual.view();
+        }
+        operands
+    }
 }

@@ -1,7 +1,9 @@
 //! The launch that adds up parts of sums and places of cells, and applies the epilogue.
 
 use super::roles::is_folded;
-use super::{Unsupported, bind, binding_bytes, compact_strides, count, epilogue_bindings, single, tables};
+use super::{
+    Unsupported, bind, binding_bytes, compact_strides, count, epilogue_bindings, epilogue_words, tables,
+};
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Buffer, Grid, Launch, Table, Target};
@@ -23,8 +25,7 @@ pub(super) fn launch(
     let (table, places) = tables::places(problem);
     let size: u64 = written.iter().product();
     let fold = is_folded(problem);
-    let epilogue = problem.epilogue();
-    let (code, parameters) = epilogue.activation.code();
+    let (epilogue, [alpha, beta], activation) = epilogue_words(problem);
     let spatial = problem.rank();
     // The last three axes are z, y and x of an activation: a rank below 3 has leading ones between.
     let eight = |values: &[u64], missing: u64| -> [[u32; 4]; 2] {
@@ -47,9 +48,9 @@ pub(super) fn launch(
         s_stride: eight(&compact_strides(written), 0),
         places: [places[0], places[1], places[2], count(per_channel)],
         counts: [elements, parts, size, problem.bias_len()].map(count),
-        epilogue: [code, epilogue.beta.is_some().into(), epilogue.bias.into(), 0],
-        scale: [single(epilogue.alpha), single(epilogue.beta.unwrap_or(0.0)), 0.0, 0.0],
-        activation: [single(parameters[0]), single(parameters[1]), 0.0, 0.0],
+        epilogue,
+        scale: [alpha, beta, 0.0, 0.0],
+        activation,
     };
     let spec = FoldSpec { fold, element: problem.element() };
     let [bias, residual] = epilogue_bindings(problem, &table, 1, true);

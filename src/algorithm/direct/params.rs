@@ -2,7 +2,9 @@
 
 use super::Unsupported;
 use super::roles::Roles;
-use super::{DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_STEPS, MIN_STEPS, count, single, tables, word};
+use super::{
+    DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_STEPS, MIN_STEPS, count, epilogue_words, single, tables, word,
+};
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
@@ -101,8 +103,6 @@ pub(super) fn direct(
     let tiles: u64 = counts.iter().product();
     let steps = tile_steps(roles, counts);
     let [z, y, x] = phase_tiles(roles, config);
-    let epilogue = problem.epilogue();
-    let (code, parameters) = epilogue.activation.code();
     let [rows, boundary] = tables::begins(problem, roles);
     let inner = cut.counts[..3].iter().product::<u64>();
     let mut block = DirectParams {
@@ -132,10 +132,9 @@ pub(super) fn direct(
         ..DirectParams::default()
     };
     if !in_parts {
-        block.epilogue = [code, epilogue.beta.is_some().into(), epilogue.bias.into(), 0];
-        block.scale[0] = single(epilogue.alpha);
-        block.scale[1] = single(epilogue.beta.unwrap_or(0.0));
-        block.activation = [single(parameters[0]), single(parameters[1]), 0.0, 0.0];
+        let factors;
+        (block.epilogue, factors, block.activation) = epilogue_words(problem);
+        block.scale[..2].copy_from_slice(&factors);
     }
     block
 }
