@@ -19,6 +19,9 @@ pub enum Unsupported {
         /// Which.
         algorithm: Algorithm,
     },
+    /// The caller excluded it.
+    #[error("is excluded")]
+    Excluded,
     /// The element type is not one of the device's.
     #[error("elements of {} are not available on the device", element.name())]
     Element {

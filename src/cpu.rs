@@ -26,6 +26,9 @@ pub enum CpuUnsupported {
         /// What was asked for.
         algorithm: Algorithm,
     },
+    /// The caller excluded all that it has.
+    #[error("of the algorithms that the CPU has ({}) all are excluded", names(CPU_ALGORITHMS))]
+    Excluded,
     /// The CPU does not compute with this element.
     #[error("the CPU computes with f32 and f64, not with {}", element.name())]
     Element {

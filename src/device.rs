@@ -2,22 +2,31 @@
 
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 mod encode;
+#[cfg(not(target_arch = "wasm32"))]
+mod measure;
 mod operands;
+mod operation;
 mod plan;
 mod prepared;
 mod run;
 mod tensor;
 mod wait;
 
+use std::sync::{Mutex, PoisonError};
+
 use ndarray::{ArrayBase, Data, Dimension};
 
 pub(crate) use operands::typed;
 pub use operands::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Weight};
+pub use operation::OperationPlan;
+pub(crate) use operation::run_once;
 pub use plan::Plan;
 pub use prepared::PreparedWeights;
 pub use run::Timing;
 pub use tensor::Tensor;
 
+use crate::algorithm_name::Algorithm;
+use crate::cpu::CPU_ALGORITHMS;
 use crate::error::Error;
 use crate::planner::PlanOptions;
 use crate::problem::{ConvProblem, Layout};
@@ -87,6 +96,22 @@ impl Device {
         let named = std::env::var_os("WGPU_ADAPTER_NAME")
             .is_some_and(|name| !name.to_string_lossy().trim().is_empty());
         Self::open(&if named { DeviceChoice::Gpu } else { DeviceChoice::Auto })
+    }
+
+    /// [`Self::new`], opened by the first call that succeeds and kept: where the one-liners compute.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn shared() -> Result<Self, Error> {
+        static DEVICE: Mutex<Option<Device>> = Mutex::new(None);
+        let mut kept = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = &*kept {
+            return Ok(device.clone());
+        }
+        let device = Self::new()?;
+        Ok(kept.insert(device).clone())
     }
 
     /// The CPU path.
@@ -184,6 +209,15 @@ impl Device {
     /// Whether this is the CPU path.
     pub fn is_cpu(&self) -> bool {
         matches!(self.0, Kind::Cpu)
+    }
+
+    /// The algorithms that it has, the one that is asked first in front.
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        match &self.0 {
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(_) => Algorithm::ALL,
+            Kind::Cpu => CPU_ALGORITHMS,
+        }
     }
 
     /// Plans `problem`: chooses the algorithm and builds what it needs. Plan once, run often.

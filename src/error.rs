@@ -6,6 +6,7 @@ use crate::filters::FilterError;
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuError;
 use crate::npy::{NpyError, NpyErrorClass};
+use crate::operation::OperationError;
 use crate::planner::Declined;
 use crate::problem::ProblemError;
 
@@ -16,6 +17,9 @@ pub enum Error {
     /// Shapes and parameters do not make a convolution.
     #[error(transparent)]
     Problem(#[from] ProblemError),
+    /// Operands and parameters do not make the named operation.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// An operand is missing, superfluous or of the wrong shape or type.
     #[error(transparent)]
     Operand(#[from] OperandError),
@@ -149,6 +153,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Problem(e) => problem_kind(e),
+            Self::Operation(e) => operation_kind(e),
             Self::Operand(e) => operand_kind(e),
             Self::Declined(e) if e.is_limit() => ErrorKind::LimitExceeded,
             Self::Declined(_) | Self::Cpu(_) => ErrorKind::Unsupported,
@@ -187,13 +192,38 @@ fn problem_kind(error: &ProblemError) -> ErrorKind {
     }
 }
 
+fn operation_kind(error: &OperationError) -> ErrorKind {
+    use OperationError as E;
+    match error {
+        E::Problem(e) => problem_kind(e),
+        E::Axes { .. } => ErrorKind::Rank,
+        E::Operand { role, .. } => role_kind(role),
+        E::Shapes { .. } | E::Empty { .. } | E::Hint { .. } | E::Count { .. } | E::NoOperand { .. } => {
+            ErrorKind::Operand
+        }
+        E::BorderMode { .. } | E::Origin { .. } => ErrorKind::Padding,
+        E::Target { .. } => ErrorKind::OutputShape,
+        E::Parameter { .. } => ErrorKind::BadJob,
+        E::NeitherWithin { .. } => ErrorKind::KernelTooLarge,
+        E::Inexact { .. } | E::OutOfRange { .. } => ErrorKind::Overflow,
+        E::View { .. } => ErrorKind::Internal,
+    }
+}
+
+/// What is wrong when the operand in this role has a wrong shape.
+fn role_kind(role: &str) -> ErrorKind {
+    match role {
+        "bias" => ErrorKind::BiasShape,
+        "grad_output" => ErrorKind::GradShape,
+        "output" => ErrorKind::OutputShape,
+        _ => ErrorKind::Operand,
+    }
+}
+
 fn operand_kind(error: &OperandError) -> ErrorKind {
     match error {
-        OperandError::Shape { role: "bias", .. } => ErrorKind::BiasShape,
-        OperandError::Shape { role: "grad_output", .. } | OperandError::GradShape { .. } => {
-            ErrorKind::GradShape
-        }
-        OperandError::Shape { role: "output", .. } => ErrorKind::OutputShape,
+        OperandError::Shape { role, .. } => role_kind(role),
+        OperandError::GradShape { .. } => ErrorKind::GradShape,
         _ => ErrorKind::Operand,
     }
 }

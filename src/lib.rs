@@ -13,20 +13,25 @@ pub mod filters;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod kernel;
+pub mod ndimage;
 pub mod npy;
+pub mod operation;
 mod ops;
 mod planner;
 pub mod problem;
 pub mod program;
+pub mod signal;
+pub mod theano;
 
 pub use algorithm_name::Algorithm;
 pub use device::{
-    Device, DeviceChoice, HostArray, HostView, Operand, OperandError, Operands, Plan, PreparedWeights,
-    Scalar, Tensor, Timing, Weight,
+    Device, DeviceChoice, HostArray, HostView, Operand, OperandError, Operands, OperationPlan, Plan,
+    PreparedWeights, Scalar, Tensor, Timing, Weight,
 };
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "gpu")]
 pub use gpu::{BufferOperands, BufferSlice, GpuError};
+pub use operation::{Operation, OperationError};
 pub use ops::{
     conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv1d_grad_bias, conv1d_grad_input,
     conv1d_grad_weight, conv2d, conv2d_grad_bias, conv2d_grad_input, conv2d_grad_weight, conv3d,

@@ -1,31 +1,19 @@
 //! One-liners on ndarray views, on the default device.
 
-use std::sync::{Mutex, PoisonError};
-
 use ndarray::{Array, Array1, ArrayBase, ArrayD, ArrayView, ArrayView1, Data, Dimension, Ix3, Ix4, Ix5};
 
 use crate::device::{Device, OperandError, Operands, Scalar, typed};
 use crate::error::Error;
+use crate::operation::bias_gradient;
 use crate::planner::PlanOptions;
-use crate::problem::{Conv, ConvProblem, ConvTranspose, Direction, Layout, Layouts};
+use crate::problem::{Conv, ConvProblem, ConvTranspose, Direction};
 
-/// [`Device::new`], opened by the first call that succeeds and kept.
-fn default_device() -> Result<Device, Error> {
-    static DEVICE: Mutex<Option<Device>> = Mutex::new(None);
-    let mut kept = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(device) = &*kept {
-        return Ok(device.clone());
-    }
-    let device = Device::new()?;
-    Ok(kept.insert(device).clone())
-}
-
-/// Plans `problem` on the default device and runs it once.
+/// Plans `problem` on the shared device and runs it once.
 fn run<'a, T: Scalar, D: Dimension>(
     problem: &ConvProblem,
     operands: Operands<'a, ArrayView<'a, T, D>>,
 ) -> Result<Array<T, D>, Error> {
-    let plan = default_device()?.plan(problem, &PlanOptions::default())?;
+    let plan = Device::shared()?.plan(problem, &PlanOptions::default())?;
     Ok(typed(plan.run(operands)?)?)
 }
 
@@ -42,7 +30,7 @@ macro_rules! one_liners {
         #[doc = concat!("Convolution of `x: ", $x, "` with `w: ", $w, "`: `y: ", $y, "`.")]
         ///
         /// Deep learning's convolution does **not** flip the kernel; `conv.flip(true)` does. Runs on the
-        /// default device ([`Device::new`]) and falls back to the CPU path, with a warning in the log.
+        /// shared device ([`Device::shared`]) and falls back to the CPU path, with a warning in the log.
         /// It plans anew in every call; to run one shape often, keep a [`Plan`](crate::Plan).
         ///
         /// # Errors
@@ -174,21 +162,16 @@ fn check_grad(problem: &ConvProblem, conv: &Conv, got: &[usize]) -> Result<(), O
     if got == problem.output().shape() { Ok(()) } else { Err(OperandError::grad_shape(problem, conv, got)) }
 }
 
-/// The bias is the weight of a convolution by a single tap of an input that is 1 everywhere: an input of one number
-/// that all strides of 0 read.
 fn grad_bias<T: Scalar, D: Dimension>(
     grad_output: &ArrayBase<impl Data<Elem = T>, D>,
 ) -> Result<Array1<T>, Error> {
-    let shape = grad_output.shape();
-    let (mut x, mut w) = (shape.to_vec(), vec![1; shape.len()]);
-    (x[1], w[0]) = (1, shape[1]);
-    let ones = Layouts { input: Layout::Strides(vec![0; x.len()]), ..Layouts::default() };
-    let conv = described::<T>(&Conv::default().layouts(ones), Direction::GradWeight);
-    let problem = ConvProblem::new(&x, &w, &conv)?;
-    let one = ArrayD::from_elem(vec![1; x.len()], T::ONE);
+    let problem = bias_gradient(grad_output.shape(), T::ELEMENT)?;
+    let one = ArrayD::from_elem(vec![1; grad_output.ndim()], T::from_f64(1.0));
     // A broadcast of one number to any shape, which the problem has checked, is no error.
-    let Some(input) = one.broadcast(x) else { return Err(OperandError::Missing { role: "input" }.into()) };
-    let plan = default_device()?.plan(&problem, &PlanOptions::default())?;
+    let Some(input) = one.broadcast(problem.input().shape()) else {
+        return Err(OperandError::Missing { role: "input" }.into());
+    };
+    let plan = Device::shared()?.plan(&problem, &PlanOptions::default())?;
     let grad =
         plan.run(Operands { input, grad_output: grad_output.view().into_dyn(), ..Default::default() })?;
     Ok(Array1::from_iter(grad))

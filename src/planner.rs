@@ -22,6 +22,13 @@ pub enum Fallback {
 pub struct PlanOptions {
     /// The algorithm to use; `None`: the planner chooses.
     pub algorithm: Option<Algorithm>,
+    /// Algorithms to ask before all others, in this order.
+    pub prefer: Vec<Algorithm>,
+    /// Algorithms not to use.
+    pub exclude: Vec<Algorithm>,
+    /// Choose by time: every algorithm that takes the problem runs it on made-up operands, and among those whose results
+    /// agree the fastest is taken. Planning then takes as long as some runs. Without effect on the web.
+    pub measure: bool,
     /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
     pub fallback: Fallback,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
@@ -33,7 +40,32 @@ pub struct PlanOptions {
 impl Default for PlanOptions {
     fn default() -> Self {
         let timeout = Duration::from_secs(300);
-        Self { algorithm: None, fallback: Fallback::Cpu, checked: false, timeout }
+        Self {
+            algorithm: None,
+            prefer: Vec::new(),
+            exclude: Vec::new(),
+            measure: false,
+            fallback: Fallback::Cpu,
+            checked: false,
+            timeout,
+        }
+    }
+}
+
+impl PlanOptions {
+    /// Of `all` algorithms those to ask, in order.
+    pub fn asked(&self, all: &[Algorithm]) -> Vec<Algorithm> {
+        if let Some(forced) = self.algorithm {
+            return vec![forced];
+        }
+        let mut asked: Vec<Algorithm> = Vec::new();
+        let preferred = self.prefer.iter().filter(|preferred| all.contains(preferred));
+        for algorithm in preferred.chain(all) {
+            if !asked.contains(algorithm) && !self.exclude.contains(algorithm) {
+                asked.push(*algorithm);
+            }
+        }
+        asked
     }
 }
 
@@ -125,9 +157,23 @@ impl Planner {
     ///
     /// [`Declined`] with every reason.
     pub fn choose(&self, problem: &ConvProblem, forced: Option<Algorithm>) -> Result<Choice, Declined> {
-        let asked = forced.as_ref().map_or(Algorithm::ALL, std::slice::from_ref);
-        let mut declined = Vec::new();
-        for &algorithm in asked {
+        self.choose_with(problem, &PlanOptions { algorithm: forced, ..PlanOptions::default() })
+    }
+
+    /// The first algorithm that takes `problem` of those that `options` ask for.
+    ///
+    /// # Errors
+    ///
+    /// [`Declined`] with every reason.
+    pub fn choose_with(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Choice, Declined> {
+        let excluded = |algorithm: &Algorithm| options.exclude.contains(algorithm);
+        let mut declined: Vec<_> = match options.algorithm {
+            None => {
+                Algorithm::ALL.iter().filter(|a| excluded(a)).map(|a| (*a, Unsupported::Excluded)).collect()
+            }
+            Some(_) => Vec::new(),
+        };
+        for algorithm in options.asked(Algorithm::ALL) {
             match self.lower_best(problem, algorithm) {
                 Ok((config, program)) => {
                     let problem = problem.clone();
@@ -136,7 +182,7 @@ impl Planner {
                 Err(why) => declined.push((algorithm, why)),
             }
         }
-        Err(Declined { reasons: declined, forced: forced.is_some() })
+        Err(Declined { reasons: declined, forced: options.algorithm.is_some() })
     }
 
     fn lower_best(

@@ -123,7 +123,7 @@ impl ConvProblem {
         let kernel = &w[w.len() - rank..];
         let (n, c_in, c_out, per_group) = (x[0], x[1], w[0], w[w.len() - rank - 1]);
         check_channels(c_in, c_out, per_group, conv.groups)?;
-        check_numbers(conv)?;
+        check_constants(conv.boundary, &conv.epilogue, conv.element)?;
         let axes = axis::checked(&x[2..], kernel, conv)?;
         if conv.unshared {
             check_unshared(&w[1..=rank], &axes)?;
@@ -310,6 +310,16 @@ impl ConvProblem {
         Ok(problem)
     }
 
+    /// The same convolution of elements of another type.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemError::NonFinite`] for a constant that `element` does not hold.
+    pub fn with_element(&self, element: Element) -> Result<Self, ProblemError> {
+        check_constants(self.boundary, &self.epilogue, element)?;
+        Ok(Self { element, ..self.clone() })
+    }
+
     /// The same convolution with another epilogue.
     ///
     /// # Errors
@@ -353,10 +363,10 @@ fn check_epilogue(epilogue: &Epilogue, element: Element) -> Result<(), ProblemEr
     }
 }
 
-fn check_numbers(conv: &Conv) -> Result<(), ProblemError> {
-    let fill = conv.boundary.fill();
-    finite((!conv.element.holds(fill)).then_some(("boundary constant", fill)), conv.element)?;
-    check_epilogue(&conv.epilogue, conv.element)
+fn check_constants(boundary: Boundary, epilogue: &Epilogue, element: Element) -> Result<(), ProblemError> {
+    let fill = boundary.fill();
+    finite((!element.holds(fill)).then_some(("boundary constant", fill)), element)?;
+    check_epilogue(epilogue, element)
 }
 
 fn check_unshared(positions: &[u64], axes: &[Axis]) -> Result<(), ProblemError> {

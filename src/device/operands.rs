@@ -7,6 +7,7 @@ use half::f16;
 use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayView1, ArrayViewD, Data, Dimension};
 
 use super::{PreparedWeights, Tensor};
+use crate::operation::Role;
 use crate::problem::{Conv, ConvProblem, Direction, Element};
 
 /// An operand that does not belong to the plan.
@@ -114,8 +115,8 @@ mod sealed {
 pub trait Scalar: sealed::Sealed + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
     /// Its name among the elements.
     const ELEMENT: Element;
-    /// Its 1.
-    const ONE: Self;
+    #[doc(hidden)]
+    fn from_f64(value: f64) -> Self;
 
     #[doc(hidden)]
     fn host_view<'a>(view: ArrayViewD<'a, Self>) -> HostView<'a>;
@@ -179,10 +180,14 @@ impl HostView<'_> {
 }
 
 macro_rules! scalar {
-    ($ty:ty, $variant:ident, $one:expr) => {
+    ($ty:ty, $variant:ident, $from:expr) => {
         impl Scalar for $ty {
             const ELEMENT: Element = Element::$variant;
-            const ONE: Self = $one;
+
+            #[allow(clippy::cast_possible_truncation, reason = "rounds to the nearest")]
+            fn from_f64(value: f64) -> Self {
+                $from(value)
+            }
 
             fn host_view<'a>(view: ArrayViewD<'a, Self>) -> HostView<'a> {
                 HostView::$variant(view)
@@ -203,9 +208,9 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, F32, 1.0);
-scalar!(f64, F64, 1.0);
-scalar!(f16, F16, half::f16::ONE);
+scalar!(f32, F32, |value: f64| value as f32);
+scalar!(f64, F64, |value: f64| value);
+scalar!(f16, F16, f16::from_f64);
 
 /// What an operand of [`Operands`] may be: an ndarray view, or `&Tensor`.
 pub trait Operand<'a>: sealed::Sealed + Sized {
@@ -362,6 +367,27 @@ impl<'a, V: Operand<'a>> Default for Operands<'a, V> {
             bias: V::no_vector(),
             residual: V::absent(),
         }
+    }
+}
+
+impl<'a, T: Scalar> Operands<'a, ArrayViewD<'a, T>> {
+    /// The same, with `array` in this role.
+    ///
+    /// # Errors
+    ///
+    /// [`OperandError::Shape`] for a bias of other than one axis.
+    pub fn with(mut self, role: Role, array: ArrayViewD<'a, T>) -> Result<Self, OperandError> {
+        match role {
+            Role::Input => self.input = array,
+            Role::Weight => self.weight = array.into(),
+            Role::GradOutput => self.grad_output = array,
+            Role::Bias => {
+                let (wanted, got) = (vec![array.len()], array.shape().to_vec());
+                let line = array.into_dimensionality();
+                self.bias = line.map_err(|_| OperandError::Shape { role: role.name(), wanted, got })?;
+            }
+        }
+        Ok(self)
     }
 }
 

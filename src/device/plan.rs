@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::Device;
 #[cfg(feature = "gpu")]
 use super::Kind;
+#[cfg(not(target_arch = "wasm32"))]
+use super::measure;
 use crate::algorithm_name::Algorithm;
-use crate::cpu::CpuPlan;
+use crate::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
 use crate::error::Error;
 use crate::planner::{Declined, PlanOptions};
 #[cfg(feature = "gpu")]
@@ -27,6 +29,8 @@ pub struct Plan {
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
     device: String,
+    /// What was measured to choose it: every algorithm with the time of a run.
+    pub(super) measured: Vec<(Algorithm, Duration)>,
     /// Longest wait for the device.
     pub(super) timeout: Duration,
 }
@@ -44,35 +48,59 @@ impl Plan {
         problem: &ConvProblem,
         options: &PlanOptions,
     ) -> Result<Self, Error> {
+        #[cfg(not(target_arch = "wasm32"))]
+        let plan = if options.measure && options.algorithm.is_none() {
+            measure::fastest(device, problem, options).await?
+        } else {
+            Self::choose(device, problem, options).await?
+        };
+        #[cfg(target_arch = "wasm32")]
         let plan = Self::choose(device, problem, options).await?;
         log::debug!("planned {}", plan.explain().trim_end());
         Ok(plan)
     }
 
-    async fn choose(device: &Device, problem: &ConvProblem, options: &PlanOptions) -> Result<Self, Error> {
+    /// Without measuring anything.
+    pub(super) async fn choose(
+        device: &Device,
+        problem: &ConvProblem,
+        options: &PlanOptions,
+    ) -> Result<Self, Error> {
         let timeout = options.timeout;
         #[cfg(feature = "gpu")]
         if let Kind::Gpu(gpu) = &device.0 {
-            match Planner::new(gpu.target().clone()).choose(problem, options.algorithm) {
+            match Planner::new(gpu.target().clone()).choose_with(problem, options) {
                 Ok(choice) => {
                     let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
-                    return Ok(Self { runner, fallback: None, device: device.name().to_owned(), timeout });
+                    return Ok(Self {
+                        runner,
+                        fallback: None,
+                        device: device.name().to_owned(),
+                        measured: Vec::new(),
+                        timeout,
+                    });
                 }
                 Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
                 Err(declined) => {
                     // The CPU path takes over, with the same algorithm if one was forced; else the
                     // GPU's reasons are the error.
-                    let Ok(cpu) = CpuPlan::new(problem, options.algorithm) else {
+                    let Ok(cpu) = cpu_plan(problem, options) else {
                         return Err(declined.into());
                     };
                     warn_once(format!("{} -> CPU path: {declined}", device.name()));
                     let (runner, fallback) = (Runner::Cpu(Arc::new(cpu)), Some(Arc::new(declined)));
-                    return Ok(Self { runner, fallback, device: "cpu".into(), timeout });
+                    return Ok(Self {
+                        runner,
+                        fallback,
+                        device: "cpu".into(),
+                        measured: Vec::new(),
+                        timeout,
+                    });
                 }
             }
         }
-        let runner = Runner::Cpu(Arc::new(CpuPlan::new(problem, options.algorithm)?));
-        Ok(Self { runner, fallback: None, device: device.name().to_owned(), timeout })
+        let runner = Runner::Cpu(Arc::new(cpu_plan(problem, options)?));
+        Ok(Self { runner, fallback: None, device: device.name().to_owned(), measured: Vec::new(), timeout })
     }
 
     /// What is computed.
@@ -130,8 +158,16 @@ impl Plan {
         };
         let declined =
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
-        format!("{}: {how}{declined}", self.device)
+        let times =
+            self.measured.iter().map(|(algorithm, time)| format!("  measured: {algorithm} {time:.1?}\n"));
+        format!("{}: {how}{}{declined}", self.device, times.collect::<String>())
     }
+}
+
+/// The CPU path with the first algorithm that `options` ask for.
+fn cpu_plan(problem: &ConvProblem, options: &PlanOptions) -> Result<CpuPlan, CpuUnsupported> {
+    let first = options.asked(CPU_ALGORITHMS).first().copied();
+    CpuPlan::new(problem, Some(first.ok_or(CpuUnsupported::Excluded)?))
 }
 
 /// Warns of the same thing once, and whispers it afterwards: a one-liner plans anew in every call.

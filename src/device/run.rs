@@ -186,7 +186,7 @@ impl Plan {
         self.execute(&given, false, wait::ASYNC).await.map(|(result, _)| result)
     }
 
-    async fn result_of<'a, T: Scalar, D: Dimension>(
+    pub(super) async fn result_of<'a, T: Scalar, D: Dimension>(
         &self,
         operands: Operands<'a, ArrayView<'a, T, D>>,
         timed: bool,

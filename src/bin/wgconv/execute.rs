@@ -6,13 +6,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use wgconv::half::f16;
-use wgconv::ndarray::ArrayD;
 use wgconv::npy::{self, Limits};
-use wgconv::{Algorithm, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind, Operands, Plan};
+use wgconv::{Algorithm, Device, DeviceChoice, Element, ErrorKind, Operation, OperationPlan};
 
 use crate::failure::Failure;
-use crate::job::{How, Job};
-use crate::operands::{Arrays, Loaded, Number};
+use crate::job::Job;
+use crate::operands::{Loaded, Number};
 
 /// What a job that succeeded tells of itself.
 #[derive(Clone, Debug)]
@@ -67,8 +66,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Failure> {
     let device = devices.open(&job.how.device)?;
     let loaded = Loaded::new(job, limits)?;
-    let planned = plan(&loaded, &device, &job.how, limits)?;
-    match planned.problem().element() {
+    let (planned, element) = plan(&loaded, &device, job, limits)?;
+    match element {
         Element::F32 => finish::<f32>(&planned, loaded, &job.output),
         Element::F64 => finish::<f64>(&planned, loaded, &job.output),
         Element::F16 => finish::<f16>(&planned, loaded, &job.output),
@@ -76,20 +75,27 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
 }
 
 /// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
-/// once the single-precision problem is planned, because the planner may fall back.
-fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits) -> Result<Plan, Failure> {
-    let options = how.options();
-    let planned = |device: &Device, element| -> Result<Plan, Failure> {
-        let problem = loaded.problem(element)?;
-        check_size(&problem, limits)?;
-        Ok(device.plan(&problem, &options)?)
+/// once the single-precision operation is planned, because the planner may fall back.
+fn plan(
+    loaded: &Loaded,
+    device: &Device,
+    job: &Job,
+    limits: &Limits,
+) -> Result<(OperationPlan, Element), Failure> {
+    let mut options = job.how.options();
+    if job.exact_integers && loaded.is_integer() {
+        options.exclude.push(Algorithm::Fft);
+    }
+    let planned = |device: &Device, element| -> Result<(OperationPlan, Element), Failure> {
+        check_size(&loaded.operation, element, limits)?;
+        Ok((device.plan_operation(&loaded.operation, element, &options)?, element))
     };
-    match how.dtype {
+    match job.how.dtype {
         Some(element) => planned(device, element),
         None if !loaded.is_double() => planned(device, Element::F32),
         None if device.is_cpu() => planned(device, Element::F64),
         None => match planned(device, Element::F32)? {
-            on_gpu if on_gpu.gpu().is_some() => Ok(on_gpu),
+            on_gpu if on_gpu.0.plans().iter().all(|plan| plan.gpu().is_some()) => Ok(on_gpu),
             _ => planned(&Device::cpu(), Element::F64),
         },
     }
@@ -97,26 +103,28 @@ fn plan(loaded: &Loaded, device: &Device, how: &How, limits: &Limits) -> Result<
 
 /// A result larger than any file that is read would only be found too large by the system's
 /// out-of-memory killer, which takes the jobs behind it along.
-pub(crate) fn check_size(problem: &ConvProblem, limits: &Limits) -> Result<(), Failure> {
-    let (result, element) = (problem.result(), problem.element());
-    let bytes = result.len().saturating_mul(element.bytes());
-    if bytes > limits.max_bytes {
-        let message = format!(
-            "a result of shape {:?} needs {bytes} bytes, wanted at most {} (--max-bytes)",
-            result.shape(),
-            limits.max_bytes
-        );
-        return Err(Failure::new(ErrorKind::LimitExceeded, message));
+pub(crate) fn check_size(operation: &Operation, element: Element, limits: &Limits) -> Result<(), Failure> {
+    for step in operation.steps() {
+        let result = step.problem.result();
+        let bytes = result.len().saturating_mul(element.bytes());
+        if bytes > limits.max_bytes {
+            let message = format!(
+                "a result of shape {:?} needs {bytes} bytes, wanted at most {} (--max-bytes)",
+                result.shape(),
+                limits.max_bytes
+            );
+            return Err(Failure::new(ErrorKind::LimitExceeded, message));
+        }
     }
     Ok(())
 }
 
-fn finish<T: Number>(plan: &Plan, loaded: Loaded, output: &Path) -> Result<Done, Failure> {
-    let (arrays, order) = loaded.arrays::<T>()?;
+fn finish<T: Number>(plan: &OperationPlan, loaded: Loaded, output: &Path) -> Result<Done, Failure> {
+    let (_, arrays) = loaded.arrays::<T>()?;
+    let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
     let start = Instant::now();
-    let result = run(plan, &arrays)?;
+    let result = plan.run(&views)?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
-    let result = order.file(result, plan.problem().direction());
     npy::write(output, result.view())?;
     Ok(Done {
         algorithm: plan.algorithm(),
@@ -124,22 +132,4 @@ fn finish<T: Number>(plan: &Plan, loaded: Loaded, output: &Path) -> Result<Done,
         output_shape: result.shape().to_vec(),
         ms: (ms * 1e3).round() / 1e3,
     })
-}
-
-/// The result in logical order.
-pub(crate) fn run<T: Number>(plan: &Plan, arrays: &Arrays<T>) -> Result<ArrayD<T>, Error> {
-    let mut operands = Operands::default();
-    if let Some(input) = &arrays.input {
-        operands.input = input.view();
-    }
-    if let Some(weight) = &arrays.weight {
-        operands.weight = weight.into();
-    }
-    if let Some(grad_output) = &arrays.grad_output {
-        operands.grad_output = grad_output.view();
-    }
-    if let Some(bias) = &arrays.bias {
-        operands.bias = bias.view();
-    }
-    plan.run(operands)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use wgconv::npy::NpyError;
-use wgconv::{Error, ErrorKind, OperandError, ProblemError};
+use wgconv::{Error, ErrorKind, OperandError, OperationError, ProblemError};
 
 /// A failure of one job or of one subcommand.
 #[derive(Clone, Debug)]
@@ -47,6 +47,12 @@ impl From<NpyError> for Failure {
 
 impl From<ProblemError> for Failure {
     fn from(error: ProblemError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<OperationError> for Failure {
+    fn from(error: OperationError) -> Self {
         Error::from(error).into()
     }
 }

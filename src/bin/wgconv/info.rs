@@ -1,4 +1,7 @@
-//! `wgconv info`: what there is to compute on.
+//! `wgconv info`: what there is to compute on, and what it computes.
+#![allow(clippy::doc_markdown, reason = "clap prints these comments as help, where backticks would show")]
+
+mod ops;
 
 use serde_json::{Value, json};
 use wgconv::gpu::{Gpu, GpuError, adapters};
@@ -12,9 +15,18 @@ pub(crate) struct Options {
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
+    /// Instead: every operation of a job with its gradients, and which algorithms run each on the CPU and on a GPU
+    /// of WebGPU's default limits
+    #[arg(long)]
+    ops: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
+    if options.ops {
+        let rows = ops::rows()?;
+        output::say(&if options.json { ops::json(&rows) } else { ops::text(&rows) })?;
+        return Ok(Outcome::Succeeded);
+    }
     let found: Vec<Value> = pollster::block_on(adapters()).iter().map(adapter).collect();
     let auto = match Device::open(&DeviceChoice::Auto) {
         Ok(device) => json!(device.name()),

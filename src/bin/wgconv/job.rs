@@ -5,36 +5,55 @@
 //! word. What is understood and cannot be computed gets the kind of what is wrong with it, such as `stride`
 //! for a stride of 0 or a list of the wrong length. A field of another operation may be there as `null`.
 
+mod basic;
+mod operation;
+mod padding;
+mod scipy;
+mod theano;
+
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use wgconv::{
-    Activation, Algorithm, Boundary, Conv, ConvTranspose, DeviceChoice, Direction, Element, ErrorKind,
-    Fallback, Layout, Padding, PerAxis, PlanOptions, Rounding, TransposedOutput,
-};
+use wgconv::{Algorithm, DeviceChoice, Element, Fallback, Operation, PlanOptions};
 
 use crate::failure::Failure;
-use crate::json::{Object, integer, integers, quoted, wrong_type};
+use crate::json::{Object, quoted};
+pub(crate) use operation::{JobOperation, OPERATIONS};
 
 /// One operation on files.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) operation: Operation,
+    /// The operands that are there, in the operation's order.
+    pub(crate) operands: Vec<(&'static str, PathBuf)>,
     pub(crate) output: PathBuf,
     pub(crate) how: How,
-    /// Everything of the convolution but layouts, element and bias.
-    pub(crate) conv: Conv,
-    /// Order of the axes in the files.
-    pub(crate) layout: Layout,
+    pub(crate) build: Build,
+    /// Of integers, an algorithm that is not exact is none.
+    pub(crate) exact_integers: bool,
 }
 
-/// What is computed from which files.
-#[derive(Clone, Debug)]
-pub(crate) enum Operation {
-    Conv { input: PathBuf, weight: PathBuf, bias: Option<PathBuf> },
-    GradInput { grad_output: PathBuf, weight: PathBuf, input_shape: Vec<usize> },
-    GradWeight { input: PathBuf, grad_output: PathBuf, weight_shape: Vec<usize> },
-    ConvTranspose { input: PathBuf, weight: PathBuf, bias: Option<PathBuf>, target: Box<ConvTranspose> },
+type Make = dyn Fn(&[Vec<usize>]) -> Result<Operation, Failure>;
+
+/// Makes the operation of the shapes of the operands that are there.
+pub(crate) struct Build(Box<Make>);
+
+impl Build {
+    pub(crate) fn new<E: Into<Failure>>(
+        build: impl Fn(&[Vec<usize>]) -> Result<Operation, E> + 'static,
+    ) -> Result<Self, Failure> {
+        Ok(Self(Box::new(move |shapes| build(shapes).map_err(Into::into))))
+    }
+
+    pub(crate) fn operation(&self, shapes: &[Vec<usize>]) -> Result<Operation, Failure> {
+        (self.0)(shapes)
+    }
+}
+
+impl fmt::Debug for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Build")
+    }
 }
 
 /// Where and how a job is computed; `None` leaves the choice to us.
@@ -46,30 +65,7 @@ pub(crate) struct How {
 }
 
 /// What every operation has.
-const COMMON: &[&str] = &[
-    "op",
-    "output",
-    "device",
-    "algorithm",
-    "dtype",
-    "stride",
-    "dilation",
-    "padding",
-    "groups",
-    "flip",
-    "boundary",
-    "rounding",
-    "layout",
-    "activation",
-];
-
-/// Every operation with the fields that are its own.
-const OPERATIONS: [(&str, &[&str]); 4] = [
-    ("conv", &["input", "weight", "bias"]),
-    ("grad_input", &["grad_output", "weight", "input_shape"]),
-    ("grad_weight", &["input", "grad_output", "weight_shape"]),
-    ("conv_transpose", &["input", "weight", "bias", "output_padding", "output_shape"]),
-];
+const COMMON: &[&str] = &["op", "output", "device", "algorithm", "dtype"];
 
 impl How {
     /// Only `auto` may fall back to the CPU path.
@@ -125,139 +121,39 @@ impl Job {
 
     pub(crate) fn new(object: &Object, defaults: &How) -> Result<Self, Failure> {
         let op = object.text("op")?.ok_or_else(|| Failure::bad_job("`op` is missing"))?;
-        let own = OPERATIONS.iter().find(|(name, _)| *name == op).map(|(_, own)| *own).ok_or_else(|| {
-            let known = OPERATIONS.map(|(name, _)| name).join(", ");
-            Failure::bad_job(format!("`op` is {}, wanted one of {known}", quoted(op)))
+        let operation = OPERATIONS.iter().find(|operation| operation.name == op).ok_or_else(|| {
+            let known: Vec<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
+            Failure::bad_job(format!("`op` is {}, wanted one of {}", quoted(op), known.join(", ")))
         })?;
-        check_names(object, op, own)?;
-        let padding = padding(object)?;
-        let output = match (object.extents("output_shape")?, &padding) {
-            (None, _) => TransposedOutput::Natural,
-            (Some(shape), Some(_)) => TransposedOutput::Exact(shape),
-            // Without a padding, an output shape is split as ONNX does.
-            (Some(shape), None) => TransposedOutput::Split(shape),
-        };
-        let cells = object.per_axis("output_padding", 0, ErrorKind::Padding)?;
-        // Of the operands the files tell later.
-        let target = ConvTranspose {
-            output_padding: cells.unwrap_or(PerAxis::Uniform(0)),
-            output,
-            ..ConvTranspose::default()
-        };
+        check_names(object, operation)?;
+        let build = (operation.parse)(object)?;
+        let mut operands = Vec::new();
+        for &name in operation.operands {
+            operands.push((name, object.required_path(name)?));
+        }
+        if let Some(name) = operation.optional {
+            operands.extend(object.path(name)?.map(|path| (name, path)));
+        }
         Ok(Self {
-            operation: Operation::new(op, object, target)?,
+            operands,
             output: object.required_path("output")?,
             how: defaults.with(object)?,
-            conv: conv(object, padding.unwrap_or_default())?,
-            layout: object.named("layout", "ncx, nxc, cxn", Layout::from_name)?.unwrap_or_default(),
+            build,
+            exact_integers: operation.exact_integers,
         })
-    }
-}
-
-impl Operation {
-    fn new(op: &str, object: &Object, target: ConvTranspose) -> Result<Self, Failure> {
-        let file = |name| object.required_path(name);
-        let shape = |name: &str| {
-            let missing = || Failure::bad_job(format!("`{name}` is missing, wanted a list of extents"));
-            object.extents(name)?.ok_or_else(missing)
-        };
-        Ok(match op {
-            "grad_input" => Self::GradInput {
-                grad_output: file("grad_output")?,
-                weight: file("weight")?,
-                input_shape: shape("input_shape")?,
-            },
-            "grad_weight" => Self::GradWeight {
-                input: file("input")?,
-                grad_output: file("grad_output")?,
-                weight_shape: shape("weight_shape")?,
-            },
-            "conv_transpose" => Self::ConvTranspose {
-                input: file("input")?,
-                weight: file("weight")?,
-                bias: object.path("bias")?,
-                target: Box::new(target),
-            },
-            _ => Self::Conv { input: file("input")?, weight: file("weight")?, bias: object.path("bias")? },
-        })
-    }
-
-    pub(crate) fn direction(&self) -> Direction {
-        match self {
-            Self::Conv { .. } => Direction::Forward,
-            Self::GradInput { .. } | Self::ConvTranspose { .. } => Direction::GradInput,
-            Self::GradWeight { .. } => Direction::GradWeight,
-        }
     }
 }
 
 /// Refuses names that no job has, and values for those that another operation has.
-fn check_names(object: &Object, op: &str, own: &[&str]) -> Result<(), Failure> {
+fn check_names(object: &Object, operation: &JobOperation) -> Result<(), Failure> {
     for (name, value) in &object.0 {
-        let is = |names: &[&str]| names.contains(&name.as_str());
-        if !is(COMMON) && !OPERATIONS.iter().any(|(_, others)| is(others)) {
+        let common = COMMON.contains(&name.as_str());
+        if !common && !OPERATIONS.iter().any(|other| other.has(name)) {
             return Err(Failure::bad_job(format!("unknown field {}", quoted(name))));
         }
-        if !is(COMMON) && !is(own) && !value.is_null() {
-            return Err(Failure::bad_job(format!("`{op}` has no field `{name}`")));
+        if !common && !operation.has(name) && !value.is_null() {
+            return Err(Failure::bad_job(format!("`{}` has no field `{name}`", operation.name)));
         }
     }
     Ok(())
-}
-
-fn conv(object: &Object, padding: Padding) -> Result<Conv, Failure> {
-    let one = PerAxis::Uniform(1);
-    let boundaries = "zero, constant:V, wrap, reflect, mirror, nearest";
-    let activations =
-        "identity, relu, clamp:LOW:HIGH, leaky_relu[:SLOPE], sigmoid, tanh, silu, gelu, hard_swish";
-    let conv = Conv {
-        stride: object.per_axis("stride", 1, ErrorKind::Stride)?.unwrap_or(one.clone()),
-        dilation: object.per_axis("dilation", 1, ErrorKind::Dilation)?.unwrap_or(one),
-        padding,
-        boundary: object.named("boundary", boundaries, Boundary::from_name)?.unwrap_or_default(),
-        groups: object.count("groups", 1, ErrorKind::Groups)?.unwrap_or(1),
-        flip: object.boolean("flip")?.unwrap_or(false),
-        rounding: object.named("rounding", "floor, ceil", Rounding::from_name)?.unwrap_or_default(),
-        ..Conv::default()
-    };
-    Ok(conv.activation(object.named("activation", activations, Activation::from_name)?.unwrap_or_default()))
-}
-
-/// A name, `p`, `[p, ..]` or `[[begin, end], ..]`.
-fn padding(object: &Object) -> Result<Option<Padding>, Failure> {
-    let Some(value) = object.get("padding") else { return Ok(None) };
-    let names = "valid, full, half, same, same_upper, same_lower, same_centered";
-    if value.is_string() {
-        return object.named("padding", names, Padding::from_name);
-    }
-    if let Some(cells) = integer(value) {
-        return begin(cells).map(|cells| Some(Padding::Symmetric(cells)));
-    }
-    let wrong = || wrong_type("padding", value, "a name, p, [p, ..] or [[begin, end], ..]");
-    let pairs: Vec<[i128; 2]> = match (integers(value), value.as_array()) {
-        (Some(cells), _) => cells.into_iter().map(|cells| [cells; 2]).collect(),
-        (None, Some(items)) => {
-            let pairs: Option<Vec<_>> = items.iter().map(integers).collect();
-            let pair = |numbers: Vec<i128>| {
-                let got = numbers.len();
-                numbers.try_into().map_err(|_| {
-                    let message = format!("`padding` of an axis has {got} numbers, wanted [begin, end]");
-                    Failure::new(ErrorKind::Padding, message)
-                })
-            };
-            pairs.ok_or_else(wrong)?.into_iter().map(pair).collect::<Result<_, _>>()?
-        }
-        (None, None) => return Err(wrong()),
-    };
-    // An end past i64 is past every limit: saturating keeps it refused as an overflow.
-    let explicit = |[b, e]: [i128; 2]| Ok((begin(b)?, i64::try_from(e).unwrap_or(i64::MAX)));
-    Ok(Some(Padding::Explicit(pairs.into_iter().map(explicit).collect::<Result<_, Failure>>()?)))
-}
-
-fn begin(cells: i128) -> Result<u64, Failure> {
-    u64::try_from(cells).map_err(|_| {
-        let message =
-            format!("`padding` begins with {cells}, wanted at least 0 (only an end may be negative)");
-        Failure::new(ErrorKind::Padding, message)
-    })
 }

@@ -123,6 +123,39 @@ impl Object {
         }))
     }
 
+    /// A list of extents, of which some may be left open with `null`.
+    pub(crate) fn hint(&self, name: &str) -> Result<wgconv::theano::Hint, Failure> {
+        let wrong = |value| wrong_type(name, value, "a list of extents or null");
+        let extent = |item: &Value| match item {
+            Value::Null => Some(None),
+            item => integer(item).and_then(|n| usize::try_from(n).ok()).map(Some),
+        };
+        self.get(name)
+            .map(|value| {
+                let items = value.as_array().ok_or_else(|| wrong(value))?;
+                items.iter().map(|item| extent(item).ok_or_else(|| wrong(value))).collect()
+            })
+            .transpose()
+    }
+
+    /// An integer or a list of them, of any sign.
+    pub(crate) fn signed(&self, name: &str) -> Result<Option<Vec<isize>>, Failure> {
+        let wrong = |value| wrong_type(name, value, "an integer or a list of integers");
+        self.get(name)
+            .map(|value| {
+                let numbers = integer(value).map(|n| vec![n]).or_else(|| integers(value));
+                let numbers = numbers.ok_or_else(|| wrong(value))?.into_iter();
+                numbers.map(|n| isize::try_from(n).map_err(|_| wrong(value))).collect()
+            })
+            .transpose()
+    }
+
+    /// A number.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, Failure> {
+        let wrong = |value| wrong_type(name, value, "a number");
+        self.get(name).map(|value| value.as_f64().ok_or_else(|| wrong(value))).transpose()
+    }
+
     /// A list of extents.
     pub(crate) fn extents(&self, name: &str) -> Result<Option<Vec<usize>>, Failure> {
         let wrong = |value| wrong_type(name, value, "a list of extents");

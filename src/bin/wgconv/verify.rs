@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wgconv::cpu::CPU_ALGORITHMS;
 use wgconv::half::f16;
 use wgconv::ndarray::ArrayD;
-use wgconv::{Algorithm, Device, Element, Error, Fallback, PlanOptions};
+use wgconv::{Algorithm, Device, Element, Error, Fallback, Operands, PlanOptions};
 
 use crate::execute::{self, Devices};
 use crate::failure::Failure;
@@ -82,7 +82,9 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
                     Ok((load(&job, &device, &name, options)?, device, job.how.algorithm))
                 });
                 match case {
-                    Ok((case, device, algorithm)) => check(&case, &device, algorithm, &mut records),
+                    Ok((cases, device, algorithm)) => {
+                        cases.iter().for_each(|case| check(case, &device, algorithm, &mut records));
+                    }
                     Err(failure) => refused.push(format!("{name}: {failure}")),
                 }
                 bar.inc(1);
@@ -96,19 +98,23 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(if ok { Outcome::Succeeded } else { Outcome::Failed })
 }
 
-/// A job's operands, rounded to the type that the job is computed in.
-fn load(job: &Job, device: &Device, name: &str, options: &Options) -> Result<Case, Failure> {
+/// The convolutions of a job, their operands rounded to the type that the job is computed in.
+fn load(job: &Job, device: &Device, name: &str, options: &Options) -> Result<Vec<Case>, Failure> {
     let limits = options.defaults.limits();
     let loaded = Loaded::new(job, &limits)?;
     let double = loaded.is_double() && device.is_cpu();
     let element = job.how.dtype.unwrap_or(if double { Element::F64 } else { Element::F32 });
-    let problem = loaded.problem(element)?;
-    execute::check_size(&problem, &limits)?;
-    Ok(match problem.element() {
-        Element::F32 => Case::new(name, problem, loaded.arrays::<f32>()?.0),
-        Element::F64 => Case::new(name, problem, loaded.arrays::<f64>()?.0),
-        Element::F16 => Case::new(name, problem, loaded.arrays::<f16>()?.0),
-    })
+    execute::check_size(&loaded.operation, element, &limits)?;
+    match element {
+        Element::F32 => of::<f32>(name, loaded),
+        Element::F64 => of::<f64>(name, loaded),
+        Element::F16 => of::<f16>(name, loaded),
+    }
+}
+
+fn of<T: Number>(name: &str, loaded: Loaded) -> Result<Vec<Case>, Failure> {
+    let (operation, arrays) = loaded.arrays::<T>()?;
+    Case::of_operation(name, &operation, &arrays)
 }
 
 /// Runs the case by every algorithm of the device, or by the forced one.
@@ -144,8 +150,12 @@ fn check(case: &Case, device: &Device, forced: Option<Algorithm>, records: &mut 
 
 fn result_of<T: Number>(case: &Case, device: &Device, options: &PlanOptions) -> Result<ArrayD<f64>, Error> {
     let plan = device.plan(&case.problem, options)?;
-    let result = execute::run(&plan, &case.typed::<T>()?)?;
-    Ok(result.mapv(Into::into))
+    let typed = case.typed::<T>()?;
+    let mut operands = Operands::default();
+    for (role, array) in &typed {
+        operands = operands.with(*role, array.view())?;
+    }
+    Ok(plan.run(operands)?.mapv(Into::into))
 }
 
 impl Record {

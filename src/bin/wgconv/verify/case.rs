@@ -1,54 +1,83 @@
 //! A problem with operands that its element type holds exactly.
 
-use wgconv::ConvProblem;
 use wgconv::cpu::reference::{self, Operands64};
-use wgconv::ndarray::{Array1, ArrayD, ArrayRef};
+use wgconv::ndarray::{ArrayD, ArrayViewD, Ix1};
 use wgconv::npy::{NpyArray, NpyError};
+use wgconv::operation::{Role, Source};
+use wgconv::{ConvProblem, Operation};
 
-use crate::operands::{Arrays, Number};
+use crate::failure::Failure;
+use crate::operands::Number;
 
 /// One comparison to be made.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) problem: ConvProblem,
-    arrays: Arrays<f64>,
+    operands: Vec<(Role, ArrayD<f64>)>,
 }
 
 impl Case {
-    pub(super) fn new<T: Number>(name: impl Into<String>, problem: ConvProblem, arrays: Arrays<T>) -> Self {
-        let wide = |array: Option<ArrayD<T>>| array.map(|array| array.mapv(Into::into));
-        let arrays = Arrays {
-            input: wide(arrays.input),
-            weight: wide(arrays.weight),
-            grad_output: wide(arrays.grad_output),
-            bias: arrays.bias.map(|bias| bias.mapv(Into::into)),
-        };
-        Self { name: name.into(), problem, arrays }
+    pub(super) fn new(
+        name: impl Into<String>,
+        problem: ConvProblem,
+        operands: Vec<(Role, ArrayD<f64>)>,
+    ) -> Self {
+        Self { name: name.into(), problem, operands }
+    }
+
+    /// Every convolution of an operation on arrays of `T`. One that is computed from another gets the reference's result,
+    /// rounded.
+    pub(super) fn of_operation<T: Number>(
+        name: &str,
+        operation: &Operation,
+        arrays: &[ArrayD<T>],
+    ) -> Result<Vec<Self>, Failure> {
+        let arrays: Vec<_> = arrays.iter().map(|array| array.mapv(Into::into)).collect();
+        let (mut cases, mut results): (_, Vec<ArrayD<f64>>) = (Vec::new(), Vec::new());
+        for (at, step) in operation.steps().iter().enumerate() {
+            let problem = step.problem.with_element(T::ELEMENT)?;
+            let mut operands = Vec::new();
+            for (role, argument) in &step.operands {
+                let source = match &argument.source {
+                    Source::Operand(operand) => arrays[*operand].view(),
+                    Source::Step(step) => results[*step].view(),
+                    Source::Constant(array) => array.view(),
+                };
+                // Checked when the operation was made.
+                let seen = argument.view.of(source).unwrap_or_default();
+                let whole = seen.broadcast(role.shape(&problem)).map(|view| rounded::<T>(&view));
+                operands.push((*role, whole.unwrap_or_default()));
+            }
+            let several = operation.steps().len() > 1;
+            let name = if several { format!("{name}, step {}", at + 1) } else { name.to_owned() };
+            let case = Self::new(name, problem, operands);
+            if at + 1 < operation.steps().len() {
+                results.push(rounded::<T>(&case.reference().0.view()));
+            }
+            cases.push(case);
+        }
+        Ok(cases)
     }
 
     /// The operands in the problem's element type.
-    pub(super) fn typed<T: Number>(&self) -> Result<Arrays<T>, NpyError> {
-        let typed = |array: &Option<ArrayD<f64>>| {
-            array.clone().map(|array| T::from_npy(NpyArray::F64(array))).transpose()
-        };
-        let bias = self.arrays.bias.clone().map(|bias| T::from_npy(NpyArray::F64(bias.into_dyn())));
-        let vector = |bias: ArrayD<T>| Array1::from_iter(bias);
-        Ok(Arrays {
-            input: typed(&self.arrays.input)?,
-            weight: typed(&self.arrays.weight)?,
-            grad_output: typed(&self.arrays.grad_output)?,
-            bias: bias.transpose()?.map(vector),
-        })
+    pub(super) fn typed<T: Number>(&self) -> Result<Vec<(Role, ArrayD<T>)>, NpyError> {
+        let typed = |array: &ArrayD<f64>| T::from_npy(NpyArray::F64(array.clone()));
+        self.operands.iter().map(|(role, array)| Ok((*role, typed(array)?))).collect()
+    }
+
+    fn operand(&self, wanted: Role) -> Option<ArrayViewD<'_, f64>> {
+        self.operands.iter().find(|(role, _)| *role == wanted).map(|(_, array)| array.view())
     }
 
     fn wide(&self) -> Operands64<'_> {
+        let bias = self.operand(Role::Bias).and_then(|array| array.into_dimensionality::<Ix1>().ok());
         Operands64 {
-            input: self.arrays.input.as_deref().map(ArrayRef::view),
-            weight: self.arrays.weight.as_deref().map(ArrayRef::view),
-            grad_output: self.arrays.grad_output.as_deref().map(ArrayRef::view),
+            input: self.operand(Role::Input),
+            weight: self.operand(Role::Weight),
+            grad_output: self.operand(Role::GradOutput),
             residual: None,
-            bias: self.arrays.bias.as_deref().map(ArrayRef::view),
+            bias,
         }
     }
 
@@ -60,8 +89,11 @@ impl Case {
 
     /// Whether every operand is made of integers.
     pub(super) fn is_of_integers(&self) -> bool {
-        let arrays = [&self.arrays.input, &self.arrays.weight, &self.arrays.grad_output];
-        let mut values = arrays.into_iter().flatten().flatten().chain(self.arrays.bias.iter().flatten());
-        values.all(|value| value.fract() == 0.0)
+        self.operands.iter().flat_map(|(_, array)| array).all(|value| value.fract() == 0.0)
     }
+}
+
+/// The values that `T` has nearest to these.
+fn rounded<T: Number>(values: &ArrayViewD<'_, f64>) -> ArrayD<f64> {
+    values.mapv(|value| T::from_f64(value).into())
 }

@@ -1,10 +1,10 @@
 //! The built-in problems: small, and each with something that has gone wrong in a convolution before.
 
-use wgconv::ndarray::{Array1, ArrayD, IxDyn};
+use wgconv::ndarray::{ArrayD, IxDyn};
+use wgconv::operation::Role;
 use wgconv::{Activation, Boundary, Conv, ConvProblem, Direction, Element, Layout, Padding, Rounding};
 
 use super::case::Case;
-use crate::operands::Arrays;
 
 /// Name, shapes of input and weight, and the rest.
 pub(super) type Row = (String, Vec<usize>, Vec<usize>, Conv);
@@ -31,8 +31,8 @@ pub(super) fn cases(element: Element) -> Vec<Case> {
             // A test makes sure that every row is one.
             let Ok(problem) = ConvProblem::new(&x, &w, &conv) else { continue };
             let name = format!("{row}/{op}/{kind}");
-            let arrays = arrays(&problem, seed(&name), value);
-            cases.push(Case::new(name, problem, arrays));
+            let operands = operands(&problem, seed(&name), value);
+            cases.push(Case::new(name, problem, operands));
         }
     }
     cases
@@ -161,18 +161,11 @@ fn epilogues() -> Vec<Row> {
     ]
 }
 
-fn arrays(problem: &ConvProblem, seed: u64, value: fn(u64) -> f64) -> Arrays<f64> {
+fn operands(problem: &ConvProblem, seed: u64, value: fn(u64) -> f64) -> Vec<(Role, ArrayD<f64>)> {
     let mut state = seed;
     let mut next = || value(splitmix(&mut state));
-    let mut filled = |shape: Vec<usize>| ArrayD::from_shape_simple_fn(IxDyn(&shape), &mut next);
-    let direction = problem.direction();
-    let mut unless = |role: Direction, shape: Vec<usize>| (direction != role).then(|| filled(shape));
-    Arrays {
-        input: unless(Direction::GradInput, problem.input().shape()),
-        weight: unless(Direction::GradWeight, problem.weight().shape()),
-        grad_output: unless(Direction::Forward, problem.output().shape()),
-        bias: problem.epilogue().bias.then(|| Array1::from_iter(filled(vec![problem.bias_shape()]))),
-    }
+    let filled = |role: Role| (role, ArrayD::from_shape_simple_fn(IxDyn(&role.shape(problem)), &mut next));
+    Role::ALL.into_iter().filter(|role| role.is_used(problem)).map(filled).collect()
 }
 
 /// FNV-1a.

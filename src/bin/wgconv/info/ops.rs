@@ -1,0 +1,93 @@
+//! Which algorithm runs which operation in which direction where: asked of the rooms that decide it, about the example
+//! of each operation.
+
+use serde_json::{Value, json};
+use wgconv::cpu::CpuPlan;
+use wgconv::program::Target;
+use wgconv::{Algorithm, Element, Operation, Planner};
+
+use crate::failure::Failure;
+use crate::job::{JobOperation, OPERATIONS};
+use crate::json::Object;
+
+/// An operation in one direction.
+pub(super) struct Row {
+    op: &'static str,
+    original: &'static str,
+    /// `forward`, or `by` the operand whose gradient it is.
+    direction: String,
+    gpu: Vec<Algorithm>,
+    cpu: Vec<Algorithm>,
+}
+
+/// Every operation in every direction.
+pub(super) fn rows() -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for job in OPERATIONS.iter() {
+        let operation = example(job)?;
+        rows.push(Row::new(job, "forward".to_owned(), &operation)?);
+        for (at, (operand, _)) in operation.operands().iter().enumerate() {
+            rows.push(Row::new(job, format!("by {operand}"), &operation.gradient(at)?)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn example(job: &JobOperation) -> Result<Operation, Failure> {
+    let (attributes, shapes) = job.example;
+    let object: Object = serde_json::from_str(attributes).map_err(|e| Failure::bad_job(e.to_string()))?;
+    let shapes: Vec<_> = shapes.iter().map(|shape| shape.to_vec()).collect();
+    (job.parse)(&object)?.operation(&shapes)
+}
+
+impl Row {
+    fn new(job: &JobOperation, direction: String, operation: &Operation) -> Result<Self, Failure> {
+        let steps: Result<Vec<_>, _> =
+            operation.steps().iter().map(|step| step.problem.with_element(Element::F32)).collect();
+        let (steps, planner) = (steps?, Planner::new(Target::default()));
+        let which =
+            |runs: &dyn Fn(Algorithm) -> bool| Algorithm::NAMES.into_iter().filter(|&a| runs(a)).collect();
+        Ok(Self {
+            op: job.name,
+            original: job.original,
+            direction,
+            gpu: which(&|a| steps.iter().all(|step| planner.choose(step, Some(a)).is_ok())),
+            cpu: which(&|a| steps.iter().all(|step| CpuPlan::new(step, Some(a)).is_ok())),
+        })
+    }
+}
+
+fn names(algorithms: &[Algorithm]) -> Vec<&'static str> {
+    algorithms.iter().map(|algorithm| algorithm.name()).collect()
+}
+
+pub(super) fn json(rows: &[Row]) -> String {
+    let row = |row: &Row| {
+        json!({
+            "op": row.op,
+            "original": row.original,
+            "direction": row.direction,
+            "gpu": names(&row.gpu),
+            "cpu": names(&row.cpu),
+        })
+    };
+    json!({ "operations": rows.iter().map(row).collect::<Vec<Value>>() }).to_string()
+}
+
+/// A table in Markdown, directions of the same algorithms in one row.
+pub(super) fn text(rows: &[Row]) -> String {
+    let mut lines = vec!["| operation | original | directions | GPU | CPU |".to_owned()];
+    lines.push("|---|---|---|---|---|".to_owned());
+    let same = |a: &Row, b: &Row| (a.op, &a.gpu, &a.cpu) == (b.op, &b.gpu, &b.cpu);
+    for alike in rows.chunk_by(same) {
+        let directions: Vec<_> = alike.iter().map(|row| row.direction.as_str()).collect();
+        let Row { op, original, gpu, cpu, .. } = &alike[0];
+        let or_none = |algorithms: &[Algorithm]| match names(algorithms).join(", ") {
+            names if names.is_empty() => "none".to_owned(),
+            names => names,
+        };
+        let (gpu, cpu) = (or_none(gpu), or_none(cpu));
+        lines.push(format!("| `{op}` | {original} | {} | {gpu} | {cpu} |", directions.join(", ")));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,138 @@
+//! The operations of [`wgconv::signal`] and [`wgconv::ndimage`], operands and attributes under scipy's names.
+
+use wgconv::ndimage::Filter;
+use wgconv::signal::{Convolve, Convolve2d, Method, Mode};
+use wgconv::{Boundary, Operation, OperationError};
+
+use super::{Build, JobOperation};
+use crate::failure::Failure;
+use crate::json::Object;
+
+pub(super) const OPERATIONS: &[JobOperation] = &[
+    JobOperation {
+        name: "signal.convolve",
+        original: "scipy.signal.convolve",
+        operands: &["in1", "in2"],
+        optional: None,
+        attributes: &["mode", "method", "axes"],
+        parse: |object| convolve(object, Convolve::convolve),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[9], &[3]]),
+    },
+    JobOperation {
+        name: "signal.correlate",
+        original: "scipy.signal.correlate",
+        operands: &["in1", "in2"],
+        optional: None,
+        attributes: &["mode", "method", "axes"],
+        parse: |object| convolve(object, Convolve::correlate),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[9], &[3]]),
+    },
+    JobOperation {
+        name: "signal.fftconvolve",
+        original: "scipy.signal.fftconvolve",
+        operands: &["in1", "in2"],
+        optional: None,
+        attributes: &["mode", "method", "axes"],
+        parse: |object| convolve(object, Convolve::fftconvolve),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[9], &[3]]),
+    },
+    JobOperation {
+        name: "signal.oaconvolve",
+        original: "scipy.signal.oaconvolve",
+        operands: &["in1", "in2"],
+        optional: None,
+        attributes: &["mode", "method", "axes"],
+        parse: |object| convolve(object, Convolve::oaconvolve),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[9], &[3]]),
+    },
+    JobOperation {
+        name: "signal.convolve2d",
+        original: "scipy.signal.convolve2d",
+        operands: &["in1", "in2"],
+        optional: None,
+        attributes: &["mode", "boundary", "fillvalue"],
+        parse: |object| convolve2d(object, Convolve2d::convolve),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[5, 5], &[3, 3]]),
+    },
+    JobOperation {
+        name: "signal.correlate2d",
+        original: "scipy.signal.correlate2d",
+        operands: &["in1", "in2"],
+        optional: None,
+        attributes: &["mode", "boundary", "fillvalue"],
+        parse: |object| convolve2d(object, Convolve2d::correlate),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[5, 5], &[3, 3]]),
+    },
+    JobOperation {
+        name: "ndimage.convolve",
+        original: "scipy.ndimage.convolve",
+        operands: &["input", "weights"],
+        optional: None,
+        attributes: &["mode", "cval", "origin"],
+        parse: |object| filter(object, Filter::convolve),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[5, 5], &[3, 3]]),
+    },
+    JobOperation {
+        name: "ndimage.correlate",
+        original: "scipy.ndimage.correlate",
+        operands: &["input", "weights"],
+        optional: None,
+        attributes: &["mode", "cval", "origin"],
+        parse: |object| filter(object, Filter::correlate),
+        exact_integers: true,
+        example: (r#"{}"#, &[&[5, 5], &[3, 3]]),
+    },
+];
+
+/// The operation that parameters make of the shapes of two operands.
+type Make<P> = fn(&P, &[usize], &[usize]) -> Result<Operation, OperationError>;
+
+fn mode(object: &Object) -> Result<Mode, Failure> {
+    Ok(object.named("mode", "full, same, valid", Mode::from_name)?.unwrap_or_default())
+}
+
+fn convolve(object: &Object, make: Make<Convolve>) -> Result<Build, Failure> {
+    let how = Convolve {
+        mode: mode(object)?,
+        method: object.named("method", "auto, direct, fft", Method::from_name)?.unwrap_or_default(),
+        axes: object.signed("axes")?,
+    };
+    Build::new(move |shapes| make(&how, &shapes[0], &shapes[1]))
+}
+
+fn convolve2d(object: &Object, make: Make<Convolve2d>) -> Result<Build, Failure> {
+    let fill = Boundary::Constant(object.number("fillvalue")?.unwrap_or(0.0));
+    let named = |name: &str| match name {
+        "fill" => Some(fill),
+        "wrap" => Some(Boundary::Wrap),
+        "symm" => Some(Boundary::Reflect),
+        _ => None,
+    };
+    let boundary = object.named("boundary", "fill, wrap, symm", named)?.unwrap_or(fill);
+    let how = Convolve2d { mode: mode(object)?, boundary };
+    Build::new(move |shapes| make(&how, &shapes[0], &shapes[1]))
+}
+
+fn filter(object: &Object, make: Make<Filter>) -> Result<Build, Failure> {
+    let cval = Boundary::Constant(object.number("cval")?.unwrap_or(0.0));
+    // scipy has a second name for three of them.
+    let named = |name: &str| match name {
+        "constant" | "grid-constant" => Some(cval),
+        "reflect" | "grid-mirror" => Some(Boundary::Reflect),
+        "wrap" | "grid-wrap" => Some(Boundary::Wrap),
+        "mirror" => Some(Boundary::Mirror),
+        "nearest" => Some(Boundary::Nearest),
+        _ => None,
+    };
+    let modes = "reflect, mirror, nearest, wrap, constant";
+    let how = Filter::from(object.named("mode", modes, named)?.unwrap_or(Boundary::Reflect));
+    let how = how.origins(object.signed("origin")?.unwrap_or_else(|| vec![0]));
+    Build::new(move |shapes| make(&how, &shapes[0], &shapes[1]))
+}

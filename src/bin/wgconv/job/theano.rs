@@ -1,0 +1,540 @@
+//! The operations of [`wgconv::theano`], their operands and attributes under the original names.
+
+use wgconv::theano::{
+    BilinearUpsampling, CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, NnetConv, Ratio,
+    SeparableConv, SignalConv2d,
+};
+use wgconv::{Error, ErrorKind, Operation, Padding, PerAxis};
+
+use super::padding::{border, border_mode};
+use super::{Build, JobOperation};
+use crate::failure::Failure;
+use crate::json::{Object, integer, integers, wrong_type};
+
+const NNET: &[&str] = &[
+    "border_mode",
+    "subsample",
+    "filter_flip",
+    "filter_dilation",
+    "num_groups",
+    "unshared",
+    "input_shape",
+    "filter_shape",
+];
+const CORR: &[&str] = &["border_mode", "subsample", "filter_dilation", "num_groups", "unshared"];
+const CORR_GRADIENT: &[&str] =
+    &["border_mode", "subsample", "filter_dilation", "num_groups", "unshared", "shape"];
+
+pub(super) const OPERATIONS: &[JobOperation] = &[
+    JobOperation {
+        name: "theano.signal_conv2d",
+        original: "signal.conv2d",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: &["border_mode", "subsample", "image_shape", "filter_shape"],
+        parse: signal_conv2d,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[2, 5, 5], &[3, 3]]),
+    },
+    JobOperation {
+        name: "theano.nnet_conv2d",
+        original: "nnet.conv2d",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: NNET,
+        parse: |object| nnet(object, 2, NnetConv::forward),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 5, 5], &[2, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.nnet_conv2d_grad_inputs",
+        original: "conv2d_grad_wrt_inputs",
+        operands: &["output_grad", "filters"],
+        optional: None,
+        attributes: NNET,
+        parse: |object| nnet(object, 2, NnetConv::grad_inputs),
+        exact_integers: false,
+        example: (r#"{"input_shape": [1, 2, 5, 5]}"#, &[&[1, 2, 3, 3], &[2, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.nnet_conv2d_grad_weights",
+        original: "conv2d_grad_wrt_weights",
+        operands: &["input", "output_grad"],
+        optional: None,
+        attributes: NNET,
+        parse: |object| nnet(object, 2, NnetConv::grad_weights),
+        exact_integers: false,
+        example: (r#"{"filter_shape": [2, 2, 3, 3]}"#, &[&[1, 2, 5, 5], &[1, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.nnet_conv3d",
+        original: "nnet.conv3d",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: NNET,
+        parse: |object| nnet(object, 3, NnetConv::forward),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[2, 2, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.nnet_conv3d_grad_inputs",
+        original: "conv3d_grad_wrt_inputs",
+        operands: &["output_grad", "filters"],
+        optional: None,
+        attributes: NNET,
+        parse: |object| nnet(object, 3, NnetConv::grad_inputs),
+        exact_integers: false,
+        example: (r#"{"input_shape": [1, 2, 4, 4, 4]}"#, &[&[1, 2, 2, 2, 2], &[2, 2, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.nnet_conv3d_grad_weights",
+        original: "conv3d_grad_wrt_weights",
+        operands: &["input", "output_grad"],
+        optional: None,
+        attributes: NNET,
+        parse: |object| nnet(object, 3, NnetConv::grad_weights),
+        exact_integers: false,
+        example: (r#"{"filter_shape": [2, 2, 3, 3, 3]}"#, &[&[1, 2, 4, 4, 4], &[1, 2, 2, 2, 2]]),
+    },
+    JobOperation {
+        name: "theano.conv2d_transpose",
+        original: "nnet.conv2d_transpose",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: &[
+            "output_shape",
+            "border_mode",
+            "input_dilation",
+            "filter_flip",
+            "filter_dilation",
+            "num_groups",
+            "unshared",
+        ],
+        parse: |object| transpose(object, 2),
+        exact_integers: false,
+        example: (r#"{"output_shape": [1, 2, 5, 5]}"#, &[&[1, 2, 3, 3], &[2, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.conv3d_transpose",
+        original: "conv3d_grad_wrt_inputs",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: &[
+            "output_shape",
+            "border_mode",
+            "input_dilation",
+            "filter_flip",
+            "filter_dilation",
+            "num_groups",
+            "unshared",
+        ],
+        parse: |object| transpose(object, 3),
+        exact_integers: false,
+        example: (r#"{"output_shape": [1, 2, 4, 4, 4]}"#, &[&[1, 2, 2, 2, 2], &[2, 2, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.separable_conv2d",
+        original: "separable_conv2d",
+        operands: &["input", "depthwise_filters", "pointwise_filters"],
+        optional: None,
+        attributes: &["num_channels", "border_mode", "subsample", "filter_flip", "filter_dilation"],
+        parse: |object| separable(object, 2),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 4, 4], &[4, 1, 3, 3], &[3, 4, 1, 1]]),
+    },
+    JobOperation {
+        name: "theano.separable_conv3d",
+        original: "separable_conv3d",
+        operands: &["input", "depthwise_filters", "pointwise_filters"],
+        optional: None,
+        attributes: &["num_channels", "border_mode", "subsample", "filter_flip", "filter_dilation"],
+        parse: |object| separable(object, 3),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[4, 1, 3, 3, 3], &[3, 4, 1, 1, 1]]),
+    },
+    JobOperation {
+        name: "theano.causal_conv1d",
+        original: "causal_conv1d",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: &["subsample", "filter_flip", "filter_dilation", "num_groups", "filter_shape"],
+        parse: causal,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 8], &[3, 2, 2]]),
+    },
+    JobOperation {
+        name: "theano.bilinear_upsampling",
+        original: "bilinear_upsampling",
+        operands: &["input"],
+        optional: None,
+        attributes: &["ratio", "frac_ratio", "use_1D_kernel"],
+        parse: bilinear,
+        exact_integers: false,
+        example: (r#"{"ratio": 2}"#, &[&[1, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.conv2d_fft",
+        original: "conv2d_fft",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: &["border_mode", "pad_last_dim", "image_shape", "filter_shape"],
+        parse: |object| fft(object, 2),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 5, 5], &[3, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.conv3d_fft",
+        original: "conv3d_fft",
+        operands: &["input", "filters"],
+        optional: None,
+        attributes: &["border_mode", "pad_last_dim", "image_shape", "filter_shape"],
+        parse: |object| fft(object, 3),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 5, 5, 5], &[3, 2, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.conv3d",
+        original: "Conv3D",
+        operands: &["V", "W", "b"],
+        optional: None,
+        attributes: &["d"],
+        parse: conv3d,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 4, 4, 4, 2], &[3, 2, 2, 2, 2], &[3]]),
+    },
+    JobOperation {
+        name: "theano.conv_transp3d",
+        original: "ConvTransp3D",
+        operands: &["W", "b", "H"],
+        optional: None,
+        attributes: &["d", "RShape"],
+        parse: conv_transp3d,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[3, 2, 2, 2, 2], &[2], &[1, 3, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.conv_grad3d",
+        original: "ConvGrad3D",
+        operands: &["V", "dCdH"],
+        optional: None,
+        attributes: &["d", "WShape"],
+        parse: conv_grad3d,
+        exact_integers: false,
+        example: (r#"{"WShape": [3, 2, 2, 2, 2]}"#, &[&[1, 4, 4, 4, 2], &[1, 3, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.conv3d2d",
+        original: "conv3d2d.conv3d",
+        operands: &["signals", "filters"],
+        optional: None,
+        attributes: &["border_mode", "signals_shape", "filters_shape"],
+        parse: conv3d2d,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 4, 2, 4, 4], &[3, 2, 2, 2, 2]]),
+    },
+    JobOperation {
+        name: "theano.filter_acts",
+        original: "FilterActs",
+        operands: &["images", "filters"],
+        optional: None,
+        attributes: &["pad", "stride", "partial_sum", "num_groups"],
+        parse: filter_acts,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[2, 5, 5, 1], &[2, 3, 3, 4]]),
+    },
+    JobOperation {
+        name: "theano.image_acts",
+        original: "ImageActs",
+        operands: &["hid_acts", "filters"],
+        optional: None,
+        attributes: &["pad", "stride", "partial_sum", "num_groups", "output_shape"],
+        parse: image_acts,
+        exact_integers: false,
+        example: (r#"{}"#, &[&[4, 3, 3, 1], &[2, 3, 3, 4]]),
+    },
+    JobOperation {
+        name: "theano.weight_acts",
+        original: "WeightActs",
+        operands: &["images", "hid_grads"],
+        optional: None,
+        attributes: &["pad", "stride", "partial_sum", "num_groups", "output_shape"],
+        parse: weight_acts,
+        exact_integers: false,
+        example: (r#"{"output_shape": [3, 3]}"#, &[&[2, 5, 5, 1], &[4, 3, 3, 1]]),
+    },
+    JobOperation {
+        name: "theano.corr_mm",
+        original: "GpuCorrMM",
+        operands: &["img", "kern"],
+        optional: None,
+        attributes: CORR,
+        parse: |object| corr(object, 2, CorrMm::forward),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 5, 5], &[2, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.corr_mm_grad_weights",
+        original: "GpuCorrMM_gradWeights",
+        operands: &["img", "topgrad"],
+        optional: None,
+        attributes: CORR_GRADIENT,
+        parse: |object| corr(object, 2, CorrMm::grad_weights),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 5, 5], &[1, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.corr_mm_grad_inputs",
+        original: "GpuCorrMM_gradInputs",
+        operands: &["kern", "topgrad"],
+        optional: None,
+        attributes: CORR_GRADIENT,
+        parse: |object| corr(object, 2, CorrMm::grad_inputs),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[2, 2, 3, 3], &[1, 2, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.corr3d_mm",
+        original: "GpuCorr3dMM",
+        operands: &["img", "kern"],
+        optional: None,
+        attributes: CORR,
+        parse: |object| corr(object, 3, CorrMm::forward),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[2, 2, 3, 3, 3]]),
+    },
+    JobOperation {
+        name: "theano.corr3d_mm_grad_weights",
+        original: "GpuCorr3dMM_gradWeights",
+        operands: &["img", "topgrad"],
+        optional: None,
+        attributes: CORR_GRADIENT,
+        parse: |object| corr(object, 3, CorrMm::grad_weights),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[1, 2, 2, 2, 2]]),
+    },
+    JobOperation {
+        name: "theano.corr3d_mm_grad_inputs",
+        original: "GpuCorr3dMM_gradInputs",
+        operands: &["kern", "topgrad"],
+        optional: None,
+        attributes: CORR_GRADIENT,
+        parse: |object| corr(object, 3, CorrMm::grad_inputs),
+        exact_integers: false,
+        example: (r#"{}"#, &[&[2, 2, 3, 3, 3], &[1, 2, 2, 2, 2]]),
+    },
+];
+
+fn steps(object: &Object, name: &str) -> Result<PerAxis, Failure> {
+    Ok(object.per_axis(name, 1, ErrorKind::Stride)?.unwrap_or(PerAxis::Uniform(1)))
+}
+
+fn distances(object: &Object) -> Result<PerAxis, Failure> {
+    Ok(object.per_axis("filter_dilation", 1, ErrorKind::Dilation)?.unwrap_or(PerAxis::Uniform(1)))
+}
+
+fn groups(object: &Object) -> Result<u64, Failure> {
+    Ok(object.count("num_groups", 1, ErrorKind::Groups)?.unwrap_or(1))
+}
+
+fn flip(object: &Object) -> Result<bool, Failure> {
+    Ok(object.boolean("filter_flip")?.unwrap_or(true))
+}
+
+/// A border with a name, as the operations that know no numbers of cells take it.
+fn named_border(object: &Object) -> Result<Padding, Failure> {
+    Ok(object.named("border_mode", "valid, full", border)?.unwrap_or_default())
+}
+
+fn missing(name: &str, wanted: &str) -> Failure {
+    Failure::bad_job(format!("`{name}` is missing, wanted {wanted}"))
+}
+
+fn signal_conv2d(object: &Object) -> Result<Build, Failure> {
+    let how = SignalConv2d {
+        border_mode: named_border(object)?,
+        subsample: steps(object, "subsample")?,
+        image_shape: object.hint("image_shape")?,
+        filter_shape: object.hint("filter_shape")?,
+    };
+    Build::new(move |shapes| how.operation(&shapes[0], &shapes[1]))
+}
+
+/// The operation that parameters make of a rank and the shapes of two operands.
+type Make<P> = fn(&P, usize, &[usize], &[usize]) -> Result<Operation, Error>;
+
+fn nnet(object: &Object, rank: usize, make: Make<NnetConv>) -> Result<Build, Failure> {
+    let how = NnetConv {
+        border_mode: border_mode(object)?,
+        subsample: steps(object, "subsample")?,
+        filter_flip: flip(object)?,
+        filter_dilation: distances(object)?,
+        num_groups: groups(object)?,
+        unshared: object.boolean("unshared")?.unwrap_or(false),
+        input_shape: object.hint("input_shape")?,
+        filter_shape: object.hint("filter_shape")?,
+    };
+    Build::new(move |shapes| make(&how, rank, &shapes[0], &shapes[1]))
+}
+
+fn transpose(object: &Object, rank: usize) -> Result<Build, Failure> {
+    let output_shape = object.hint("output_shape")?;
+    let output_shape = output_shape.ok_or_else(|| missing("output_shape", "a list of extents"))?;
+    let how = NnetConv {
+        border_mode: border_mode(object)?,
+        subsample: steps(object, "input_dilation")?,
+        filter_flip: flip(object)?,
+        filter_dilation: distances(object)?,
+        num_groups: groups(object)?,
+        unshared: object.boolean("unshared")?.unwrap_or(false),
+        ..NnetConv::default()
+    };
+    Build::new(move |shapes| how.transpose(rank, &shapes[0], &shapes[1], &output_shape))
+}
+
+fn separable(object: &Object, rank: usize) -> Result<Build, Failure> {
+    let how = SeparableConv {
+        num_channels: object.count("num_channels", 1, ErrorKind::Channels)?,
+        border_mode: border_mode(object)?,
+        subsample: steps(object, "subsample")?,
+        filter_flip: flip(object)?,
+        filter_dilation: distances(object)?,
+    };
+    Build::new(move |shapes| how.operation(rank, &shapes[0], &shapes[1], &shapes[2]))
+}
+
+fn causal(object: &Object) -> Result<Build, Failure> {
+    let how = CausalConv1d {
+        subsample: object.count("subsample", 1, ErrorKind::Stride)?.unwrap_or(1),
+        filter_flip: flip(object)?,
+        filter_dilation: object.count("filter_dilation", 1, ErrorKind::Dilation)?.unwrap_or(1),
+        num_groups: groups(object)?,
+        filter_shape: object.hint("filter_shape")?,
+    };
+    Build::new(move |shapes| how.operation(&shapes[0], &shapes[1]))
+}
+
+fn bilinear(object: &Object) -> Result<Build, Failure> {
+    let wanted = "[p, q] or [[p, q], [p, q]] of whole numbers of at least 1";
+    let ratio = match (object.get("ratio"), object.get("frac_ratio")) {
+        (Some(value), None) => {
+            let ratio = integer(value).and_then(|ratio| usize::try_from(ratio).ok());
+            Ratio::Whole(ratio.ok_or_else(|| wrong_type("ratio", value, "a whole number of at least 1"))?)
+        }
+        (None, Some(value)) => {
+            let fraction = |numbers: &[i128]| match numbers {
+                [p, q] => Some((usize::try_from(*p).ok()?, usize::try_from(*q).ok()?)),
+                _ => None,
+            };
+            let pairs = match (integers(value), value.as_array().map(Vec::as_slice)) {
+                (Some(numbers), _) => fraction(&numbers).map(|pair| [pair; 2]),
+                (None, Some([rows, columns])) => {
+                    let of = |item| integers(item).and_then(|numbers| fraction(&numbers));
+                    of(rows).zip(of(columns)).map(|(rows, columns)| [rows, columns])
+                }
+                _ => None,
+            };
+            Ratio::Fraction(pairs.ok_or_else(|| wrong_type("frac_ratio", value, wanted))?)
+        }
+        (Some(_), Some(_)) => {
+            return Err(Failure::bad_job("`ratio` and `frac_ratio` are both there, wanted one"));
+        }
+        (None, None) => return Err(missing("ratio", "it or `frac_ratio`")),
+    };
+    let how = BilinearUpsampling { ratio, use_1d_kernel: object.boolean("use_1D_kernel")?.unwrap_or(true) };
+    Build::new(move |shapes| how.operation(&shapes[0]))
+}
+
+fn fft(object: &Object, rank: usize) -> Result<Build, Failure> {
+    let how = ConvFft {
+        border_mode: named_border(object)?,
+        pad_last_dim: object.boolean("pad_last_dim")?.unwrap_or(false),
+        image_shape: object.hint("image_shape")?,
+        filter_shape: object.hint("filter_shape")?,
+    };
+    Build::new(move |shapes| how.operation(rank, &shapes[0], &shapes[1]))
+}
+
+fn conv3d(object: &Object) -> Result<Build, Failure> {
+    let how = Conv3d { d: steps(object, "d")? };
+    Build::new(move |shapes| how.forward(&shapes[0], &shapes[1], &shapes[2]))
+}
+
+fn conv_transp3d(object: &Object) -> Result<Build, Failure> {
+    let how = Conv3d { d: steps(object, "d")? };
+    let wrong = |value| wrong_type("RShape", value, "a list of extents, or one that begins with -1");
+    // A first extent of -1 says that there is none.
+    let r_shape = match object.get("RShape") {
+        Some(value) if integers(value).is_some_and(|shape| shape.first() == Some(&-1)) => None,
+        Some(value) => Some(object.extents("RShape").map_err(|_| wrong(value))?.unwrap_or_default()),
+        None => None,
+    };
+    Build::new(move |shapes| how.transposed(&shapes[0], &shapes[1], &shapes[2], r_shape.as_deref()))
+}
+
+fn conv_grad3d(object: &Object) -> Result<Build, Failure> {
+    let how = Conv3d { d: steps(object, "d")? };
+    let shape = object.extents("WShape")?.ok_or_else(|| missing("WShape", "a list of extents"))?;
+    Build::new(move |shapes| how.grad_weights(&shapes[0], &shapes[1], &shape))
+}
+
+fn conv3d2d(object: &Object) -> Result<Build, Failure> {
+    let wanted = "valid, full or half, or a list of three of them";
+    let name = |value: &serde_json::Value| value.as_str().and_then(border);
+    let border_mode = match object.get("border_mode") {
+        None => [const { Padding::Valid }; 3],
+        Some(value) => {
+            let wrong = || wrong_type("border_mode", value, wanted);
+            match value.as_array().map(Vec::as_slice) {
+                None => name(value).map(|border| Conv3d2d::from(border).border_mode).ok_or_else(wrong)?,
+                Some(items) => {
+                    let borders: Option<Vec<_>> = items.iter().map(name).collect();
+                    borders.and_then(|borders| borders.try_into().ok()).ok_or_else(wrong)?
+                }
+            }
+        }
+    };
+    let how = Conv3d2d {
+        border_mode,
+        signals_shape: object.hint("signals_shape")?,
+        filters_shape: object.hint("filters_shape")?,
+    };
+    Build::new(move |shapes| how.operation(&shapes[0], &shapes[1]))
+}
+
+fn cuda_convnet(object: &Object) -> Result<CudaConvnet, Failure> {
+    let partial_sum = object.count("partial_sum", 0, ErrorKind::BadJob)?;
+    Ok(CudaConvnet {
+        pad: object.per_axis("pad", 0, ErrorKind::Padding)?.unwrap_or(PerAxis::Uniform(0)),
+        stride: steps(object, "stride")?,
+        partial_sum: partial_sum.map(|sum| usize::try_from(sum).unwrap_or(usize::MAX)),
+        num_groups: groups(object)?,
+    })
+}
+
+fn filter_acts(object: &Object) -> Result<Build, Failure> {
+    let how = cuda_convnet(object)?;
+    Build::new(move |shapes| how.filter_acts(&shapes[0], &shapes[1]))
+}
+
+fn image_acts(object: &Object) -> Result<Build, Failure> {
+    let (how, shape) = (cuda_convnet(object)?, object.extents("output_shape")?);
+    Build::new(move |shapes| how.image_acts(&shapes[0], &shapes[1], shape.as_deref()))
+}
+
+fn weight_acts(object: &Object) -> Result<Build, Failure> {
+    let (how, shape) = (cuda_convnet(object)?, object.extents("output_shape")?);
+    let shape = shape.ok_or_else(|| missing("output_shape", "[rows, columns] of the filters"))?;
+    Build::new(move |shapes| how.weight_acts(&shapes[0], &shapes[1], &shape))
+}
+
+fn corr(object: &Object, rank: usize, make: Make<CorrMm>) -> Result<Build, Failure> {
+    let how = CorrMm {
+        border_mode: border_mode(object)?,
+        subsample: steps(object, "subsample")?,
+        filter_dilation: distances(object)?,
+        num_groups: groups(object)?,
+        unshared: object.boolean("unshared")?.unwrap_or(false),
+        shape: object.extents("shape")?,
+    };
+    Build::new(move |shapes| make(&how, rank, &shapes[0], &shapes[1]))
+}

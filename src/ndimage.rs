@@ -1,0 +1,157 @@
+//! scipy.ndimage's filters: `convolve` and `correlate`, whose result is as large as the image.
+//!
+//! ```
+//! use wgconv::Boundary;
+//! use wgconv::ndarray::array;
+//! use wgconv::ndimage::{Filter, convolve, correlate};
+//!
+//! let (x, w) = (array![1, 2, 3, 4], array![1, 10, 100]);
+//! assert_eq!(convolve(&x, &w, Boundary::Reflect)?, array![112, 123, 234, 344]);
+//! assert_eq!(convolve(&x, &w, Boundary::Mirror)?, array![212, 123, 234, 343]);
+//! assert_eq!(correlate(&x, &w, Filter::from(Boundary::Wrap).origin(1))?, array![143, 214, 321, 432]);
+//! # Ok::<(), wgconv::Error>(())
+//! ```
+//!
+//! scipy's modes are [`Boundary`]'s: `reflect`, `mirror`, `nearest`, `wrap`, and for `constant` with `cval` [`Boundary::Constant`]. Kernels
+//! may be larger than the image. Source: scipy 1.17, `scipy.ndimage`.
+
+use ndarray::{Array, ArrayBase, Data, Dimension};
+
+use crate::device::typed;
+use crate::error::Error;
+use crate::operation::{Batched, Operation, OperationError};
+use crate::problem::{Boundary, Conv, Padding};
+use crate::signal::{Sample, batched};
+
+/// Parameters of [`convolve`] and [`correlate`]; a [`Boundary`] alone is one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// What lies outside the image; scipy's `mode` and `cval`. The default is `Reflect`.
+    pub mode: Boundary,
+    /// By how many cells the kernel's centre `K div 2` is moved: one number for all axes, or one per axis.
+    pub origin: Vec<isize>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Boundary::Reflect.into()
+    }
+}
+
+impl From<Boundary> for Filter {
+    fn from(mode: Boundary) -> Self {
+        Self { mode, origin: vec![0] }
+    }
+}
+
+impl Filter {
+    /// Moves the kernel's centre by as many cells on every axis.
+    #[must_use]
+    pub fn origin(self, origin: isize) -> Self {
+        Self { origin: vec![origin], ..self }
+    }
+
+    /// Moves the kernel's centre by as many cells as these, one per axis.
+    #[must_use]
+    pub fn origins(self, origin: impl Into<Vec<isize>>) -> Self {
+        Self { origin: origin.into(), ..self }
+    }
+
+    /// The operation [`convolve`] on operands `input` and `weights` of these shapes.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolve`].
+    pub fn convolve(&self, input: &[usize], weights: &[usize]) -> Result<Operation, OperationError> {
+        self.operation("ndimage.convolve", input, weights, true)
+    }
+
+    /// The operation [`correlate`] on operands `input` and `weights` of these shapes.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolve`].
+    pub fn correlate(&self, input: &[usize], weights: &[usize]) -> Result<Operation, OperationError> {
+        self.operation("ndimage.correlate", input, weights, false)
+    }
+
+    fn operation(
+        &self,
+        name: &'static str,
+        input: &[usize],
+        weights: &[usize],
+        flip: bool,
+    ) -> Result<Operation, OperationError> {
+        let axes = input.len();
+        if axes == 0 {
+            return Err(OperationError::Axes { operand: "input", wanted: "at least 1", got: 0 });
+        }
+        if weights.len() != axes {
+            let (wanted, got) = ("as many as the input", weights.len());
+            return Err(OperationError::Axes { operand: "weights", wanted, got });
+        }
+        for (operand, shape) in [("input", input), ("weights", weights)] {
+            if shape.contains(&0) {
+                return Err(OperationError::Empty { operand, got: shape.to_vec() });
+            }
+        }
+        let origins = match self.origin[..] {
+            [origin] => vec![origin; axes],
+            _ if self.origin.len() == axes => self.origin.clone(),
+            _ => {
+                let (wanted, got) = (format!("one number, or {axes}"), format!("{:?}", self.origin));
+                return Err(OperationError::Parameter { what: "origin", wanted, got });
+            }
+        };
+        let mut pads = Vec::new();
+        for (axis, (&kernel, &got)) in weights.iter().zip(&origins).enumerate() {
+            // An extent is at most `isize::MAX`, so neither is cut.
+            let (before, after) = ((kernel / 2) as isize, ((kernel - 1) / 2) as isize);
+            if got < -before || got > after {
+                return Err(OperationError::Origin { axis, kernel, least: -before, most: after, got });
+            }
+            // Cells of the kernel before the centre: 0 to kernel - 1.
+            let begin = if flip { after - got } else { before + got };
+            if kernel > 1 {
+                pads.push((begin.unsigned_abs(), before + after - begin));
+            }
+        }
+        // On an axis where the kernel is a single cell, every cell is an image of its own.
+        let convolved: Vec<bool> = weights.iter().map(|&kernel| kernel > 1).collect();
+        let padding = if pads.is_empty() { Padding::Valid } else { pads.into() };
+        let conv = Conv::default().padding(padding).boundary(self.mode).flip(flip);
+        let mut operation = Operation::builder(name);
+        let operands = (operation.operand("input", input), operation.operand("weights", weights));
+        batched(operation, &Batched::new(input, weights, &convolved), conv, None, operands)
+    }
+}
+
+/// `input` convolved with `weights`, which are flipped, as `scipy.ndimage.convolve`.
+///
+/// # Errors
+///
+/// Operands of different numbers of axes or without any element, more than three axes on which the kernel has more than
+/// one cell, an origin outside the kernel; integers whose sums are not exact, or do not fit their type; a device that is
+/// lost or full.
+pub fn convolve<T: Sample, D: Dimension>(
+    input: &ArrayBase<impl Data<Elem = T>, D>,
+    weights: &ArrayBase<impl Data<Elem = T>, D>,
+    how: impl Into<Filter>,
+) -> Result<Array<T, D>, Error> {
+    let operation = how.into().convolve(input.shape(), weights.shape())?;
+    Ok(typed(T::run(&operation, [input.view().into_dyn(), weights.view().into_dyn()])?)?)
+}
+
+/// `input` correlated with `weights`, as `scipy.ndimage.correlate`: not flipped.
+///
+/// # Errors
+///
+/// As [`convolve`].
+pub fn correlate<T: Sample, D: Dimension>(
+    input: &ArrayBase<impl Data<Elem = T>, D>,
+    weights: &ArrayBase<impl Data<Elem = T>, D>,
+    how: impl Into<Filter>,
+) -> Result<Array<T, D>, Error> {
+    let operation = how.into().correlate(input.shape(), weights.shape())?;
+    Ok(typed(T::run(&operation, [input.view().into_dyn(), weights.view().into_dyn()])?)?)
+}

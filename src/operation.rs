@@ -1,0 +1,257 @@
+//! A named operation as what it is: convolutions in a row, whose operands are views of the caller's arrays.
+//!
+//! Every function of [`theano`](crate::theano), [`signal`](crate::signal) and [`ndimage`](crate::ndimage), and every job of the command line, is
+//! one of these before anything runs: plain data that can be compared, planned, and differentiated
+//! ([`Operation::gradient`]).
+
+mod batch;
+mod error;
+mod gradient;
+mod view;
+
+use ndarray::ArrayD;
+
+use crate::algorithm_name::Algorithm;
+use crate::problem::{ConvProblem, Direction};
+
+pub(crate) use batch::Batched;
+pub use error::OperationError;
+pub(crate) use gradient::bias_gradient;
+pub use view::{Change, View};
+
+/// What an operand of a step is to its convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// `x: [n, c_in, X..]`
+    Input,
+    /// `w: [c_out, c_in/groups, K..]`
+    Weight,
+    /// The gradient of `y: [n, c_out, Y..]`
+    GradOutput,
+    /// One number per channel of the result.
+    Bias,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Input, Self::Weight, Self::GradOutput, Self::Bias];
+
+    /// Whether `problem` reads an operand in this role.
+    pub fn is_used(self, problem: &ConvProblem) -> bool {
+        if self == Self::Bias { problem.epilogue().bias } else { self != Self::of_result(problem) }
+    }
+
+    /// The role that the result of `problem` has in the forward convolution.
+    fn of_result(problem: &ConvProblem) -> Self {
+        match problem.direction() {
+            Direction::Forward => Self::GradOutput,
+            Direction::GradInput => Self::Input,
+            Direction::GradWeight => Self::Weight,
+        }
+    }
+
+    /// Its name among the operands of a plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Weight => "weight",
+            Self::GradOutput => "grad_output",
+            Self::Bias => "bias",
+        }
+    }
+
+    /// The shape that `problem` wants in this role.
+    pub fn shape(self, problem: &ConvProblem) -> Vec<usize> {
+        match self {
+            Self::Input => problem.input().shape(),
+            Self::Weight => problem.weight().shape(),
+            Self::GradOutput => problem.output().shape(),
+            Self::Bias => vec![problem.bias_shape()],
+        }
+    }
+}
+
+/// Where an array comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The caller's operand of this number.
+    Operand(usize),
+    /// The result of an earlier step.
+    Step(usize),
+    /// A part of the operation itself, repeated along axes where it has an extent of 1.
+    Constant(ArrayD<f64>),
+}
+
+/// An array from somewhere, seen in some way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Argument {
+    /// Where it comes from.
+    pub source: Source,
+    /// How it is seen.
+    pub view: View,
+}
+
+impl Argument {
+    /// The same, also seen in this way.
+    #[must_use]
+    pub fn seen(self, view: View) -> Self {
+        Self { view: self.view.then_all(&view), ..self }
+    }
+
+    /// A constant array.
+    pub fn constant(array: ArrayD<f64>) -> Self {
+        Self { source: Source::Constant(array), view: View::default() }
+    }
+}
+
+/// One convolution of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What is computed; its element is replaced when the operation is planned.
+    pub problem: ConvProblem,
+    /// The algorithm that computes it wherever a device has that one.
+    pub prefers: Option<Algorithm>,
+    /// From what.
+    pub operands: Vec<(Role, Argument)>,
+}
+
+/// An operation on operands of known shapes: convolutions, each on operands, constants and results of those before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    name: String,
+    operands: Vec<(&'static str, Vec<usize>)>,
+    steps: Vec<Step>,
+    result: Argument,
+}
+
+/// Puts an [`Operation`] together.
+#[derive(Clone, Debug)]
+pub struct OperationBuilder(Operation);
+
+impl OperationBuilder {
+    /// The next operand, of this name and shape.
+    pub fn operand(&mut self, name: &'static str, shape: &[usize]) -> Argument {
+        self.0.operands.push((name, shape.to_vec()));
+        Argument { source: Source::Operand(self.0.operands.len() - 1), view: View::default() }
+    }
+
+    /// The next step; gives its result, in the logical order of `problem`.
+    pub fn step(
+        &mut self,
+        problem: ConvProblem,
+        prefers: Option<Algorithm>,
+        operands: impl Into<Vec<(Role, Argument)>>,
+    ) -> Argument {
+        self.0.steps.push(Step { problem, prefers, operands: operands.into() });
+        Argument { source: Source::Step(self.0.steps.len() - 1), view: View::default() }
+    }
+
+    /// The operation that gives `result`.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::Operand`] if an array is not of the shape in which it is used, [`OperationError::View`] if it cannot
+    /// be seen as it is to be, or if there is no step.
+    pub fn finish(self, result: Argument) -> Result<Operation, OperationError> {
+        Operation::checked(Operation { result, ..self.0 })
+    }
+}
+
+impl Operation {
+    /// An operation of this name, without anything yet.
+    pub fn builder(name: impl Into<String>) -> OperationBuilder {
+        let result = Argument { source: Source::Operand(0), view: View::default() };
+        OperationBuilder(Self { name: name.into(), operands: Vec::new(), steps: Vec::new(), result })
+    }
+
+    /// One convolution of operands in the logical order of `problem`.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::Operand`] if a shape is not the problem's.
+    pub fn single(
+        name: impl Into<String>,
+        problem: ConvProblem,
+        prefers: Option<Algorithm>,
+        operands: &[(&'static str, Role, &[usize])],
+    ) -> Result<Self, OperationError> {
+        let mut builder = Self::builder(name);
+        let arguments: Vec<_> =
+            operands.iter().map(|&(name, role, shape)| (role, builder.operand(name, shape))).collect();
+        let result = builder.step(problem, prefers, arguments);
+        builder.finish(result)
+    }
+
+    /// Checks every shape. Steps only use what came before them.
+    fn checked(self) -> Result<Self, OperationError> {
+        if self.steps.is_empty() {
+            return Err(OperationError::View { step: 0 });
+        }
+        for (at, step) in self.steps.iter().enumerate() {
+            let count = |role| step.operands.iter().filter(|(r, _)| *r == role).count();
+            if Role::ALL.iter().any(|&role| count(role) != usize::from(role.is_used(&step.problem))) {
+                return Err(OperationError::View { step: at });
+            }
+            for (role, argument) in &step.operands {
+                let wanted = role.shape(&step.problem);
+                let got = self.shape_before(argument, at).ok_or(OperationError::View { step: at })?;
+                let fits = match argument.source {
+                    Source::Constant(_) => {
+                        got.len() == wanted.len() && got.iter().zip(&wanted).all(|(g, w)| g == w || *g == 1)
+                    }
+                    _ => got == wanted,
+                };
+                if !fits {
+                    let operand = self.label(argument);
+                    return Err(OperationError::Operand { operand, role: role.name(), wanted, got });
+                }
+            }
+        }
+        let steps = self.steps.len();
+        self.shape_before(&self.result, steps).ok_or(OperationError::View { step: steps })?;
+        Ok(self)
+    }
+
+    fn label(&self, argument: &Argument) -> &'static str {
+        match argument.source {
+            Source::Operand(operand) => self.operands[operand].0,
+            Source::Step(_) => "intermediate result",
+            Source::Constant(_) => "constant",
+        }
+    }
+
+    /// The shape of an argument that uses only what came before step `at`.
+    fn shape_before(&self, argument: &Argument, at: usize) -> Option<Vec<usize>> {
+        match &argument.source {
+            Source::Operand(operand) => argument.view.shape(&self.operands.get(*operand)?.1),
+            Source::Step(step) => argument.view.shape(&self.steps[..at].get(*step)?.problem.result().shape()),
+            Source::Constant(array) => argument.view.shape(array.shape()),
+        }
+    }
+
+    /// Its name: that of a job's `op`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Names and shapes of its operands.
+    pub fn operands(&self) -> &[(&'static str, Vec<usize>)] {
+        &self.operands
+    }
+
+    /// Its convolutions, the first one first.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Where its result comes from.
+    pub fn result(&self) -> &Argument {
+        &self.result
+    }
+
+    /// The shape of its result.
+    pub fn shape(&self) -> Vec<usize> {
+        // Checked when it was made.
+        self.shape_before(&self.result, self.steps.len()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,114 @@
+//! The gradient of an operation, which is an operation again: every step is linear in each of its operands, and its
+//! adjoint is the same convolution in another direction.
+
+use ndarray::ArrayD;
+
+use super::{Argument, Operation, OperationError, Role, Source, Step, View};
+use crate::problem::{Conv, ConvProblem, Direction, Element, Layout, Layouts, ProblemError};
+
+impl Operation {
+    /// The gradient by operand `by`: an operation on the operands of this one and, behind them, the gradient
+    /// of its result. It is multilinear as this one is, so gradients of any order are taken the same way.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::NoOperand`] if there is no such operand; [`OperationError::Problem`] if explicit strides
+    /// that an operand may have cannot be those of a result.
+    pub fn gradient(&self, by: usize) -> Result<Self, OperationError> {
+        let missing = || OperationError::NoOperand { operands: self.operands.len(), got: by };
+        let (name, _) = self.operands.get(by).ok_or_else(missing)?;
+        let mut gradient = Self {
+            name: format!("gradient of {} by {name}", self.name),
+            operands: self.operands.clone(),
+            steps: self.steps.clone(),
+            result: Argument { source: Source::Operand(self.operands.len()), view: View::default() },
+        };
+        gradient.operands.push(("output_grad", self.shape()));
+        // From the result backwards, the gradient by what `at` stands for.
+        let mut at = &self.result;
+        loop {
+            gradient.result = gradient.result.seen(at.view.inverse());
+            let &Source::Step(step) = &at.source else { break };
+            let (role, argument) =
+                self.steps[step].operands.iter().find(|(_, a)| self.leads_to(a, by)).ok_or_else(missing)?;
+            let adjoint = self.steps[step].adjoint(*role, gradient.result)?;
+            gradient.result = Argument { source: Source::Step(gradient.steps.len()), view: View::default() };
+            if *role == Role::Bias {
+                // The sums stand along the first axis of a weight of single taps.
+                let shape = adjoint.problem.weight().shape();
+                gradient.result.view = View::default().reshaped(shape.clone(), [shape[0]]);
+            }
+            gradient.steps.push(adjoint);
+            at = argument;
+        }
+        gradient.prune();
+        Self::checked(gradient)
+    }
+
+    /// Whether the argument is computed from operand `by`.
+    fn leads_to(&self, argument: &Argument, by: usize) -> bool {
+        match argument.source {
+            Source::Operand(operand) => operand == by,
+            Source::Step(step) => self.steps[step].operands.iter().any(|(_, a)| self.leads_to(a, by)),
+            Source::Constant(_) => false,
+        }
+    }
+
+    /// Drops the steps whose results nothing uses.
+    fn prune(&mut self) {
+        let mut used = vec![false; self.steps.len()];
+        let mut open = vec![&self.result.source];
+        while let Some(source) = open.pop() {
+            if let Source::Step(step) = *source {
+                used[step] = true;
+                open.extend(self.steps[step].operands.iter().map(|(_, argument)| &argument.source));
+            }
+        }
+        let place = |step: usize| used[..step].iter().filter(|&&used| used).count();
+        let moved = |argument: &mut Argument| {
+            if let Source::Step(step) = &mut argument.source {
+                *step = place(*step);
+            }
+        };
+        moved(&mut self.result);
+        for step in &mut self.steps {
+            step.operands.iter_mut().for_each(|(_, argument)| moved(argument));
+        }
+        let mut keep = used.iter();
+        self.steps.retain(|_| keep.next().is_some_and(|&used| used));
+    }
+}
+
+impl Step {
+    /// The gradient by the operand in `role`, from the gradient of the result.
+    fn adjoint(&self, role: Role, gradient: Argument) -> Result<Self, ProblemError> {
+        let result = self.problem.result().shape();
+        if role == Role::Bias {
+            let problem = bias_gradient(&result, Element::F64)?;
+            let one = ArrayD::from_elem(vec![1; result.len()], 1.0);
+            let ones = Argument { source: Source::Constant(one), view: View::default() };
+            let operands = vec![(Role::Input, ones), (Role::GradOutput, gradient)];
+            return Ok(Self { problem, prefers: None, operands });
+        }
+        let direction = match role {
+            Role::Input => Direction::GradInput,
+            Role::Weight => Direction::GradWeight,
+            Role::GradOutput | Role::Bias => Direction::Forward,
+        };
+        let others = self.operands.iter().filter(|(r, _)| *r != role && *r != Role::Bias).cloned();
+        let operands = others.chain([(Role::of_result(&self.problem), gradient)]).collect();
+        Ok(Self { problem: self.problem.with_direction(direction)?, prefers: self.prefers, operands })
+    }
+}
+
+/// The gradient of a bias of `[n, c, X..]`: that of the weight of a single tap per channel, over an input that is 1
+/// everywhere, which is one number that all strides of 0 read.
+pub(crate) fn bias_gradient(shape: &[usize], element: Element) -> Result<ConvProblem, ProblemError> {
+    let (mut x, mut w) = (shape.to_vec(), vec![1; shape.len()]);
+    if let ([_, channels, ..], [_, one, ..], [filters, ..]) = (shape, &mut x[..], &mut w[..]) {
+        (*one, *filters) = (1, *channels);
+    }
+    let ones = Layouts { input: Layout::Strides(vec![0; x.len()]), ..Layouts::default() };
+    let conv = Conv::default().layouts(ones).element(element).direction(Direction::GradWeight);
+    ConvProblem::new(&x, &w, &conv)
+}

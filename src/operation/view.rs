@@ -1,0 +1,166 @@
+//! One array seen as another: axes reversed, permuted, split and merged.
+
+use ndarray::{Array, ArrayViewD, Axis, CowArray, IxDyn};
+
+/// One way to see an array differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// These axes run backwards.
+    Reverse(Vec<usize>),
+    /// Axis `i` is what was axis `axes[i]`.
+    Permute(Vec<usize>),
+    /// The same elements in row-major order, in other extents.
+    Reshape {
+        /// Before.
+        from: Vec<usize>,
+        /// After.
+        to: Vec<usize>,
+    },
+}
+
+impl Change {
+    fn inverse(&self) -> Self {
+        match self {
+            Self::Reverse(axes) => Self::Reverse(axes.clone()),
+            Self::Permute(axes) => Self::Permute(places(axes)),
+            Self::Reshape { from, to } => Self::Reshape { from: to.clone(), to: from.clone() },
+        }
+    }
+
+    /// The extents after it; `None` if it does not apply to those before.
+    fn shape(&self, before: &[usize]) -> Option<Vec<usize>> {
+        match self {
+            Self::Reverse(axes) => axes.iter().all(|&a| a < before.len()).then(|| before.to_vec()),
+            Self::Permute(axes) => {
+                let mut sorted = axes.clone();
+                sorted.sort_unstable();
+                let is_one = sorted.iter().copied().eq(0..before.len());
+                is_one.then(|| axes.iter().map(|&a| before[a]).collect())
+            }
+            Self::Reshape { from, to } => {
+                let count = |extents: &[usize]| extents.iter().try_fold(1usize, |n, &e| n.checked_mul(e));
+                (from == before && count(from)? == count(to)?).then(|| to.clone())
+            }
+        }
+    }
+}
+
+/// Where each number of `0..axes.len()` stands in `axes`.
+fn places(axes: &[usize]) -> Vec<usize> {
+    let mut places = vec![0; axes.len()];
+    for (at, &axis) in axes.iter().enumerate() {
+        if let Some(place) = places.get_mut(axis) {
+            *place = at;
+        }
+    }
+    places
+}
+
+/// An array seen as another: changes, the first one first. The default changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View(Vec<Change>);
+
+impl View {
+    /// Then also with these axes backwards.
+    #[must_use]
+    pub fn reversed(self, axes: impl Into<Vec<usize>>) -> Self {
+        let axes = axes.into();
+        if axes.is_empty() { self } else { self.then(Change::Reverse(axes)) }
+    }
+
+    /// Then also with axis `i` being what was axis `axes[i]`.
+    #[must_use]
+    pub fn permuted(self, axes: impl Into<Vec<usize>>) -> Self {
+        let axes = axes.into();
+        if axes.iter().copied().eq(0..axes.len()) { self } else { self.then(Change::Permute(axes)) }
+    }
+
+    /// Then also with the extents `to` instead of `from`, the elements in row-major order.
+    #[must_use]
+    pub fn reshaped(self, from: impl Into<Vec<usize>>, to: impl Into<Vec<usize>>) -> Self {
+        let (from, to) = (from.into(), to.into());
+        if from == to { self } else { self.then(Change::Reshape { from, to }) }
+    }
+
+    fn then(mut self, change: Change) -> Self {
+        self.0.push(change);
+        self
+    }
+
+    /// Then also seen as `view` sees it.
+    #[must_use]
+    pub fn then_all(mut self, view: &Self) -> Self {
+        self.0.extend_from_slice(&view.0);
+        self
+    }
+
+    /// The changes, the first one first.
+    pub fn changes(&self) -> &[Change] {
+        &self.0
+    }
+
+    /// The view that undoes this one. It is also its adjoint: no element comes twice, none is lost.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        Self(self.0.iter().rev().map(Change::inverse).collect())
+    }
+
+    /// The extents that it gives an array of these; `None` if it does not apply.
+    pub fn shape(&self, of: &[usize]) -> Option<Vec<usize>> {
+        self.0.iter().try_fold(of.to_vec(), |shape, change| change.shape(&shape))
+    }
+
+    /// The array so seen, copied only where merged or split axes do not lie in order; `None` if it does not apply.
+    pub fn of<'a, T: Clone>(&self, array: ArrayViewD<'a, T>) -> Option<CowArray<'a, T, IxDyn>> {
+        let mut seen = CowArray::from(array);
+        for change in &self.0 {
+            let after = change.shape(seen.shape())?;
+            seen = match change {
+                Change::Permute(axes) => seen.permuted_axes(axes.clone()),
+                Change::Reverse(axes) => {
+                    axes.iter().for_each(|&axis| seen.invert_axis(Axis(axis)));
+                    seen
+                }
+                Change::Reshape { .. } if seen.is_standard_layout() => {
+                    seen.into_shape_with_order(after).ok()?
+                }
+                Change::Reshape { .. } => {
+                    Array::from_shape_vec(after, seen.iter().cloned().collect()).ok()?.into()
+                }
+            };
+        }
+        Some(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::ArrayD;
+
+    #[test]
+    fn the_inverse_undoes_every_view() {
+        let mut next = 0;
+        let array = ArrayD::from_shape_simple_fn(vec![2, 3, 4], || {
+            next += 1;
+            next
+        });
+        let view = View::default().permuted([2, 0, 1]).reshaped([4, 2, 3], [4, 6]).reversed([1]);
+        let seen = view.of(array.view()).expect("it applies");
+        assert_eq!(Some(seen.shape().to_vec()), view.shape(&[2, 3, 4]));
+        assert_eq!((seen[[0, 0]], seen[[1, 5]]), (array[[1, 2, 0]], array[[0, 0, 1]]));
+        let back = view.inverse();
+        assert_eq!(back.of(seen.view()).expect("it applies"), array);
+        assert_eq!(back.inverse(), view);
+    }
+
+    #[test]
+    fn a_view_of_other_extents_is_none() {
+        let view = View::default().reshaped([2, 3], [6]);
+        assert_eq!(view.shape(&[3, 2]), None);
+        assert!(view.of(ArrayD::<f32>::zeros(vec![3, 2]).view()).is_none());
+        assert_eq!(View::default().permuted([1, 1]).shape(&[2, 2]), None);
+        assert_eq!(View::default().reversed([2]).shape(&[2, 2]), None);
+        assert_eq!(View::default().reshaped([2], [3]).shape(&[2]), None);
+    }
+}

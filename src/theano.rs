@@ -1,0 +1,111 @@
+//! Theano's convolutions by their own names, parameters and layouts: each is the crate's one primitive, seen in its way.
+//!
+//! The [guide](crate::guide) says which operation is for what and how each maps to the primitive. The functions here compute on
+//! the [shared device](crate::Device::shared); behind each stands a description (such as [`NnetConv`]) whose methods give
+//! the [`Operation`](crate::Operation), to plan once on a device of one's own, to explain, or to differentiate.
+//!
+//! ```
+//! use wgconv::ndarray::array;
+//! use wgconv::theano::{NnetConv, nnet_conv2d};
+//! use wgconv::{Device, Element, Padding, PlanOptions};
+//!
+//! let x = array![[[[1f32, 2., 3.], [4., 5., 6.], [7., 8., 9.]]]];
+//! let w = array![[[[1f32, 2.], [3., 4.]]]];
+//! let valid = NnetConv::default();
+//! assert_eq!(nnet_conv2d(&x, &w, &valid)?, array![[[[23., 33.], [53., 63.]]]]);
+//!
+//! // The same on a device of one's own, and the gradient by the filters (operand 1).
+//! let operation = valid.forward(2, x.shape(), w.shape())?;
+//! let gradient = operation.gradient(1)?;
+//! let plan = Device::cpu().plan_operation(&gradient, Element::F32, &PlanOptions::default())?;
+//! let h = array![[[[1f32, 2.], [3., 4.]]]];
+//! let dw = plan.run(&[x.view().into_dyn(), w.view().into_dyn(), h.view().into_dyn()])?;
+//! assert_eq!(dw, array![[[[77., 67.], [47., 37.]]]].into_dyn());
+//! # Ok::<(), wgconv::Error>(())
+//! ```
+//!
+//! Sources: Theano 1.0.5 (`tensor/nnet/abstract_conv.py`, `corr.py`, `conv3d2d.py`, `tensor/signal/conv.py`), Theano 0.9
+//! (`Conv3D.py`, `ConvTransp3D.py`, `ConvGrad3D.py`, `sandbox/cuda/fftconv.py`) and pylearn2's wrapper of cuda-convnet.
+
+mod bilinear;
+mod causal;
+mod conv3d;
+mod conv3d2d;
+mod corr_mm;
+mod cuda_convnet;
+mod fft;
+mod flags;
+mod nnet;
+mod separable;
+mod signal_conv2d;
+
+use crate::operation::OperationError;
+use crate::problem::Padding;
+
+pub use bilinear::{BilinearUpsampling, Ratio, bilinear_kernel_1d, bilinear_upsampling};
+pub use causal::{CausalConv1d, causal_conv1d};
+pub use conv3d::{Conv3d, conv_grad3d, conv_transp3d, conv3d};
+pub use conv3d2d::{Conv3d2d, conv3d2d};
+pub use corr_mm::{
+    CorrMm, corr_mm, corr_mm_grad_inputs, corr_mm_grad_weights, corr3d_mm, corr3d_mm_grad_inputs,
+    corr3d_mm_grad_weights,
+};
+pub use cuda_convnet::{CudaConvnet, filter_acts, image_acts, weight_acts};
+pub use fft::{ConvFft, conv2d_fft, conv3d_fft};
+pub use flags::{Flags, UnknownFlag};
+pub use nnet::{
+    NnetConv, conv2d_transpose, conv3d_transpose, nnet_conv2d, nnet_conv2d_grad_inputs,
+    nnet_conv2d_grad_weights, nnet_conv3d, nnet_conv3d_grad_inputs, nnet_conv3d_grad_weights,
+};
+pub use separable::{SeparableConv, separable_conv2d, separable_conv3d};
+pub use signal_conv2d::{SignalConv2d, signal_conv2d};
+
+/// What a caller declares of an operand's shape, checked when the operand comes: nothing, or an extent per axis, each of
+/// which may be left open.
+pub type Hint = Option<Vec<Option<usize>>>;
+
+fn check_axes(
+    operand: &'static str,
+    shape: &[usize],
+    allowed: &[usize],
+    wanted: &'static str,
+) -> Result<(), OperationError> {
+    let got = shape.len();
+    if allowed.contains(&got) { Ok(()) } else { Err(OperationError::Axes { operand, wanted, got }) }
+}
+
+fn check_hint(
+    hint: &'static str,
+    declared: &Hint,
+    operand: &'static str,
+    shape: &[usize],
+) -> Result<(), OperationError> {
+    let Some(declared) = declared else { return Ok(()) };
+    let agrees = declared.len() == shape.len()
+        && declared.iter().zip(shape).all(|(declared, got)| declared.is_none_or(|d| d == *got));
+    let declared = declared.clone();
+    if agrees { Ok(()) } else { Err(OperationError::Hint { hint, operand, declared, got: shape.to_vec() }) }
+}
+
+/// Of Theano's borders the named ones.
+fn check_named(border: &Padding, wanted: &'static str) -> Result<(), OperationError> {
+    let name = match border {
+        Padding::Valid => "valid",
+        Padding::Full => "full",
+        Padding::Half => "half",
+        _ => "",
+    };
+    let known = !name.is_empty() && wanted.split(", ").any(|word| word == name);
+    if known { Ok(()) } else { Err(OperationError::BorderMode { wanted, got: border.clone() }) }
+}
+
+/// Any of Theano's borders: a name, or cells from 0 up.
+fn check_border(border: &Padding) -> Result<(), OperationError> {
+    let known = match border {
+        Padding::Valid | Padding::Full | Padding::Half | Padding::Symmetric(_) => true,
+        Padding::Explicit(pairs) => pairs.iter().all(|&(_, end)| end >= 0),
+        _ => false,
+    };
+    let wanted = "valid, full, half or numbers of cells from 0 up";
+    if known { Ok(()) } else { Err(OperationError::BorderMode { wanted, got: border.clone() }) }
+}
