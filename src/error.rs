@@ -198,9 +198,12 @@ fn operation_kind(error: &OperationError) -> ErrorKind {
         E::Problem(e) => problem_kind(e),
         E::Axes { .. } => ErrorKind::Rank,
         E::Operand { role, .. } => role_kind(role),
-        E::Shapes { .. } | E::Empty { .. } | E::Hint { .. } | E::Count { .. } | E::NoOperand { .. } => {
-            ErrorKind::Operand
-        }
+        E::Shapes { .. }
+        | E::Empty { .. }
+        | E::Hint { .. }
+        | E::Count { .. }
+        | E::NoOperand { .. }
+        | E::Independent { .. } => ErrorKind::Operand,
         E::BorderMode { .. } | E::Origin { .. } => ErrorKind::Padding,
         E::Target { .. } => ErrorKind::OutputShape,
         E::Parameter { .. } => ErrorKind::BadJob,

@@ -28,8 +28,17 @@ use crate::signal::{Sample, batched};
 pub struct Filter {
     /// What lies outside the image; scipy's `mode` and `cval`. The default is `Reflect`.
     pub mode: Boundary,
-    /// By how many cells the kernel's centre `K div 2` is moved: one number for all axes, or one per axis.
-    pub origin: Vec<isize>,
+    /// By how many cells the kernel's centre `K div 2` is moved.
+    pub origin: Origin,
+}
+
+/// One number for every axis, or one per axis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The same on every axis.
+    Uniform(isize),
+    /// One per axis.
+    Each(Vec<isize>),
 }
 
 impl Default for Filter {
@@ -40,7 +49,7 @@ impl Default for Filter {
 
 impl From<Boundary> for Filter {
     fn from(mode: Boundary) -> Self {
-        Self { mode, origin: vec![0] }
+        Self { mode, origin: Origin::Uniform(0) }
     }
 }
 
@@ -48,13 +57,13 @@ impl Filter {
     /// Moves the kernel's centre by as many cells on every axis.
     #[must_use]
     pub fn origin(self, origin: isize) -> Self {
-        Self { origin: vec![origin], ..self }
+        Self { origin: Origin::Uniform(origin), ..self }
     }
 
     /// Moves the kernel's centre by as many cells as these, one per axis.
     #[must_use]
     pub fn origins(self, origin: impl Into<Vec<isize>>) -> Self {
-        Self { origin: origin.into(), ..self }
+        Self { origin: Origin::Each(origin.into()), ..self }
     }
 
     /// The operation [`convolve`] on operands `input` and `weights` of these shapes.
@@ -95,11 +104,11 @@ impl Filter {
                 return Err(OperationError::Empty { operand, got: shape.to_vec() });
             }
         }
-        let origins = match self.origin[..] {
-            [origin] => vec![origin; axes],
-            _ if self.origin.len() == axes => self.origin.clone(),
-            _ => {
-                let (wanted, got) = (format!("one number, or {axes}"), format!("{:?}", self.origin));
+        let origins = match &self.origin {
+            Origin::Uniform(origin) => vec![*origin; axes],
+            Origin::Each(origins) if origins.len() == axes => origins.clone(),
+            Origin::Each(origins) => {
+                let (wanted, got) = (format!("one number, or {axes}"), format!("{origins:?}"));
                 return Err(OperationError::Parameter { what: "origin", wanted, got });
             }
         };

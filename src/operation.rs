@@ -135,6 +135,11 @@ impl OperationBuilder {
         Argument { source: Source::Operand(self.0.operands.len() - 1), view: View::default() }
     }
 
+    /// The name of the last operand.
+    pub(crate) fn last_operand(&self) -> &'static str {
+        self.0.operands.last().map_or("", |(name, _)| name)
+    }
+
     /// The next step; gives its result, in the logical order of `problem`.
     pub fn step(
         &mut self,
@@ -247,6 +252,29 @@ impl Operation {
     /// Where its result comes from.
     pub fn result(&self) -> &Argument {
         &self.result
+    }
+
+    /// A bound on the magnitude of every sum in it, for operands of which the largest magnitudes are these: where it is
+    /// at most 2²⁴, integers are exact in f32, and up to 2⁵³ in f64.
+    pub fn largest_sum(&self, largest: &[f64]) -> f64 {
+        let mut results: Vec<f64> = Vec::new();
+        for step in &self.steps {
+            let magnitude = |argument: &Argument| match &argument.source {
+                Source::Operand(operand) => largest.get(*operand).copied().unwrap_or(f64::INFINITY),
+                Source::Step(step) => results[*step],
+                Source::Constant(array) => array.iter().fold(0.0, |most: f64, value| most.max(value.abs())),
+            };
+            let (mut product, mut bias) = (step.problem.terms() as f64, 0.0);
+            for (role, argument) in &step.operands {
+                match role {
+                    Role::Bias => bias = magnitude(argument),
+                    Role::Input => product *= magnitude(argument).max(step.problem.boundary().fill().abs()),
+                    Role::Weight | Role::GradOutput => product *= magnitude(argument),
+                }
+            }
+            results.push(product + bias);
+        }
+        results.into_iter().fold(0.0, f64::max)
     }
 
     /// The shape of its result.

@@ -214,10 +214,11 @@ impl Convolve {
         let convolved: Vec<bool> =
             (0..in1.len()).map(|axis| cropped(axis) || listed[axis] && !one(axis)).collect();
         let axes = Batched::new(first, second, &convolved);
-        // Correlation is convolution with the second operand reversed. Where that is convolved as the kernel, the kernel
-        // is not flipped instead.
-        let reversed: Vec<usize> =
-            (0..in1.len()).filter(|&axis| !flip && listed[axis] && (swapped || !convolved[axis])).collect();
+        // Correlation is convolution with the second operand reversed on the listed axes. On convolved axes the kernel is
+        // reversed by not flipping it, unless it has become the image.
+        let reversed: Vec<usize> = (0..in1.len())
+            .filter(|&axis| !flip && if swapped { listed[axis] } else { listed[axis] != convolved[axis] })
+            .collect();
         let padding = match self.mode {
             Mode::Full => Padding::Full,
             Mode::Same => Padding::SameCentered,
@@ -240,6 +241,10 @@ pub(crate) fn batched(
     prefers: Option<Algorithm>,
     (first, second): (Argument, Argument),
 ) -> Result<Operation, OperationError> {
+    if axes.space.len() > 3 {
+        let (operand, wanted) = (operation.last_operand(), "at most 3 that are convolved");
+        return Err(OperationError::Axes { operand, wanted, got: axes.space.len() });
+    }
     let ((x, input), (w, weight)) = (axes.input(), axes.weight());
     let problem = ConvProblem::new(&x, &w, &conv.groups(axes.groups()).element(Element::F64))?;
     let output = axes.output(&problem.output().shape());

@@ -91,7 +91,7 @@ pub enum OperationError {
     },
     /// Kernel and signal of which neither lies within the other, without padding.
     #[error(
-        "mode valid of shapes {first:?} and {second:?}: wanted one at least as large as the other on every axis"
+        "mode valid of shapes {first:?} and {second:?}: wanted one at least as large as the other on every axis that is convolved"
     )]
     NeitherWithin {
         /// The first operand's.
@@ -114,11 +114,9 @@ pub enum OperationError {
         got: isize,
     },
     /// Integers whose sums may be beyond what the arithmetic holds exactly.
-    #[error("sums of {terms} products up to {largest} are not exact in double precision")]
+    #[error("sums of integers up to {largest} are not exact, wanted at most 2^53")]
     Inexact {
-        /// Most products of a sum.
-        terms: u64,
-        /// The largest product.
+        /// A bound on them.
         largest: f64,
     },
     /// A sum that the integer type of the operands does not hold.
@@ -136,6 +134,12 @@ pub enum OperationError {
         operands: usize,
         /// Which was asked for, from 0.
         got: usize,
+    },
+    /// A gradient by an operand that the result does not depend on, as the gradient of what is linear in it does not.
+    #[error("the result does not depend on {operand}: its gradient is zero")]
+    Independent {
+        /// Which operand.
+        operand: &'static str,
     },
     /// Another number of operands than the operation has.
     #[error("{got} operands came, wanted {wanted}")]

@@ -12,11 +12,13 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// [`OperationError::NoOperand`] if there is no such operand; [`OperationError::Problem`] if explicit strides
+    /// [`OperationError::NoOperand`] if there is no such operand, [`OperationError::Independent`] if the result does not
+    /// depend on it; [`OperationError::Problem`] if explicit strides
     /// that an operand may have cannot be those of a result.
     pub fn gradient(&self, by: usize) -> Result<Self, OperationError> {
         let missing = || OperationError::NoOperand { operands: self.operands.len(), got: by };
-        let (name, _) = self.operands.get(by).ok_or_else(missing)?;
+        let &(name, _) = self.operands.get(by).ok_or_else(missing)?;
+        let independent = || OperationError::Independent { operand: name };
         let mut gradient = Self {
             name: format!("gradient of {} by {name}", self.name),
             operands: self.operands.clone(),
@@ -29,8 +31,11 @@ impl Operation {
         loop {
             gradient.result = gradient.result.seen(at.view.inverse());
             let &Source::Step(step) = &at.source else { break };
-            let (role, argument) =
-                self.steps[step].operands.iter().find(|(_, a)| self.leads_to(a, by)).ok_or_else(missing)?;
+            let (role, argument) = self.steps[step]
+                .operands
+                .iter()
+                .find(|(_, a)| self.leads_to(a, by))
+                .ok_or_else(independent)?;
             let adjoint = self.steps[step].adjoint(*role, gradient.result)?;
             gradient.result = Argument { source: Source::Step(gradient.steps.len()), view: View::default() };
             if *role == Role::Bias {

@@ -58,29 +58,26 @@ mod integers {
     integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 }
 
-/// The result of an operation of one step on integers, exactly.
+/// The result of an operation on integers, exactly.
 fn exact(operation: &Operation, operands: &[ArrayD<f64>; 2]) -> Result<ArrayD<f64>, Error> {
-    let largest = |array: &ArrayD<f64>| array.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-    let (mut terms, mut fill) = (0, 0.0f64);
     for step in operation.steps() {
-        terms = terms.max(step.problem.terms());
-        fill = fill.max(step.problem.boundary().fill().abs());
+        let fill = step.problem.boundary().fill();
         if fill.fract() != 0.0 {
             let (wanted, got) = ("a whole number between integers".into(), fill.to_string());
             return Err(OperationError::Parameter { what: "the constant boundary", wanted, got }.into());
         }
     }
-    let product = largest(&operands[0]).max(fill) * largest(&operands[1]).max(0.0);
-    let bound = product * terms as f64;
+    let magnitude = |array: &ArrayD<f64>| array.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    let largest = operation.largest_sum(&operands.each_ref().map(magnitude));
     // Spectra are not exact.
     let options = PlanOptions { exclude: vec![Algorithm::Fft], ..PlanOptions::default() };
-    if bound <= f64::from(1 << 24) {
+    if largest <= f64::from(1 << 24) {
         let narrow = operands.each_ref().map(|operand| operand.mapv(<f32 as Scalar>::from_f64));
         let plan = Device::shared()?.plan_operation(operation, f32::ELEMENT, &options)?;
         return Ok(plan.run(&narrow.each_ref().map(|operand| operand.view()))?.mapv(f64::from));
     }
-    if bound > (1u64 << 53) as f64 {
-        return Err(OperationError::Inexact { terms, largest: product }.into());
+    if largest > (1u64 << 53) as f64 {
+        return Err(OperationError::Inexact { largest }.into());
     }
     let plan = Device::cpu().plan_operation(operation, f64::ELEMENT, &options)?;
     plan.run(&operands.each_ref().map(|operand| operand.view()))

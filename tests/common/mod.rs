@@ -10,6 +10,7 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod device;
 pub mod npy;
+pub mod operation;
 pub mod report;
 pub mod space;
 pub mod values;

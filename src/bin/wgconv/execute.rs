@@ -74,6 +74,9 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
     }
 }
 
+/// Integers up to here are exact in single precision: 2²⁴.
+const EXACT_F32: f64 = 16_777_216.0;
+
 /// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
 /// once the single-precision operation is planned, because the planner may fall back.
 fn plan(
@@ -83,15 +86,21 @@ fn plan(
     limits: &Limits,
 ) -> Result<(OperationPlan, Element), Failure> {
     let mut options = job.how.options();
-    if job.exact_integers && loaded.is_integer() {
+    let exact = job.exact_integers && loaded.is_integer();
+    if exact {
         options.exclude.push(Algorithm::Fft);
     }
     let planned = |device: &Device, element| -> Result<(OperationPlan, Element), Failure> {
         check_size(&loaded.operation, element, limits)?;
         Ok((device.plan_operation(&loaded.operation, element, &options)?, element))
     };
+    let may_be_cpu = device.is_cpu() || job.how.device == DeviceChoice::Auto;
     match job.how.dtype {
         Some(element) => planned(device, element),
+        // Integers stay exact wherever that is left to us.
+        None if exact && may_be_cpu && loaded.largest_sum()? > EXACT_F32 => {
+            planned(&Device::cpu(), Element::F64)
+        }
         None if !loaded.is_double() => planned(device, Element::F32),
         None if device.is_cpu() => planned(device, Element::F64),
         None => match planned(device, Element::F32)? {

@@ -64,6 +64,16 @@ impl Loaded {
         self.files.iter().all(|(_, array)| !array.dtype().starts_with('f'))
     }
 
+    /// A bound on the magnitude of every sum.
+    pub(crate) fn largest_sum(&self) -> Result<f64, Failure> {
+        let mut largest = Vec::new();
+        for (path, array) in &self.files {
+            let wide = array.to_f64().map_err(|e| e.at(path.clone()))?;
+            largest.push(wide.iter().fold(0.0, |most: f64, value| most.max(value.abs())));
+        }
+        Ok(self.operation.largest_sum(&largest))
+    }
+
     /// The operands converted.
     pub(crate) fn arrays<T: Number>(self) -> Result<(Operation, Vec<ArrayD<T>>), Failure> {
         let typed = |(path, array): (PathBuf, NpyArray)| T::from_npy(array).map_err(|e| e.at(path).into());

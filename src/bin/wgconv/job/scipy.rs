@@ -110,9 +110,9 @@ fn convolve(object: &Object, make: Make<Convolve>) -> Result<Build, Failure> {
 fn convolve2d(object: &Object, make: Make<Convolve2d>) -> Result<Build, Failure> {
     let fill = Boundary::Constant(object.number("fillvalue")?.unwrap_or(0.0));
     let named = |name: &str| match name {
-        "fill" => Some(fill),
-        "wrap" => Some(Boundary::Wrap),
-        "symm" => Some(Boundary::Reflect),
+        "fill" | "pad" => Some(fill),
+        "wrap" | "circular" => Some(Boundary::Wrap),
+        "symm" | "symmetric" => Some(Boundary::Reflect),
         _ => None,
     };
     let boundary = object.named("boundary", "fill, wrap, symm", named)?.unwrap_or(fill);
@@ -133,6 +133,10 @@ fn filter(object: &Object, make: Make<Filter>) -> Result<Build, Failure> {
     };
     let modes = "reflect, mirror, nearest, wrap, constant";
     let how = Filter::from(object.named("mode", modes, named)?.unwrap_or(Boundary::Reflect));
-    let how = how.origins(object.signed("origin")?.unwrap_or_else(|| vec![0]));
+    let how = match (object.signed("origin")?, object.get("origin")) {
+        (Some(origins), Some(value)) if value.is_array() => how.origins(origins),
+        (Some(origins), _) => how.origin(origins.first().copied().unwrap_or(0)),
+        (None, _) => how,
+    };
     Build::new(move |shapes| make(&how, &shapes[0], &shapes[1]))
 }
