@@ -205,8 +205,9 @@ fn operation_kind(error: &OperationError) -> ErrorKind {
         | E::NoOperand { .. }
         | E::Independent { .. } => ErrorKind::Operand,
         E::BorderMode { .. } | E::Origin { .. } => ErrorKind::Padding,
-        E::Target { .. } => ErrorKind::OutputShape,
-        E::Parameter { .. } => ErrorKind::BadJob,
+        E::Target { got: Some(_), .. } => ErrorKind::OutputShape,
+        // A parameter that is missing or unknown.
+        E::Target { got: None, .. } | E::Parameter { .. } => ErrorKind::BadJob,
         E::NeitherWithin { .. } => ErrorKind::KernelTooLarge,
         E::Inexact { .. } | E::OutOfRange { .. } => ErrorKind::Overflow,
         E::View { .. } => ErrorKind::Internal,

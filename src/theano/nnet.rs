@@ -172,23 +172,22 @@ impl NnetConv {
         output_grad: &[usize],
         filters: &[usize],
     ) -> Result<Operation, Error> {
-        self.grad_inputs_as(
-            &format!("theano.nnet_conv{rank}d_grad_inputs"),
-            "output_grad",
-            rank,
-            output_grad,
-            filters,
-        )
+        self.gradient_or_transpose(false, rank, output_grad, filters)
     }
 
-    fn grad_inputs_as(
+    /// The transposed convolution is the gradient under names of its own.
+    fn gradient_or_transpose(
         &self,
-        name: &str,
-        operand: &'static str,
+        transpose: bool,
         rank: usize,
         output_grad: &[usize],
         filters: &[usize],
     ) -> Result<Operation, Error> {
+        let (name, operand, what) = if transpose {
+            (format!("theano.conv{rank}d_transpose"), "input", "output_shape")
+        } else {
+            (format!("theano.nnet_conv{rank}d_grad_inputs"), "output_grad", "input_shape")
+        };
         check_axes(operand, output_grad, &[rank + 2], ACTIVATIONS)?;
         self.check_filters(rank, filters)?;
         check_hint("filter_shape", &self.filter_shape, "filters", filters)?;
@@ -196,7 +195,7 @@ impl NnetConv {
         let groups = usize::try_from(self.num_groups).ok();
         let channels = groups.and_then(|groups| per_group.checked_mul(groups));
         let known = [vec![Some(output_grad[0]), channels], vec![None; rank]].concat();
-        let x = filled("input_shape", &self.input_shape, &known, "the input's shape, its space at least")?;
+        let x = filled(what, &self.input_shape, &known, "all extents, those of space at least")?;
         let conv = self.conv(Direction::GradInput)?;
         let problem = ConvProblem::new(&x, filters, &conv)?;
         check_grad(&problem, &conv, output_grad)?;
@@ -223,7 +222,8 @@ impl NnetConv {
         let groups = usize::try_from(self.num_groups).ok().filter(|&groups| groups > 0);
         let per_group = groups.map(|groups| input[1] / groups);
         let known = [vec![Some(output_grad[1])], positions, vec![per_group], vec![None; rank]].concat();
-        let w = filled("filter_shape", &self.filter_shape, &known, "the filters' shape, its space at least")?;
+        let w =
+            filled("filter_shape", &self.filter_shape, &known, "all extents, those of the kernel at least")?;
         let conv = self.conv(Direction::GradWeight)?;
         let problem = ConvProblem::new(input, &w, &conv)?;
         check_grad(&problem, &conv, output_grad)?;
@@ -246,8 +246,7 @@ impl NnetConv {
     ) -> Result<Operation, Error> {
         let open = if output_shape.len() == rank { vec![None; 2] } else { Vec::new() };
         let gradient = Self { input_shape: Some([&open, output_shape].concat()), ..self.clone() };
-        let name = format!("theano.conv{rank}d_transpose");
-        gradient.grad_inputs_as(&name, "input", rank, input, filters).map_err(|error| match error {
+        gradient.gradient_or_transpose(true, rank, input, filters).map_err(|error| match error {
             // What came is the output's shape, not the gradient's.
             Error::Operand(OperandError::GradShape { inputs, got, .. }) => {
                 let wanted = match inputs {
