@@ -198,6 +198,8 @@ fn operation_kind(error: &OperationError) -> ErrorKind {
         E::Problem(e) => problem_kind(e),
         E::Axes { .. } => ErrorKind::Rank,
         E::Operand { role, .. } => role_kind(role),
+        E::Gradient { .. } => ErrorKind::GradShape,
+        E::Channels { .. } => ErrorKind::Channels,
         E::Shapes { .. }
         | E::Empty { .. }
         | E::Hint { .. }

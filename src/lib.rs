@@ -12,6 +12,8 @@ mod error;
 pub mod filters;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod kernel;
 pub mod ndimage;
 pub mod npy;

@@ -5,16 +5,17 @@
 //! ([`Operation::gradient`]).
 
 mod batch;
+mod constant;
 mod error;
 mod gradient;
 mod view;
-
-use ndarray::ArrayD;
 
 use crate::algorithm_name::Algorithm;
 use crate::problem::{ConvProblem, Direction};
 
 pub(crate) use batch::Batched;
+pub use constant::Constant;
+pub(crate) use constant::place;
 pub use error::OperationError;
 pub(crate) use gradient::bias_gradient;
 pub use view::{Change, View};
@@ -79,7 +80,7 @@ pub enum Source {
     /// The result of an earlier step.
     Step(usize),
     /// A part of the operation itself, repeated along axes where it has an extent of 1.
-    Constant(ArrayD<f64>),
+    Constant(Constant),
 }
 
 /// An array from somewhere, seen in some way.
@@ -98,9 +99,9 @@ impl Argument {
         Self { view: self.view.then_all(&view), ..self }
     }
 
-    /// A constant array.
-    pub fn constant(array: ArrayD<f64>) -> Self {
-        Self { source: Source::Constant(array), view: View::default() }
+    /// A constant.
+    pub fn constant(constant: Constant) -> Self {
+        Self { source: Source::Constant(constant), view: View::default() }
     }
 }
 
@@ -207,8 +208,7 @@ impl Operation {
                     _ => got == wanted,
                 };
                 if !fits {
-                    let operand = self.label(argument);
-                    return Err(OperationError::Operand { operand, role: role.name(), wanted, got });
+                    return Err(self.unfit(argument, *role, wanted, got));
                 }
             }
         }
@@ -217,11 +217,19 @@ impl Operation {
         Ok(self)
     }
 
-    fn label(&self, argument: &Argument) -> &'static str {
+    /// The error of an argument that is seen in the shape `got`; an operand's shapes are told in its own order.
+    fn unfit(&self, argument: &Argument, role: Role, wanted: Vec<usize>, got: Vec<usize>) -> OperationError {
+        let role = role.name();
         match argument.source {
-            Source::Operand(operand) => self.operands[operand].0,
-            Source::Step(_) => "intermediate result",
-            Source::Constant(_) => "constant",
+            Source::Operand(operand) => {
+                let (operand, own) = &self.operands[operand];
+                match argument.view.adjoint().shape(&wanted) {
+                    Some(wanted) => OperationError::Operand { operand, role, wanted, got: own.clone() },
+                    None => OperationError::Operand { operand, role, wanted, got },
+                }
+            }
+            Source::Step(_) => OperationError::Operand { operand: "intermediate result", role, wanted, got },
+            Source::Constant(_) => OperationError::Operand { operand: "constant", role, wanted, got },
         }
     }
 
@@ -230,7 +238,7 @@ impl Operation {
         match &argument.source {
             Source::Operand(operand) => argument.view.shape(&self.operands.get(*operand)?.1),
             Source::Step(step) => argument.view.shape(&self.steps[..at].get(*step)?.problem.result().shape()),
-            Source::Constant(array) => argument.view.shape(array.shape()),
+            Source::Constant(constant) => argument.view.shape(&constant.shape()),
         }
     }
 
@@ -262,7 +270,7 @@ impl Operation {
             let magnitude = |argument: &Argument| match &argument.source {
                 Source::Operand(operand) => largest.get(*operand).copied().unwrap_or(f64::INFINITY),
                 Source::Step(step) => results[*step],
-                Source::Constant(array) => array.iter().fold(0.0, |most: f64, value| most.max(value.abs())),
+                Source::Constant(constant) => constant.largest(),
             };
             let (mut product, mut bias) = (step.problem.terms() as f64, 0.0);
             for (role, argument) in &step.operands {

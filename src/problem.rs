@@ -14,6 +14,7 @@ pub use boundary::{Boundary, Source};
 pub use conv::{Conv, Direction, Element, Rounding};
 pub use epilogue::{Activation, Epilogue};
 pub use error::ProblemError;
+pub(crate) use error::inputs_in_words;
 pub use layout::{Layout, Layouts};
 pub use padding::{Padding, PerAxis};
 pub use transpose::{ConvTranspose, TransposedOutput};

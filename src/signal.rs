@@ -208,17 +208,21 @@ impl Convolve {
         let compared: Vec<_> =
             (0..in1.len()).filter(|&axis| listed[axis] && !(broadcasts && one(axis))).collect();
         let swapped = self.mode == Mode::Valid && second_is_larger(in1, in2, &compared)?;
-        let (first, second) = if swapped { (in2, in1) } else { (in1, in2) };
-        // A single cell on an axis is repeated or kept: nothing to convolve. `Same` crops where the first operand is it.
-        let cropped = |axis: usize| self.mode == Mode::Same && first[axis] == 1 && second[axis] > 1;
-        let convolved: Vec<bool> =
-            (0..in1.len()).map(|axis| cropped(axis) || listed[axis] && !one(axis)).collect();
+        // A single cell on an axis is repeated or kept: nothing to convolve.
+        let convolved: Vec<bool> = (0..in1.len()).map(|axis| listed[axis] && !one(axis)).collect();
+        // Correlation is convolution with the second operand reversed. On convolved axes the kernel is reversed by not
+        // flipping it, unless it has become the image.
+        let reversed: Vec<usize> =
+            (0..in1.len()).filter(|&axis| !flip && listed[axis] && (swapped || !convolved[axis])).collect();
+        let mut view = View::default().reversed(reversed);
+        let mut kept = in2.to_vec();
+        // `Same` keeps as many cells as the first operand has: of what repeats it, the one in the middle.
+        for axis in (0..in1.len()).filter(|&axis| self.mode == Mode::Same && in1[axis] == 1) {
+            view = view.cropped(axis, in2[axis], (in2[axis] - 1) / 2, 1);
+            kept[axis] = 1;
+        }
+        let (first, second) = if swapped { (&kept[..], in1) } else { (in1, &kept[..]) };
         let axes = Batched::new(first, second, &convolved);
-        // Correlation is convolution with the second operand reversed on the listed axes. On convolved axes the kernel is
-        // reversed by not flipping it, unless it has become the image.
-        let reversed: Vec<usize> = (0..in1.len())
-            .filter(|&axis| !flip && if swapped { listed[axis] } else { listed[axis] != convolved[axis] })
-            .collect();
         let padding = match self.mode {
             Mode::Full => Padding::Full,
             Mode::Same => Padding::SameCentered,
@@ -227,7 +231,7 @@ impl Convolve {
         let conv = Conv::default().padding(padding).flip(flip || swapped);
         let mut operation = Operation::builder(name);
         let in1 = operation.operand("in1", in1);
-        let in2 = operation.operand("in2", in2).seen(View::default().reversed(reversed));
+        let in2 = operation.operand("in2", in2).seen(view);
         let (first, second) = if swapped { (in2, in1) } else { (in1, in2) };
         batched(operation, &axes, conv, self.method.prefers(), (first, second))
     }

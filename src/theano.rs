@@ -74,6 +74,24 @@ fn check_axes(
     if allowed.contains(&got) { Ok(()) } else { Err(OperationError::Axes { operand, wanted, got }) }
 }
 
+/// Filters of a convolution of this rank.
+fn check_filters(
+    operand: &'static str,
+    shape: &[usize],
+    rank: usize,
+    unshared: bool,
+) -> Result<(), OperationError> {
+    if unshared {
+        return check_axes(
+            operand,
+            shape,
+            &[2 * rank + 2],
+            "6 (o, positions, c/groups, rows, columns) in 2-D, 8 in 3-D",
+        );
+    }
+    check_axes(operand, shape, &[rank + 2], "4 (o, c/groups, rows, columns) in 2-D, 5 in 3-D")
+}
+
 fn check_hint(
     hint: &'static str,
     declared: &Hint,

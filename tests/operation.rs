@@ -5,7 +5,7 @@ mod common;
 use common::operation::{counting, integers, result, results, tensor};
 use ndarray::{Array, ArrayD};
 use wgconv::ndimage::Filter;
-use wgconv::operation::{Argument, OperationBuilder, Role, View};
+use wgconv::operation::{Argument, Constant, OperationBuilder, Role, View};
 use wgconv::signal::{Convolve, Convolve2d, Mode};
 use wgconv::theano::{
     BilinearUpsampling, CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, NnetConv,
@@ -230,7 +230,7 @@ fn constants_are_repeated() {
     let problem = ConvProblem::new(&[2, 2, 3], &[2, 2, 1], &Conv::default()).unwrap();
     let mut operation = Operation::builder("sum of channels");
     let x = operation.operand("x", &[2, 2, 3]);
-    let ones = Argument::constant(ArrayD::ones(vec![1, 1, 1]));
+    let ones = Argument::constant(Constant::One { axes: 3 });
     let y = operation.step(problem, None, [(Role::Input, x), (Role::Weight, ones)]);
     let operation = operation.finish(y).unwrap();
     let want = tensor(&[2, 2, 3], &[5., 7., 9., 5., 7., 9., 17., 19., 21., 17., 19., 21.]);

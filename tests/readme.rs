@@ -60,19 +60,19 @@ fn relative_links_lead_somewhere() {
     assert!(links > 0);
 }
 
-/// `examples/conv2d.rs` is the README's program: what the README shows is what runs.
+/// What the README shows is what runs: in `examples/conv2d.rs`, and of the classic operations in `examples/classic.rs`.
 #[test]
 fn the_example_is_what_the_readme_shows() {
     let readme = text("README.md").expect("README.md");
-    let example = text("examples/conv2d.rs").expect("examples/conv2d.rs");
-    let example: Vec<&str> = example.lines().map(str::trim).collect();
+    let examples = ["examples/conv2d.rs", "examples/classic.rs"].map(|path| text(path).expect(path));
+    let example: Vec<&str> = examples.iter().flat_map(|text| text.lines()).map(str::trim).collect();
     let blocks = readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut lines = 0;
     for line in blocks.flat_map(str::lines).map(str::trim) {
         // Lines that rustdoc hides, and those that each program says in its own way.
         let own = line.is_empty() || line.starts_with('#') || line.starts_with("use ") || line == "}";
         if !own {
-            assert!(example.contains(&line), "examples/conv2d.rs lacks the README's line: {line}");
+            assert!(example.contains(&line), "no example has the README's line: {line}");
             lines += 1;
         }
     }

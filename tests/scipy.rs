@@ -100,6 +100,10 @@ fn axes() {
     // And of a convolution, `valid` repeats rather than exchanges.
     let valid = Convolve::from(Mode::Valid).fftconvolve(&[1, 3], &[2, 2]).unwrap();
     assert_eq!(valid.shape(), [2, 2]);
+    // However many axes are cropped, only the convolved ones count.
+    let cropped = Convolve::from(Mode::Same).axes([1]).fftconvolve(&[1, 2, 1, 1], &[2, 2, 2, 2]).unwrap();
+    let want = tensor(&[1, 2, 1, 1], &[1., 2. + 5.]);
+    check(&cropped, &[&tensor(&[1, 2, 1, 1], &[1., 2.]), &counting(&[2, 2, 2, 2])], &want);
     // Five axes, of which one is convolved.
     let many = Convolve::from(Mode::Full).axes([3]).fftconvolve(&[2, 1, 3, 4, 1], &[2, 5, 1, 2, 1]).unwrap();
     assert_eq!(many.shape(), [2, 5, 3, 5, 1]);

@@ -236,6 +236,22 @@ fn bilinear_upsampling_by_its_definition() {
     }
 }
 
+/// Denominators, and ratios of nothing, are never paid for in memory.
+#[test]
+fn bilinear_upsampling_by_any_ratio() {
+    let by = |how: BilinearUpsampling, shape: &[usize]| how.operation(shape).unwrap();
+    let fine = by(BilinearUpsampling::frac_ratio((30_011, 30_000), (4001, 4000)), &[1, 1, 1, 3]);
+    let want = tensor(&[1, 1, 2, 4], &[1., 1., 2., 3., 1., 1., 2., 3.]);
+    for (path, got) in common::operation::results(&fine, &[counting(&[1, 1, 1, 3])]) {
+        assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < 1.0), "{path}: {got}");
+        assert_eq!(got.shape(), want.shape());
+    }
+    let weights = fine.steps().iter().map(|step| step.problem.weight().len());
+    assert!(weights.clone().all(|len| len < 100), "{:?}", weights.collect::<Vec<_>>());
+    // Described, not made.
+    assert_eq!(by(BilinearUpsampling::ratio(1 << 28), &[0, 2, 1, 1]).shape(), [0, 2, 1 << 28, 1 << 28]);
+}
+
 #[test]
 fn conv_by_fft() {
     for pad_last_dim in [false, true] {

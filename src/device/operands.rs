@@ -8,7 +8,7 @@ use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayView1, ArrayViewD, Data,
 
 use super::{PreparedWeights, Tensor};
 use crate::operation::Role;
-use crate::problem::{Conv, ConvProblem, Direction, Element};
+use crate::problem::{Conv, ConvProblem, Direction, Element, inputs_in_words};
 
 /// An operand that does not belong to the plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,15 +78,6 @@ pub enum OperandError {
     /// The gradient of the weight has no weight to prepare.
     #[error("a plan for the gradient of the weight prepares no weights")]
     NothingToPrepare,
-}
-
-fn inputs_in_words(inputs: Option<&[(u64, u64)]>) -> String {
-    let Some(inputs) = inputs else { return "no input leads to it".into() };
-    let range = |&(least, most): &(u64, u64)| {
-        if least == most { least.to_string() } else { format!("{least} to {most}") }
-    };
-    let ranges: Vec<_> = inputs.iter().map(range).collect();
-    format!("inputs of spatial extents [{}] lead to it", ranges.join(", "))
 }
 
 impl OperandError {

@@ -204,8 +204,10 @@ impl<T: Scalar> Run<'_, '_, T> {
         let seen = match &argument.source {
             Source::Operand(operand) => self.seen(self.operands[*operand].view(), argument)?,
             Source::Step(step) => self.seen(self.results[*step].view(), argument)?,
-            Source::Constant(array) => {
-                let array = array.mapv(T::from_f64);
+            Source::Constant(constant) => {
+                let elements = constant.shape().iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
+                reserve("a constant", elements.saturating_mul(8 + size_of::<T>() as u64))?;
+                let array = constant.array().mapv(T::from_f64);
                 argument.view.of(array.view()).map(|seen| seen.into_owned().into())
             }
         };

@@ -77,6 +77,6 @@ impl Batched {
             if self.space.is_empty() { Vec::new() } else { y[2..].to_vec() },
         ];
         let order = View::default().permuted(order);
-        View::default().reshaped(y, split.concat()).then_all(&order.inverse())
+        View::default().reshaped(y, split.concat()).then_all(&order.adjoint())
     }
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with a named operation beyond what can be wrong with a convolution.
 
-use crate::problem::{Padding, ProblemError};
+use crate::problem::{Padding, ProblemError, inputs_in_words};
 
 /// Why operands and parameters do not make the named operation.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -31,6 +31,28 @@ pub enum OperationError {
         /// What came, seen in the convolution's order.
         got: Vec<usize>,
     },
+    /// The gradient of the output is not of the shape that the input's leads to.
+    #[error("{operand} has shape {got:?}, wanted {wanted:?} for this input; {}", inputs_in_words(inputs.as_deref()))]
+    Gradient {
+        /// Which operand.
+        operand: &'static str,
+        /// By the input's shape.
+        wanted: Vec<usize>,
+        /// What came.
+        got: Vec<usize>,
+        /// Smallest and largest spatial extents of inputs that lead to what came, if there are any.
+        inputs: Option<Vec<(u64, u64)>>,
+    },
+    /// A number of channels that is not the other operand's.
+    #[error("{what}: {got} channels, wanted {wanted}")]
+    Channels {
+        /// Which operand or parameter.
+        what: &'static str,
+        /// By the other operand.
+        wanted: usize,
+        /// What came.
+        got: usize,
+    },
     /// Two operands do not fit each other.
     #[error("{operand} has shape {got:?}, wanted {wanted}")]
     Shapes {
@@ -50,7 +72,7 @@ pub enum OperationError {
         got: Vec<usize>,
     },
     /// A shape that was declared is not the operand's.
-    #[error("{hint} says {declared:?}, the {operand} has shape {got:?}")]
+    #[error("{hint} is {}, but {operand} has shape {got:?}", declared_in_words(declared))]
     Hint {
         /// Which declaration.
         hint: &'static str,
@@ -62,7 +84,7 @@ pub enum OperationError {
         got: Vec<usize>,
     },
     /// A border that the operation does not have.
-    #[error("border mode {got:?}, wanted {wanted}")]
+    #[error("border mode {}, wanted {wanted}", border_in_words(got))]
     BorderMode {
         /// What there may be.
         wanted: &'static str,
@@ -155,6 +177,25 @@ pub enum OperationError {
         /// Which step, from 0.
         step: usize,
     },
+}
+
+fn declared_in_words(declared: &[Option<usize>]) -> String {
+    let extents: Vec<_> =
+        declared.iter().map(|extent| extent.map_or("any".to_owned(), |e| e.to_string())).collect();
+    format!("[{}]", extents.join(", "))
+}
+
+fn border_in_words(border: &Padding) -> String {
+    match border {
+        Padding::Valid => "valid".into(),
+        Padding::Full => "full".into(),
+        Padding::Half => "half".into(),
+        Padding::SameUpper => "same_upper".into(),
+        Padding::SameLower => "same_lower".into(),
+        Padding::SameCentered => "same_centered".into(),
+        Padding::Symmetric(cells) => cells.to_string(),
+        Padding::Explicit(pairs) => format!("{pairs:?}"),
+    }
 }
 
 fn in_words(shape: Option<&[usize]>) -> String {

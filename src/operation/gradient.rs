@@ -1,9 +1,7 @@
 //! The gradient of an operation, which is an operation again: every step is linear in each of its operands, and its
 //! adjoint is the same convolution in another direction.
 
-use ndarray::ArrayD;
-
-use super::{Argument, Operation, OperationError, Role, Source, Step, View};
+use super::{Argument, Constant, Operation, OperationError, Role, Source, Step, View};
 use crate::problem::{Conv, ConvProblem, Direction, Element, Layout, Layouts, ProblemError};
 
 impl Operation {
@@ -29,7 +27,7 @@ impl Operation {
         // From the result backwards, the gradient by what `at` stands for.
         let mut at = &self.result;
         loop {
-            gradient.result = gradient.result.seen(at.view.inverse());
+            gradient.result = gradient.result.seen(at.view.adjoint());
             let &Source::Step(step) = &at.source else { break };
             let (role, argument) = self.steps[step]
                 .operands
@@ -90,8 +88,7 @@ impl Step {
         let result = self.problem.result().shape();
         if role == Role::Bias {
             let problem = bias_gradient(&result, Element::F64)?;
-            let one = ArrayD::from_elem(vec![1; result.len()], 1.0);
-            let ones = Argument { source: Source::Constant(one), view: View::default() };
+            let ones = Argument::constant(Constant::One { axes: result.len() });
             let operands = vec![(Role::Input, ones), (Role::GradOutput, gradient)];
             return Ok(Self { problem, prefers: None, operands });
         }

@@ -1,6 +1,6 @@
-//! One array seen as another: axes reversed, permuted, split and merged.
+//! One array seen as another: axes reversed, permuted, split, merged and cropped.
 
-use ndarray::{Array, ArrayViewD, Axis, CowArray, IxDyn};
+use ndarray::{Array, ArrayD, ArrayViewD, Axis, CowArray, IxDyn, Slice};
 
 /// One way to see an array differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,38 @@ pub enum Change {
         /// After.
         to: Vec<usize>,
     },
+    /// Of an axis of `whole` cells those from `start` on.
+    Crop {
+        /// Which axis.
+        axis: usize,
+        /// Its extent before.
+        whole: usize,
+        /// The first cell that is left.
+        start: usize,
+        /// Its extent after.
+        cells: usize,
+    },
+    /// The adjoint of that: zeros around.
+    Embed {
+        /// Which axis.
+        axis: usize,
+        /// Its extent after.
+        whole: usize,
+        /// Where the first cell comes to lie.
+        start: usize,
+        /// Its extent before.
+        cells: usize,
+    },
 }
 
 impl Change {
-    fn inverse(&self) -> Self {
+    fn adjoint(&self) -> Self {
         match self {
             Self::Reverse(axes) => Self::Reverse(axes.clone()),
             Self::Permute(axes) => Self::Permute(places(axes)),
             Self::Reshape { from, to } => Self::Reshape { from: to.clone(), to: from.clone() },
+            &Self::Crop { axis, whole, start, cells } => Self::Embed { axis, whole, start, cells },
+            &Self::Embed { axis, whole, start, cells } => Self::Crop { axis, whole, start, cells },
         }
     }
 
@@ -40,6 +64,15 @@ impl Change {
             Self::Reshape { from, to } => {
                 let count = |extents: &[usize]| extents.iter().try_fold(1usize, |n, &e| n.checked_mul(e));
                 (from == before && count(from)? == count(to)?).then(|| to.clone())
+            }
+            &Self::Crop { axis, whole, start, cells } | &Self::Embed { axis, whole, start, cells } => {
+                let (wanted, given) =
+                    if matches!(self, Self::Crop { .. }) { (whole, cells) } else { (cells, whole) };
+                let inside = start.checked_add(cells).is_some_and(|end| end <= whole);
+                let mut after = before.to_vec();
+                let extent = after.get_mut(axis).filter(|extent| inside && **extent == wanted)?;
+                *extent = given;
+                Some(after)
             }
         }
     }
@@ -82,6 +115,13 @@ impl View {
         if from == to { self } else { self.then(Change::Reshape { from, to }) }
     }
 
+    /// Then also with an axis of `whole` cells cut to `cells` from `start` on.
+    #[must_use]
+    pub fn cropped(self, axis: usize, whole: usize, start: usize, cells: usize) -> Self {
+        let nothing = start == 0 && cells == whole;
+        if nothing { self } else { self.then(Change::Crop { axis, whole, start, cells }) }
+    }
+
     fn then(mut self, change: Change) -> Self {
         self.0.push(change);
         self
@@ -99,10 +139,10 @@ impl View {
         &self.0
     }
 
-    /// The view that undoes this one. It is also its adjoint: no element comes twice, none is lost.
+    /// The adjoint: the view that undoes this one, with zeros for what was cropped.
     #[must_use]
-    pub fn inverse(&self) -> Self {
-        Self(self.0.iter().rev().map(Change::inverse).collect())
+    pub fn adjoint(&self) -> Self {
+        Self(self.0.iter().rev().map(Change::adjoint).collect())
     }
 
     /// The extents that it gives an array of these; `None` if it does not apply.
@@ -110,8 +150,9 @@ impl View {
         self.0.iter().try_fold(of.to_vec(), |shape, change| change.shape(&shape))
     }
 
-    /// The array so seen, copied only where merged or split axes do not lie in order; `None` if it does not apply.
-    pub fn of<'a, T: Clone>(&self, array: ArrayViewD<'a, T>) -> Option<CowArray<'a, T, IxDyn>> {
+    /// The array so seen, copied only where merged or split axes do not lie in order or zeros come in; `None` if it does
+    /// not apply.
+    pub fn of<'a, T: Clone + Default>(&self, array: ArrayViewD<'a, T>) -> Option<CowArray<'a, T, IxDyn>> {
         let mut seen = CowArray::from(array);
         for change in &self.0 {
             let after = change.shape(seen.shape())?;
@@ -120,6 +161,16 @@ impl View {
                 Change::Reverse(axes) => {
                     axes.iter().for_each(|&axis| seen.invert_axis(Axis(axis)));
                     seen
+                }
+                &Change::Crop { axis, start, cells, .. } => {
+                    seen.slice_axis_inplace(Axis(axis), Slice::from(start..start + cells));
+                    seen
+                }
+                &Change::Embed { axis, start, cells, .. } => {
+                    let mut whole = ArrayD::from_elem(after, T::default());
+                    let mut part = whole.slice_axis_mut(Axis(axis), Slice::from(start..start + cells));
+                    part.assign(&seen);
+                    whole.into()
                 }
                 Change::Reshape { .. } if seen.is_standard_layout() => {
                     seen.into_shape_with_order(after).ok()?
@@ -136,10 +187,9 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::ArrayD;
 
     #[test]
-    fn the_inverse_undoes_every_view() {
+    fn the_adjoint_undoes_a_view() {
         let mut next = 0;
         let array = ArrayD::from_shape_simple_fn(vec![2, 3, 4], || {
             next += 1;
@@ -149,9 +199,21 @@ mod tests {
         let seen = view.of(array.view()).expect("it applies");
         assert_eq!(Some(seen.shape().to_vec()), view.shape(&[2, 3, 4]));
         assert_eq!((seen[[0, 0]], seen[[1, 5]]), (array[[1, 2, 0]], array[[0, 0, 1]]));
-        let back = view.inverse();
+        let back = view.adjoint();
         assert_eq!(back.of(seen.view()).expect("it applies"), array);
-        assert_eq!(back.inverse(), view);
+        assert_eq!(back.adjoint(), view);
+    }
+
+    #[test]
+    fn the_adjoint_of_a_crop_fills_with_zeros() {
+        let array = Array::from_shape_vec((2, 4), (1..9).collect()).expect("eight numbers").into_dyn();
+        let view = View::default().cropped(1, 4, 1, 2);
+        let seen = view.of(array.view()).expect("it applies");
+        assert_eq!(seen.iter().copied().collect::<Vec<i32>>(), [2, 3, 6, 7]);
+        let back = view.adjoint().of(seen.view()).expect("it applies").into_owned();
+        assert_eq!(back.iter().copied().collect::<Vec<i32>>(), [0, 2, 3, 0, 0, 6, 7, 0]);
+        assert_eq!(view.cropped(0, 3, 0, 1).shape(&[2, 4]), None);
+        assert_eq!(View::default().cropped(0, 2, 1, 2).shape(&[2, 4]), None);
     }
 
     #[test]

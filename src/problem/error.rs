@@ -219,3 +219,13 @@ fn range(least: i128, most: i128) -> String {
         most => format!("{least} to {most}"),
     }
 }
+
+/// The spatial extents of inputs that lead to an output, for an error's message.
+pub(crate) fn inputs_in_words(inputs: Option<&[(u64, u64)]>) -> String {
+    let Some(inputs) = inputs else { return "no input leads to it".into() };
+    let range = |&(least, most): &(u64, u64)| {
+        if least == most { least.to_string() } else { format!("{least} to {most}") }
+    };
+    let ranges: Vec<_> = inputs.iter().map(range).collect();
+    format!("inputs of spatial extents [{}] lead to it", ranges.join(", "))
+}

@@ -1,12 +1,12 @@
 //! `theano.tensor.nnet.abstract_conv.bilinear_upsampling`: images enlarged by linear interpolation.
 
-use ndarray::{Array1, Array4, ArrayBase, ArrayD, Data, Ix4};
+use ndarray::{Array1, Array4, ArrayBase, Data, Ix4};
 
 use super::check_axes;
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
-use crate::operation::{Argument, Operation, OperationBuilder, OperationError, Role, View};
-use crate::problem::{Boundary, Conv, ConvProblem, Direction, Element, ProblemError};
+use crate::operation::{Argument, Constant, Operation, OperationBuilder, OperationError, Role, View, place};
+use crate::problem::{Boundary, Conv, ConvProblem, Element, Padding, PerAxis, ProblemError};
 
 /// By how much [`bilinear_upsampling`] enlarges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Ratio {
 pub struct BilinearUpsampling {
     /// `ratio` or `frac_ratio`.
     pub ratio: Ratio,
-    /// Whether rows and columns are interpolated one after the other (`true`, the default: fewer operations) or at once.
-    /// A fraction is only interpolated at once.
+    /// In Theano, whether rows and columns are interpolated one after the other (`true`, the default) or at once, which a
+    /// fraction wants. Here rows come first either way; the numbers are the same.
     pub use_1d_kernel: bool,
 }
 
@@ -38,46 +38,34 @@ impl BilinearUpsampling {
         Self { ratio: Ratio::Fraction([rows, columns]), use_1d_kernel: false }
     }
 
-    /// The operation on an operand `input` of this shape: the edge repeated once around the image, then the adjoint of
-    /// a strided convolution with a triangle, then, for a fraction, every `q`-th cell.
+    /// The operation on an operand `input` of this shape: rows, then columns. Of a ratio `p/q`, output `p·m + j` lies at the
+    /// same place between its neighbours for every `m`: `p` filters with steps of `q`, whose results are interleaved.
     ///
     /// # Errors
     ///
     /// As [`bilinear_upsampling`].
     pub fn operation(&self, input: &[usize]) -> Result<Operation, Error> {
         check_axes("input", input, &[4], "4 (b, c, rows, columns)")?;
-        let ([p, q], one_by_one) = self.reduced()?;
+        let [rows, columns] = self.reduced()?;
         let overflow = || ProblemError::Overflow { what: "the number of images" };
         let images = input[0].checked_mul(input[1]).ok_or_else(overflow)?;
-        let mut shape = vec![images, 1, input[2], input[3]];
+        let mut shape = [images, 1, input[2], input[3]];
         let mut operation = Operation::builder("theano.bilinear_upsampling");
-        let mut image =
-            operation.operand("input", input).seen(View::default().reshaped(input, shape.clone()));
-
-        // Which cells outside are the edge's is the boundary's matter; a single tap copies them.
-        let around = Conv::default().padding(1usize).boundary(Boundary::Nearest);
-        image = forward(&mut operation, &mut shape, image, &around)?;
-        if one_by_one {
-            image = enlarged(&mut operation, &mut shape, image, [Some(p[0]), None])?;
-            image = enlarged(&mut operation, &mut shape, image, [None, Some(p[1])])?;
-        } else {
-            image = enlarged(&mut operation, &mut shape, image, p.map(Some))?;
-        }
-        if q != [1, 1] {
-            image = forward(&mut operation, &mut shape, image, &Conv::default().stride(q))?;
-        }
-        let y = vec![input[0], input[1], shape[2], shape[3]];
+        let mut image = operation.operand("input", input).seen(View::default().reshaped(input, shape));
+        image = enlarged(&mut operation, &mut shape, image, 2, rows)?;
+        image = enlarged(&mut operation, &mut shape, image, 3, columns)?;
+        let y = [input[0], input[1], shape[2], shape[3]];
         Ok(operation.finish(image.seen(View::default().reshaped(shape, y)))?)
     }
 
-    /// Numerators and denominators by axis, without common divisors, and whether the axes go one by one.
-    fn reduced(&self) -> Result<([[usize; 2]; 2], bool), OperationError> {
+    /// Numerator and denominator by axis, without common divisors.
+    fn reduced(&self) -> Result<[(usize, usize); 2], OperationError> {
         let wrong = |what, got: String| {
             Err(OperationError::Parameter { what, wanted: "whole numbers of at least 1".into(), got })
         };
         match self.ratio {
             Ratio::Whole(0) => wrong("ratio", "0".into()),
-            Ratio::Whole(ratio) => Ok(([[ratio; 2], [1; 2]], self.use_1d_kernel)),
+            Ratio::Whole(ratio) => Ok([(ratio, 1); 2]),
             Ratio::Fraction(pairs) if pairs.iter().any(|&(p, q)| p == 0 || q == 0) => {
                 wrong("frac_ratio", format!("{pairs:?}"))
             }
@@ -85,13 +73,10 @@ impl BilinearUpsampling {
                 let (wanted, got) = ("false for a frac_ratio".into(), "true".into());
                 Err(OperationError::Parameter { what: "use_1D_kernel", wanted, got })
             }
-            Ratio::Fraction(pairs) => {
-                let [rows, columns] = pairs.map(|(p, q)| {
-                    let divisor = common_divisor(p, q);
-                    (p / divisor, q / divisor)
-                });
-                Ok(([[rows.0, columns.0], [rows.1, columns.1]], false))
-            }
+            Ratio::Fraction(pairs) => Ok(pairs.map(|(p, q)| {
+                let divisor = common_divisor(p, q);
+                (p / divisor, q / divisor)
+            })),
         }
     }
 }
@@ -100,45 +85,56 @@ fn common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-/// A forward step with a single tap of 1; `shape` is that of the image before and after.
-fn forward(
-    operation: &mut OperationBuilder,
-    shape: &mut Vec<usize>,
-    image: Argument,
-    conv: &Conv,
-) -> Result<Argument, ProblemError> {
-    let problem = ConvProblem::new(shape, &[1; 4], &conv.clone().element(Element::F64))?;
-    *shape = problem.output().shape();
-    let one = Argument::constant(ArrayD::from_elem(vec![1; 4], 1.0));
-    Ok(operation.step(problem, None, [(Role::Input, image), (Role::Weight, one)]))
-}
-
-/// Interpolates the axes that have a ratio, on which the image has a cell around it.
+/// Interpolates along spatial axis `axis` of an image of this shape.
 fn enlarged(
     operation: &mut OperationBuilder,
-    shape: &mut [usize],
+    shape: &mut [usize; 4],
     image: Argument,
-    ratio: [Option<usize>; 2],
-) -> Result<Argument, ProblemError> {
-    let overflow = ProblemError::Overflow { what: "an extent of the enlarged image" };
-    let (mut padding, mut triangles) = ([0; 2], [const { Vec::new() }; 2]);
-    for (axis, ratio) in ratio.into_iter().enumerate() {
-        if let Some(ratio) = ratio {
-            let cells = (shape[axis + 2] - 2).checked_mul(ratio).ok_or(overflow.clone())?;
-            // The triangle is refused first where this is too much.
-            padding[axis] = ratio.saturating_mul(2) - (ratio - 1) / 2 - 1;
-            shape[axis + 2] = cells;
-        }
-        triangles[axis] = bilinear_kernel_1d(ratio.unwrap_or(1)).to_vec();
+    axis: usize,
+    (p, q): (usize, usize),
+) -> Result<Argument, Error> {
+    let overflow = || ProblemError::Overflow { what: "an extent of the enlarged image" };
+    let cells = shape[axis];
+    if cells == 0 {
+        return Err(ProblemError::EmptyExtent { tensor: "input", axis: axis - 2 }.into());
     }
-    let stride = ratio.map(|ratio| ratio.unwrap_or(1));
-    let kernel = ArrayD::from_shape_fn(vec![1, 1, triangles[0].len(), triangles[1].len()], |at| {
-        triangles[0][at[2]] * triangles[1][at[3]]
-    });
-    let conv = Conv::default().stride(stride).padding(padding).direction(Direction::GradInput);
-    let problem = ConvProblem::new(shape, kernel.shape(), &conv.element(Element::F64))?;
-    let kernel = Argument::constant(kernel);
-    Ok(operation.step(problem, None, [(Role::GradOutput, image), (Role::Weight, kernel)]))
+    let out = cells.checked_mul(p).ok_or_else(overflow)?.div_ceil(q);
+    // Fewer filters than `p` if there are no more outputs.
+    let filters = p.min(out);
+    let windows = out.div_ceil(filters);
+    let (first, last) = (place(0, p, q).0, place(filters - 1, p, q).0 + 1);
+    let taps = usize::try_from(last - first + 1).map_err(|_| overflow())?;
+    // The edge is repeated wherever windows begin or end outside the image.
+    let begin = u64::try_from(-first).map_err(|_| overflow())?;
+    // Of a single window the step does not matter, however long it is.
+    let step = if windows > 1 { q } else { 1 };
+    let reach = (windows as i128 - 1) * step as i128 + taps as i128;
+    let end = i64::try_from(reach - cells as i128 - i128::from(begin)).map_err(|_| overflow())?;
+    let by_axis = |own: u64, other: u64| if axis == 2 { vec![own, other] } else { vec![other, own] };
+    let pads = if axis == 2 { vec![(begin, end), (0, 0)] } else { vec![(0, 0), (begin, end)] };
+    let conv = Conv {
+        stride: PerAxis::Each(by_axis(step as u64, 1)),
+        padding: Padding::Explicit(pads),
+        boundary: Boundary::Nearest,
+        element: Element::F64,
+        ..Conv::default()
+    };
+    let kernel = if axis == 2 { [filters, 1, taps, 1] } else { [filters, 1, 1, taps] };
+    let problem = ConvProblem::new(&shape[..], &kernel, &conv)?;
+    let first = i64::try_from(first).map_err(|_| overflow())?;
+    let weights = Argument::constant(Constant::Interpolation { filters, taps, first, p, q });
+    // Described along rows.
+    let weights = if axis == 2 { weights } else { weights.seen(View::default().permuted([0, 1, 3, 2])) };
+    let y = problem.output().shape();
+    let result = operation.step(problem, None, [(Role::Input, image), (Role::Weight, weights)]);
+    // Filters become cells beside each other.
+    let order = if axis == 2 { [0, 2, 1, 3] } else { [0, 2, 3, 1] };
+    let interleaved = order.map(|axis| y[axis]);
+    let all = windows.checked_mul(filters).ok_or_else(overflow)?;
+    shape[axis] = all;
+    let view = View::default().permuted(order).reshaped(interleaved, *shape).cropped(axis, all, 0, out);
+    shape[axis] = out;
+    Ok(result.seen(view))
 }
 
 /// The triangle of linear interpolation by `ratio`: `[1, 2, .., ratio, .., 2, 1] / ratio`; Theano's `bilinear_kernel_1D`.

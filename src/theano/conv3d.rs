@@ -3,7 +3,7 @@
 use ndarray::{Array5, ArrayBase, ArrayView1, Data, Ix5};
 
 use super::check_axes;
-use crate::device::{OperandError, Scalar, run_once, typed};
+use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role, View};
 use crate::problem::{Conv, ConvProblem, Direction, Element, Layout, Padding, PerAxis, ProblemError};
@@ -105,8 +105,7 @@ impl Conv3d {
             return Err(ProblemError::StridesPerAxis { wanted: 3, got: d.len() }.into());
         }
         if h[4] != w[0] {
-            let (input, weight) = (h[4] as u64, w[0] as u64);
-            return Err(ProblemError::TransposedChannels { input, weight }.into());
+            return Err(OperationError::Channels { what: "H", wanted: w[0], got: h[4] }.into());
         }
         for axis in 0..3 {
             let steps = (h[axis + 1] as u64).saturating_sub(1).checked_mul(d[axis]);
@@ -137,9 +136,6 @@ impl Conv3d {
         check_axes("WShape", w_shape, &[5], "5 extents (out channel, row, column, time, in channel)")?;
         let conv = self.conv().direction(Direction::GradWeight);
         let problem = ConvProblem::new(&first(v), &first(w_shape), &conv)?;
-        if first(dcdh) != problem.output().shape() {
-            return Err(OperandError::grad_shape(&problem, &conv, &first(dcdh)).into());
-        }
         let operands = [("V", Role::Input, v), ("dCdH", Role::GradOutput, dcdh)];
         Ok(Self::single("theano.conv_grad3d", problem, &operands)?)
     }

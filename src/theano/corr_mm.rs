@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
 use super::nnet::check_grad;
-use super::{check_axes, check_border};
+use super::{check_axes, check_border, check_filters};
 use crate::algorithm_name::Algorithm;
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
@@ -42,7 +42,6 @@ impl Default for CorrMm {
 }
 
 const ACTIVATIONS: &str = "4 (b, c, rows, columns) in 2-D, 5 in 3-D";
-const FILTERS: &str = "4 (o, c/groups, rows, columns) in 2-D, 5 in 3-D; 6 and 8 if unshared";
 
 impl CorrMm {
     fn conv(&self, direction: Direction) -> Result<Conv, OperationError> {
@@ -69,11 +68,6 @@ impl CorrMm {
         Operation::single(name, problem, Some(Algorithm::Im2colGemm), operands)
     }
 
-    fn check_filters(&self, rank: usize, kern: &[usize]) -> Result<(), OperationError> {
-        let axes = if self.unshared { 2 * rank + 2 } else { rank + 2 };
-        check_axes("kern", kern, &[axes], FILTERS)
-    }
-
     /// The operation on operands `img` and `kern` of these shapes, of rank 2 for [`corr_mm`].
     ///
     /// # Errors
@@ -81,7 +75,7 @@ impl CorrMm {
     /// As [`corr_mm`].
     pub fn forward(&self, rank: usize, img: &[usize], kern: &[usize]) -> Result<Operation, Error> {
         check_axes("img", img, &[rank + 2], ACTIVATIONS)?;
-        self.check_filters(rank, kern)?;
+        check_filters("kern", kern, rank, self.unshared)?;
         let problem = ConvProblem::new(img, kern, &self.conv(Direction::Forward)?)?;
         let operands = [("img", Role::Input, img), ("kern", Role::Weight, kern)];
         Ok(Self::single("_mm", rank, problem, &operands)?)
@@ -118,7 +112,7 @@ impl CorrMm {
         let positions = if self.unshared { &topgrad[2..] } else { &[] };
         let w = [&[topgrad[1]], positions, &[img[1] / groups], &kernel].concat();
         let problem = ConvProblem::new(img, &w, &conv)?;
-        check_grad(&problem, &conv, topgrad)?;
+        check_grad("topgrad", &problem, &conv, topgrad)?;
         let operands = [("img", Role::Input, img), ("topgrad", Role::GradOutput, topgrad)];
         Ok(Self::single("_mm_grad_weights", rank, problem, &operands)?)
     }
@@ -129,7 +123,7 @@ impl CorrMm {
     ///
     /// As [`corr_mm_grad_inputs`].
     pub fn grad_inputs(&self, rank: usize, kern: &[usize], topgrad: &[usize]) -> Result<Operation, Error> {
-        self.check_filters(rank, kern)?;
+        check_filters("kern", kern, rank, self.unshared)?;
         check_axes("topgrad", topgrad, &[rank + 2], ACTIVATIONS)?;
         let conv = self.conv(Direction::GradInput)?;
         let spatial = &kern[kern.len() - rank..];
@@ -145,7 +139,7 @@ impl CorrMm {
         let channels = channels.ok_or(ProblemError::Overflow { what: "the number of input channels" })?;
         let x = [&[topgrad[0], channels], &image[..]].concat();
         let problem = ConvProblem::new(&x, kern, &conv)?;
-        check_grad(&problem, &conv, topgrad)?;
+        check_grad("topgrad", &problem, &conv, topgrad)?;
         let operands = [("kern", Role::Weight, kern), ("topgrad", Role::GradOutput, topgrad)];
         Ok(Self::single("_mm_grad_inputs", rank, problem, &operands)?)
     }

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayBase, Data, Ix4};
 
 use super::check_axes;
-use crate::device::{OperandError, Scalar, run_once, typed};
+use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role, View};
 use crate::problem::{
@@ -137,6 +137,10 @@ impl CudaConvnet {
             let got = output_shape.map(<[usize]>::to_vec);
             Error::from(OperationError::Target { what: "output_shape", wanted, got })
         };
+        if hid_acts[0] != filters[3] {
+            let (what, wanted, got) = ("hid_acts", filters[3], hid_acts[0]);
+            return Err(OperationError::Channels { what, wanted, got }.into());
+        }
         let (pads, strides) = (self.pads()?, two(&self.stride));
         let strides = strides.map_err(|got| ProblemError::StridesPerAxis { wanted: 2, got })?;
         if output_shape.is_none() && strides != [1, 1] {
@@ -158,6 +162,9 @@ impl CudaConvnet {
                 Some(shape) => shape[axis] as i128,
                 None => reach - pad,
             };
+            if reach < 1 {
+                return Err(target(format!("a smaller pad: no window reaches the image on axis {axis}")));
+            }
             if extent < 1 || extent > reach {
                 return Err(target(format!("1 to {reach} on axis {axis}, where it is {extent}")));
             }
@@ -172,7 +179,7 @@ impl CudaConvnet {
         let conv =
             self.conv(Direction::GradInput)?.padding(Padding::Explicit(ends)).rounding(Rounding::Floor);
         let problem = ConvProblem::new(&x, &first(filters), &conv)?;
-        self.check_partial_sum(&problem.output().shape()[2..])?;
+        self.check_partial_sum(&hid_acts[1..3])?;
         let operands = [("hid_acts", Role::GradOutput, hid_acts), ("filters", Role::Weight, filters)];
         Ok(Self::single("theano.image_acts", problem, operands)?)
     }
@@ -198,10 +205,7 @@ impl CudaConvnet {
         let groups = usize::try_from(self.num_groups).ok().filter(|&groups| groups > 0).unwrap_or(1);
         let w = [hid_grads[0], images[0] / groups, output_shape[0], output_shape[1]];
         let problem = ConvProblem::new(&first(images), &w, &conv)?;
-        if first(hid_grads) != problem.output().shape() {
-            return Err(OperandError::grad_shape(&problem, &conv, &first(hid_grads)).into());
-        }
-        self.check_partial_sum(&problem.output().shape()[2..])?;
+        self.check_partial_sum(&hid_grads[1..3])?;
         let operands = [("images", Role::Input, images), ("hid_grads", Role::GradOutput, hid_grads)];
         Ok(Self::single("theano.weight_acts", problem, operands)?)
     }

@@ -2,8 +2,8 @@
 
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
-use super::{Hint, check_axes, check_border, check_hint};
-use crate::device::{OperandError, Scalar, run_once, typed};
+use super::{Hint, check_axes, check_border, check_filters, check_hint};
+use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
 use crate::problem::{Conv, ConvProblem, Direction, Element, Padding, PerAxis};
@@ -58,7 +58,6 @@ impl Default for NnetConv {
 }
 
 const ACTIVATIONS: &str = "4 (b, c, rows, columns) in 2-D, 5 in 3-D";
-const FILTERS: &str = "4 (o, c/groups, rows, columns) in 2-D, 5 in 3-D; 6 and 8 if unshared";
 
 /// The extents of `hint`, those that are left open from `known`.
 fn filled(
@@ -141,11 +140,6 @@ impl NnetConv {
         })
     }
 
-    fn check_filters(&self, rank: usize, filters: &[usize]) -> Result<(), OperationError> {
-        let axes = if self.unshared { 2 * rank + 2 } else { rank + 2 };
-        check_axes("filters", filters, &[axes], FILTERS)
-    }
-
     /// The operation on operands `input` and `filters` of these shapes, of rank 2 for [`nnet_conv2d`].
     ///
     /// # Errors
@@ -153,7 +147,7 @@ impl NnetConv {
     /// As [`nnet_conv2d`].
     pub fn forward(&self, rank: usize, input: &[usize], filters: &[usize]) -> Result<Operation, Error> {
         check_axes("input", input, &[rank + 2], ACTIVATIONS)?;
-        self.check_filters(rank, filters)?;
+        check_filters("filters", filters, rank, self.unshared)?;
         check_hint("input_shape", &self.input_shape, "input", input)?;
         check_hint("filter_shape", &self.filter_shape, "filters", filters)?;
         let problem = ConvProblem::new(input, filters, &self.conv(Direction::Forward)?)?;
@@ -189,7 +183,7 @@ impl NnetConv {
             (format!("theano.nnet_conv{rank}d_grad_inputs"), "output_grad", "input_shape")
         };
         check_axes(operand, output_grad, &[rank + 2], ACTIVATIONS)?;
-        self.check_filters(rank, filters)?;
+        check_filters("filters", filters, rank, self.unshared)?;
         check_hint("filter_shape", &self.filter_shape, "filters", filters)?;
         let per_group = filters[filters.len() - rank - 1];
         let groups = usize::try_from(self.num_groups).ok();
@@ -198,7 +192,7 @@ impl NnetConv {
         let x = filled(what, &self.input_shape, &known, "all extents, those of space at least")?;
         let conv = self.conv(Direction::GradInput)?;
         let problem = ConvProblem::new(&x, filters, &conv)?;
-        check_grad(&problem, &conv, output_grad)?;
+        check_grad(operand, &problem, &conv, output_grad)?;
         let operands = [(operand, Role::GradOutput, output_grad), ("filters", Role::Weight, filters)];
         Ok(Operation::single(name, problem, None, &operands)?)
     }
@@ -226,7 +220,7 @@ impl NnetConv {
             filled("filter_shape", &self.filter_shape, &known, "all extents, those of the kernel at least")?;
         let conv = self.conv(Direction::GradWeight)?;
         let problem = ConvProblem::new(input, &w, &conv)?;
-        check_grad(&problem, &conv, output_grad)?;
+        check_grad("output_grad", &problem, &conv, output_grad)?;
         let operands = [("input", Role::Input, input), ("output_grad", Role::GradOutput, output_grad)];
         Ok(Operation::single(format!("theano.nnet_conv{rank}d_grad_weights"), problem, None, &operands)?)
     }
@@ -246,24 +240,45 @@ impl NnetConv {
     ) -> Result<Operation, Error> {
         let open = if output_shape.len() == rank { vec![None; 2] } else { Vec::new() };
         let gradient = Self { input_shape: Some([&open, output_shape].concat()), ..self.clone() };
-        gradient.gradient_or_transpose(true, rank, input, filters).map_err(|error| match error {
-            // What came is the output's shape, not the gradient's.
-            Error::Operand(OperandError::GradShape { inputs, got, .. }) => {
-                let wanted = match inputs {
-                    Some(inputs) => format!("extents from and to {inputs:?} for an input of shape {got:?}"),
-                    None => format!("another border mode: nothing leads to an input of shape {got:?}"),
-                };
-                let got = Some(output_shape.iter().map(|extent| extent.unwrap_or(0)).collect());
-                OperationError::Target { what: "output_shape", wanted, got }.into()
-            }
-            other => other,
+        gradient.gradient_or_transpose(true, rank, input, filters).map_err(|error| {
+            let wanted = match &error {
+                // What came is the output's shape, not the gradient's.
+                Error::Operation(OperationError::Gradient { inputs: Some(inputs), .. }) => {
+                    let range = |&(least, most): &(u64, u64)| format!("{least} to {most}");
+                    format!("{} in space", inputs.iter().map(range).collect::<Vec<_>>().join(", "))
+                }
+                Error::Operation(OperationError::Gradient { inputs: None, .. }) => {
+                    "another border mode: no output has this input".into()
+                }
+                Error::Operation(OperationError::Operand { role: "grad_output", got, .. }) => {
+                    format!("that of an input of {} images of {} channels", got[0], got[1])
+                }
+                _ => return error,
+            };
+            let got = Some(output_shape.iter().map(|extent| extent.unwrap_or(0)).collect());
+            OperationError::Target { what: "output_shape", wanted, got }.into()
         })
     }
 }
 
-/// The gradient must be of the shape that the forward convolution gives.
-pub(super) fn check_grad(problem: &ConvProblem, conv: &Conv, got: &[usize]) -> Result<(), OperandError> {
-    if got == problem.output().shape() { Ok(()) } else { Err(OperandError::grad_shape(problem, conv, got)) }
+/// The gradient of this name must be of the shape that the forward convolution gives.
+pub(super) fn check_grad(
+    operand: &'static str,
+    problem: &ConvProblem,
+    conv: &Conv,
+    got: &[usize],
+) -> Result<(), OperationError> {
+    let wanted = problem.output().shape();
+    if got == wanted {
+        return Ok(());
+    }
+    if problem.direction() != Direction::GradInput || got[..2] != wanted[..2] {
+        let (role, got) = (Role::GradOutput.name(), got.to_vec());
+        return Err(OperationError::Operand { operand, role, wanted, got });
+    }
+    let weight = problem.weight().shape();
+    let inputs = conv.input_extents(&weight[weight.len() - problem.rank()..], &got[2..]);
+    Err(OperationError::Gradient { operand, wanted, got: got.to_vec(), inputs })
 }
 
 macro_rules! ranks {

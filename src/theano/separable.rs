@@ -58,6 +58,12 @@ impl SeparableConv {
         )?;
         check_axes("pointwise_filters", pointwise, &[rank + 2], "4 (o, c*m, 1, 1) in 2-D, 5 in 3-D")?;
         check_border(&self.border_mode)?;
+        let channels = input[1];
+        if self.num_channels.is_some_and(|declared| declared != channels as u64) {
+            let got =
+                self.num_channels.and_then(|declared| usize::try_from(declared).ok()).unwrap_or(usize::MAX);
+            return Err(OperationError::Channels { what: "num_channels", wanted: channels, got }.into());
+        }
         if pointwise[2..].iter().any(|&extent| extent != 1) {
             let (operand, wanted) = ("pointwise_filters", "a single tap: extents of 1 in space".into());
             return Err(OperationError::Shapes { operand, wanted, got: pointwise.to_vec() }.into());
@@ -66,7 +72,7 @@ impl SeparableConv {
             stride: self.subsample.clone(),
             dilation: self.filter_dilation.clone(),
             padding: self.border_mode.clone(),
-            groups: self.num_channels.unwrap_or(input[1] as u64),
+            groups: channels as u64,
             flip: self.filter_flip,
             element: Element::F64,
             ..Conv::default()

@@ -4,6 +4,8 @@
 pub mod benchdnn;
 pub mod cases;
 #[cfg(feature = "cli")]
+pub mod classic;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
 pub mod cpu;

@@ -2,8 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use wgconv::cpu::CPU_ALGORITHMS;
-use wgconv::half::f16;
-use wgconv::{Device, Element, Operation, PlanOptions, Scalar};
+use wgconv::{Device, Operation, PlanOptions, Scalar};
 
 pub fn tensor(shape: &[usize], values: &[f64]) -> ArrayD<f64> {
     ArrayD::from_shape_vec(shape, values.to_vec()).unwrap()
@@ -67,8 +66,8 @@ pub fn results(operation: &Operation, operands: &[ArrayD<f64>]) -> Vec<(String, 
         let options = PlanOptions { fallback: wgconv::Fallback::Error, ..PlanOptions::default() };
         results.push((device.name().to_owned(), by::<f32>(&device, operation, &options, operands)));
         if device.gpu().is_some_and(|gpu| gpu.target().features.f16) {
-            let name = format!("{} {}", device.name(), Element::F16.name());
-            results.push((name, by::<f16>(&device, operation, &options, operands)));
+            let name = format!("{} f16", device.name());
+            results.push((name, by::<wgconv::half::f16>(&device, operation, &options, operands)));
         }
     }
     results

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use wgconv::half::f16;
 use wgconv::npy::{self, Limits};
+use wgconv::operation::Source;
 use wgconv::{Algorithm, Device, DeviceChoice, Element, ErrorKind, Operation, OperationPlan};
 
 use crate::failure::Failure;
@@ -113,16 +114,24 @@ fn plan(
 /// A result larger than any file that is read would only be found too large by the system's
 /// out-of-memory killer, which takes the jobs behind it along.
 pub(crate) fn check_size(operation: &Operation, element: Element, limits: &Limits) -> Result<(), Failure> {
-    for step in operation.steps() {
-        let result = step.problem.result();
-        let bytes = result.len().saturating_mul(element.bytes());
+    let check = |what: &str, shape: Vec<usize>| {
+        let elements = shape.iter().fold(1u64, |count, &extent| count.saturating_mul(extent as u64));
+        let bytes = elements.saturating_mul(element.bytes());
         if bytes > limits.max_bytes {
-            let message = format!(
-                "a result of shape {:?} needs {bytes} bytes, wanted at most {} (--max-bytes)",
-                result.shape(),
-                limits.max_bytes
-            );
+            let most = limits.max_bytes;
+            let message =
+                format!("{what} of shape {shape:?} needs {bytes} bytes, wanted at most {most} (--max-bytes)");
             return Err(Failure::new(ErrorKind::LimitExceeded, message));
+        }
+        Ok(())
+    };
+    check("a result", operation.shape())?;
+    for step in operation.steps() {
+        check("an intermediate result", step.problem.result().shape())?;
+        for (_, argument) in &step.operands {
+            if let Source::Constant(constant) = &argument.source {
+                check("a constant kernel", constant.shape())?;
+            }
         }
     }
     Ok(())

@@ -46,7 +46,8 @@ enum Command {
     /// Run the jobs of a file, one JSON object per line; one line of JSON is printed for each
     ///
     /// The fields of a job are op (conv, conv_transpose, grad_input or grad_weight) and the options of that
-    /// command, with _ for -. A job beats the options given here; null stands for a field left out:
+    /// command, with _ for -. Theano's and scipy's operations are ops too, with the operands and attributes of
+    /// their originals; "wgconv info --ops" lists them. A job beats the options given here; null stands for a field left out:
     ///
     /// {"op":"conv","input":"x.npy","weight":"w.npy","output":"y.npy","stride":[2,1],"padding":"same"}
     ///
@@ -61,7 +62,7 @@ enum Command {
     Filter(filter::Options),
     /// Compare every algorithm with the f64 reference
     Verify(verify::Options),
-    /// Show the adapters and the CPU path
+    /// Show the adapters and the CPU path, or with --ops what runs which operation
     Info(info::Options),
     /// Write every kernel in every configuration as plain WGSL
     Shaders(shaders::Options),

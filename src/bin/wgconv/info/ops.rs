@@ -14,8 +14,8 @@ use crate::json::Object;
 pub(super) struct Row {
     op: &'static str,
     original: &'static str,
-    /// `forward`, or `by` the operand whose gradient it is.
-    direction: String,
+    /// The operand whose gradient it is; `None`: forward.
+    by: Option<&'static str>,
     gpu: Vec<Algorithm>,
     cpu: Vec<Algorithm>,
 }
@@ -25,9 +25,9 @@ pub(super) fn rows() -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for job in OPERATIONS.iter() {
         let operation = example(job)?;
-        rows.push(Row::new(job, "forward".to_owned(), &operation)?);
-        for (at, (operand, _)) in operation.operands().iter().enumerate() {
-            rows.push(Row::new(job, format!("by {operand}"), &operation.gradient(at)?)?);
+        rows.push(Row::new(job, None, &operation)?);
+        for (at, &(operand, _)) in operation.operands().iter().enumerate() {
+            rows.push(Row::new(job, Some(operand), &operation.gradient(at)?)?);
         }
     }
     Ok(rows)
@@ -41,7 +41,7 @@ fn example(job: &JobOperation) -> Result<Operation, Failure> {
 }
 
 impl Row {
-    fn new(job: &JobOperation, direction: String, operation: &Operation) -> Result<Self, Failure> {
+    fn new(job: &JobOperation, by: Option<&'static str>, operation: &Operation) -> Result<Self, Failure> {
         let steps: Result<Vec<_>, _> =
             operation.steps().iter().map(|step| step.problem.with_element(Element::F32)).collect();
         let (steps, planner) = (steps?, Planner::new(Target::default()));
@@ -50,10 +50,16 @@ impl Row {
         Ok(Self {
             op: job.name,
             original: job.original,
-            direction,
+            by,
             gpu: which(&|a| steps.iter().all(|step| planner.choose(step, Some(a)).is_ok())),
             cpu: which(&|a| steps.iter().all(|step| CpuPlan::new(step, Some(a)).is_ok())),
         })
+    }
+}
+
+impl Row {
+    fn words(&self) -> String {
+        self.by.map_or("forward".to_owned(), |operand| format!("by `{operand}`"))
     }
 }
 
@@ -66,7 +72,8 @@ pub(super) fn json(rows: &[Row]) -> String {
         json!({
             "op": row.op,
             "original": row.original,
-            "direction": row.direction,
+            "direction": if row.by.is_some() { "gradient" } else { "forward" },
+            "by": row.by,
             "gpu": names(&row.gpu),
             "cpu": names(&row.cpu),
         })
@@ -80,14 +87,14 @@ pub(super) fn text(rows: &[Row]) -> String {
     lines.push("|---|---|---|---|---|".to_owned());
     let same = |a: &Row, b: &Row| (a.op, &a.gpu, &a.cpu) == (b.op, &b.gpu, &b.cpu);
     for alike in rows.chunk_by(same) {
-        let directions: Vec<_> = alike.iter().map(|row| row.direction.as_str()).collect();
+        let directions: Vec<_> = alike.iter().map(|row| row.words()).collect();
         let Row { op, original, gpu, cpu, .. } = &alike[0];
         let or_none = |algorithms: &[Algorithm]| match names(algorithms).join(", ") {
             names if names.is_empty() => "none".to_owned(),
             names => names,
         };
         let (gpu, cpu) = (or_none(gpu), or_none(cpu));
-        lines.push(format!("| `{op}` | {original} | {} | {gpu} | {cpu} |", directions.join(", ")));
+        lines.push(format!("| `{op}` | `{original}` | {} | {gpu} | {cpu} |", directions.join(", ")));
     }
     lines.join("\n")
 }

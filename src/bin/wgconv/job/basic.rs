@@ -93,7 +93,7 @@ impl Order {
     /// Files of weights in logical order; the channel axis is 1 in activations and in weights.
     fn weight(&self, file: &[usize]) -> (Vec<usize>, View) {
         let order = self.layout.order(file.len(), 1).unwrap_or_else(|| (0..file.len()).collect());
-        let view = View::default().permuted(order).inverse();
+        let view = View::default().permuted(order).adjoint();
         (view.shape(file).unwrap_or_else(|| file.to_vec()), view)
     }
 

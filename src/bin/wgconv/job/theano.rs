@@ -1,328 +1,18 @@
 //! The operations of [`wgconv::theano`], their operands and attributes under the original names.
 
+mod table;
+
 use wgconv::theano::{
     BilinearUpsampling, CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, NnetConv, Ratio,
     SeparableConv, SignalConv2d,
 };
 use wgconv::{Error, ErrorKind, Operation, Padding, PerAxis};
 
+use super::Build;
 use super::padding::{border, border_mode};
-use super::{Build, JobOperation};
 use crate::failure::Failure;
 use crate::json::{Object, integer, integers, wrong_type};
-
-const NNET: &[&str] = &[
-    "border_mode",
-    "subsample",
-    "filter_flip",
-    "filter_dilation",
-    "num_groups",
-    "unshared",
-    "input_shape",
-    "filter_shape",
-];
-const CORR: &[&str] = &["border_mode", "subsample", "filter_dilation", "num_groups", "unshared"];
-const CORR_GRADIENT: &[&str] =
-    &["border_mode", "subsample", "filter_dilation", "num_groups", "unshared", "shape"];
-
-pub(super) const OPERATIONS: &[JobOperation] = &[
-    JobOperation {
-        name: "theano.signal_conv2d",
-        original: "signal.conv2d",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: &["border_mode", "subsample", "image_shape", "filter_shape"],
-        parse: signal_conv2d,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[2, 5, 5], &[3, 3]]),
-    },
-    JobOperation {
-        name: "theano.nnet_conv2d",
-        original: "nnet.conv2d",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: NNET,
-        parse: |object| nnet(object, 2, NnetConv::forward),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 5, 5], &[2, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.nnet_conv2d_grad_inputs",
-        original: "conv2d_grad_wrt_inputs",
-        operands: &["output_grad", "filters"],
-        optional: None,
-        attributes: NNET,
-        parse: |object| nnet(object, 2, NnetConv::grad_inputs),
-        exact_integers: false,
-        example: (r#"{"input_shape": [1, 2, 5, 5]}"#, &[&[1, 2, 3, 3], &[2, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.nnet_conv2d_grad_weights",
-        original: "conv2d_grad_wrt_weights",
-        operands: &["input", "output_grad"],
-        optional: None,
-        attributes: NNET,
-        parse: |object| nnet(object, 2, NnetConv::grad_weights),
-        exact_integers: false,
-        example: (r#"{"filter_shape": [2, 2, 3, 3]}"#, &[&[1, 2, 5, 5], &[1, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.nnet_conv3d",
-        original: "nnet.conv3d",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: NNET,
-        parse: |object| nnet(object, 3, NnetConv::forward),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[2, 2, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.nnet_conv3d_grad_inputs",
-        original: "conv3d_grad_wrt_inputs",
-        operands: &["output_grad", "filters"],
-        optional: None,
-        attributes: NNET,
-        parse: |object| nnet(object, 3, NnetConv::grad_inputs),
-        exact_integers: false,
-        example: (r#"{"input_shape": [1, 2, 4, 4, 4]}"#, &[&[1, 2, 2, 2, 2], &[2, 2, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.nnet_conv3d_grad_weights",
-        original: "conv3d_grad_wrt_weights",
-        operands: &["input", "output_grad"],
-        optional: None,
-        attributes: NNET,
-        parse: |object| nnet(object, 3, NnetConv::grad_weights),
-        exact_integers: false,
-        example: (r#"{"filter_shape": [2, 2, 3, 3, 3]}"#, &[&[1, 2, 4, 4, 4], &[1, 2, 2, 2, 2]]),
-    },
-    JobOperation {
-        name: "theano.conv2d_transpose",
-        original: "nnet.conv2d_transpose",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: &[
-            "output_shape",
-            "border_mode",
-            "input_dilation",
-            "filter_flip",
-            "filter_dilation",
-            "num_groups",
-            "unshared",
-        ],
-        parse: |object| transpose(object, 2),
-        exact_integers: false,
-        example: (r#"{"output_shape": [1, 2, 5, 5]}"#, &[&[1, 2, 3, 3], &[2, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.conv3d_transpose",
-        original: "conv3d_grad_wrt_inputs",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: &[
-            "output_shape",
-            "border_mode",
-            "input_dilation",
-            "filter_flip",
-            "filter_dilation",
-            "num_groups",
-            "unshared",
-        ],
-        parse: |object| transpose(object, 3),
-        exact_integers: false,
-        example: (r#"{"output_shape": [1, 2, 4, 4, 4]}"#, &[&[1, 2, 2, 2, 2], &[2, 2, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.separable_conv2d",
-        original: "separable_conv2d",
-        operands: &["input", "depthwise_filters", "pointwise_filters"],
-        optional: None,
-        attributes: &["num_channels", "border_mode", "subsample", "filter_flip", "filter_dilation"],
-        parse: |object| separable(object, 2),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 4, 4], &[4, 1, 3, 3], &[3, 4, 1, 1]]),
-    },
-    JobOperation {
-        name: "theano.separable_conv3d",
-        original: "separable_conv3d",
-        operands: &["input", "depthwise_filters", "pointwise_filters"],
-        optional: None,
-        attributes: &["num_channels", "border_mode", "subsample", "filter_flip", "filter_dilation"],
-        parse: |object| separable(object, 3),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[4, 1, 3, 3, 3], &[3, 4, 1, 1, 1]]),
-    },
-    JobOperation {
-        name: "theano.causal_conv1d",
-        original: "causal_conv1d",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: &["subsample", "filter_flip", "filter_dilation", "num_groups", "filter_shape"],
-        parse: causal,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 8], &[3, 2, 2]]),
-    },
-    JobOperation {
-        name: "theano.bilinear_upsampling",
-        original: "bilinear_upsampling",
-        operands: &["input"],
-        optional: None,
-        attributes: &["ratio", "frac_ratio", "use_1D_kernel"],
-        parse: bilinear,
-        exact_integers: false,
-        example: (r#"{"ratio": 2}"#, &[&[1, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.conv2d_fft",
-        original: "conv2d_fft",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: &["border_mode", "pad_last_dim", "image_shape", "filter_shape"],
-        parse: |object| fft(object, 2),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 5, 5], &[3, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.conv3d_fft",
-        original: "conv3d_fft",
-        operands: &["input", "filters"],
-        optional: None,
-        attributes: &["border_mode", "pad_last_dim", "image_shape", "filter_shape"],
-        parse: |object| fft(object, 3),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 5, 5, 5], &[3, 2, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.conv3d",
-        original: "Conv3D",
-        operands: &["V", "W", "b"],
-        optional: None,
-        attributes: &["d"],
-        parse: conv3d,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 4, 4, 4, 2], &[3, 2, 2, 2, 2], &[3]]),
-    },
-    JobOperation {
-        name: "theano.conv_transp3d",
-        original: "ConvTransp3D",
-        operands: &["W", "b", "H"],
-        optional: None,
-        attributes: &["d", "RShape"],
-        parse: conv_transp3d,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[3, 2, 2, 2, 2], &[2], &[1, 3, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.conv_grad3d",
-        original: "ConvGrad3D",
-        operands: &["V", "dCdH"],
-        optional: None,
-        attributes: &["d", "WShape"],
-        parse: conv_grad3d,
-        exact_integers: false,
-        example: (r#"{"WShape": [3, 2, 2, 2, 2]}"#, &[&[1, 4, 4, 4, 2], &[1, 3, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.conv3d2d",
-        original: "conv3d2d.conv3d",
-        operands: &["signals", "filters"],
-        optional: None,
-        attributes: &["border_mode", "signals_shape", "filters_shape"],
-        parse: conv3d2d,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 4, 2, 4, 4], &[3, 2, 2, 2, 2]]),
-    },
-    JobOperation {
-        name: "theano.filter_acts",
-        original: "FilterActs",
-        operands: &["images", "filters"],
-        optional: None,
-        attributes: &["pad", "stride", "partial_sum", "num_groups"],
-        parse: filter_acts,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[2, 5, 5, 1], &[2, 3, 3, 4]]),
-    },
-    JobOperation {
-        name: "theano.image_acts",
-        original: "ImageActs",
-        operands: &["hid_acts", "filters"],
-        optional: None,
-        attributes: &["pad", "stride", "partial_sum", "num_groups", "output_shape"],
-        parse: image_acts,
-        exact_integers: false,
-        example: (r#"{}"#, &[&[4, 3, 3, 1], &[2, 3, 3, 4]]),
-    },
-    JobOperation {
-        name: "theano.weight_acts",
-        original: "WeightActs",
-        operands: &["images", "hid_grads"],
-        optional: None,
-        attributes: &["pad", "stride", "partial_sum", "num_groups", "output_shape"],
-        parse: weight_acts,
-        exact_integers: false,
-        example: (r#"{"output_shape": [3, 3]}"#, &[&[2, 5, 5, 1], &[4, 3, 3, 1]]),
-    },
-    JobOperation {
-        name: "theano.corr_mm",
-        original: "GpuCorrMM",
-        operands: &["img", "kern"],
-        optional: None,
-        attributes: CORR,
-        parse: |object| corr(object, 2, CorrMm::forward),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 5, 5], &[2, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.corr_mm_grad_weights",
-        original: "GpuCorrMM_gradWeights",
-        operands: &["img", "topgrad"],
-        optional: None,
-        attributes: CORR_GRADIENT,
-        parse: |object| corr(object, 2, CorrMm::grad_weights),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 5, 5], &[1, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.corr_mm_grad_inputs",
-        original: "GpuCorrMM_gradInputs",
-        operands: &["kern", "topgrad"],
-        optional: None,
-        attributes: CORR_GRADIENT,
-        parse: |object| corr(object, 2, CorrMm::grad_inputs),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[2, 2, 3, 3], &[1, 2, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.corr3d_mm",
-        original: "GpuCorr3dMM",
-        operands: &["img", "kern"],
-        optional: None,
-        attributes: CORR,
-        parse: |object| corr(object, 3, CorrMm::forward),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[2, 2, 3, 3, 3]]),
-    },
-    JobOperation {
-        name: "theano.corr3d_mm_grad_weights",
-        original: "GpuCorr3dMM_gradWeights",
-        operands: &["img", "topgrad"],
-        optional: None,
-        attributes: CORR_GRADIENT,
-        parse: |object| corr(object, 3, CorrMm::grad_weights),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[1, 2, 4, 4, 4], &[1, 2, 2, 2, 2]]),
-    },
-    JobOperation {
-        name: "theano.corr3d_mm_grad_inputs",
-        original: "GpuCorr3dMM_gradInputs",
-        operands: &["kern", "topgrad"],
-        optional: None,
-        attributes: CORR_GRADIENT,
-        parse: |object| corr(object, 3, CorrMm::grad_inputs),
-        exact_integers: false,
-        example: (r#"{}"#, &[&[2, 2, 3, 3, 3], &[1, 2, 2, 2, 2]]),
-    },
-];
+pub(super) use table::OPERATIONS;
 
 fn steps(object: &Object, name: &str) -> Result<PerAxis, Failure> {
     Ok(object.per_axis(name, 1, ErrorKind::Stride)?.unwrap_or(PerAxis::Uniform(1)))
@@ -340,9 +30,10 @@ fn flip(object: &Object) -> Result<bool, Failure> {
     Ok(object.boolean("filter_flip")?.unwrap_or(true))
 }
 
-/// A border with a name, as the operations that know no numbers of cells take it.
-fn named_border(object: &Object) -> Result<Padding, Failure> {
-    Ok(object.named("border_mode", "valid, full", border)?.unwrap_or_default())
+/// The border of the operations that know two.
+fn valid_or_full(object: &Object) -> Result<Padding, Failure> {
+    let known = |name: &str| border(name).filter(|border| *border != Padding::Half);
+    Ok(object.named("border_mode", "valid, full", known)?.unwrap_or_default())
 }
 
 fn missing(name: &str, wanted: &str) -> Failure {
@@ -351,7 +42,7 @@ fn missing(name: &str, wanted: &str) -> Failure {
 
 fn signal_conv2d(object: &Object) -> Result<Build, Failure> {
     let how = SignalConv2d {
-        border_mode: named_border(object)?,
+        border_mode: valid_or_full(object)?,
         subsample: steps(object, "subsample")?,
         image_shape: object.hint("image_shape")?,
         filter_shape: object.hint("filter_shape")?,
@@ -446,7 +137,7 @@ fn bilinear(object: &Object) -> Result<Build, Failure> {
 
 fn fft(object: &Object, rank: usize) -> Result<Build, Failure> {
     let how = ConvFft {
-        border_mode: named_border(object)?,
+        border_mode: valid_or_full(object)?,
         pad_last_dim: object.boolean("pad_last_dim")?.unwrap_or(false),
         image_shape: object.hint("image_shape")?,
         filter_shape: object.hint("filter_shape")?,

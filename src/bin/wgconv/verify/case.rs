@@ -39,10 +39,14 @@ impl Case {
             let problem = step.problem.with_element(T::ELEMENT)?;
             let mut operands = Vec::new();
             for (role, argument) in &step.operands {
+                let constant;
                 let source = match &argument.source {
                     Source::Operand(operand) => arrays[*operand].view(),
                     Source::Step(step) => results[*step].view(),
-                    Source::Constant(array) => array.view(),
+                    Source::Constant(described) => {
+                        constant = described.array();
+                        constant.view()
+                    }
                 };
                 // Checked when the operation was made.
                 let seen = argument.view.of(source).unwrap_or_default();

@@ -1,0 +1,22 @@
+//! Classic operations by their own names: what the README shows.
+//!
+//!     cargo run --example classic
+
+use wgconv::ndarray::array;
+use wgconv::signal::{Mode, convolve2d};
+use wgconv::theano::{NnetConv, nnet_conv2d};
+use wgconv::{Boundary, Device, Padding};
+
+fn main() -> Result<(), wgconv::Error> {
+    let (x, w) = (array![[1f32, 2., 3.], [4., 5., 6.], [7., 8., 9.]], array![[1f32, 2.], [3., 4.]]);
+    let y = convolve2d(&x, &w, Mode::Same, Boundary::Wrap)?; // as scipy.signal.convolve2d
+    assert_eq!(y, array![[64., 56., 66.], [31., 23., 33.], [61., 53., 63.]]);
+    println!("scipy.signal.convolve2d(x, w, 'same', 'wrap') on {}:\n{y}", Device::shared()?.name());
+
+    let (x, w) = (array![[[[1f32, 2.], [3., 4.]]]], array![[[[1f32, 2.], [3., 4.]]]]);
+    let half = NnetConv::default().border_mode(Padding::Half); // as theano.tensor.nnet.conv2d
+    let y = nnet_conv2d(&x, &w, &half)?;
+    assert_eq!(nnet_conv2d(&x, &w, &half)?, array![[[[1., 4., 4.], [6., 20., 16.], [9., 24., 16.]]]]); // even kernels grow it
+    println!("theano.tensor.nnet.conv2d(w, w, border_mode='half'):\n{y}");
+    Ok(())
+}
