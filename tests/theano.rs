@@ -227,7 +227,7 @@ fn bilinear_upsampling_by_its_definition() {
                 }
                 sum
             });
-            for (path, got) in common::operation::results(&operation, &[x.clone()]) {
+            for (path, got) in common::operation::results(&operation, std::slice::from_ref(&x)) {
                 let far = got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
                 let bound = if path.ends_with("f16") { 1e-2 } else { 1e-5 };
                 assert!(far <= bound, "{n} cells by {p}/{q}, {path}: {far}");
