@@ -6,13 +6,17 @@ mod common;
 
 use wgconv::Error;
 use wgconv::ndarray::{Array1, array, s};
-use wgconv::signal::{Mode, convolve, correlate, oaconvolve};
+use wgconv::signal::{Convolve, Mode, convolve, correlate, fftconvolve, oaconvolve};
 
 fn main() -> Result<(), Error> {
     let (x, w) = (array![1f32, 2., 3.], array![1f32, 10.]);
     for mode in [Mode::Full, Mode::Same, Mode::Valid] {
         println!("convolve {mode:?}: {}, correlate: {}", convolve(&x, &w, mode)?, correlate(&x, &w, mode)?);
     }
+
+    let rows = array![[1f32, 2., 3.], [4., 5., 6.]];
+    let each = fftconvolve(&rows, &array![[1f32, 1.], [1., -1.]], Convolve::from(Mode::Valid).axes([1]))?;
+    println!("fftconvolve of each row with a kernel of its own:\n{each}");
 
     // A call of 200 samples, and a recording in which it comes 1234 samples late, faint, under noise.
     let mut noise = common::noise(5);
@@ -25,7 +29,7 @@ fn main() -> Result<(), Error> {
     println!("the echo comes after {delay} samples (correlation {peak:.1})");
     assert_eq!(delay, 1234);
 
-    // A long signal goes in blocks; integers stay integers, or there is an error.
+    // The same under the name for long signals; integers stay integers, or there is an error.
     let smooth = oaconvolve(&heard, &Array1::from_elem(64, 1f32 / 64.0), Mode::Same)?;
     println!(
         "smoothed: {} samples, spread {:.3} before and {:.3} after",

@@ -7,12 +7,17 @@ mod common;
 use std::error::Error;
 
 use wgconv::Boundary;
-use wgconv::ndarray::{Array2, s};
-use wgconv::signal::{Mode, convolve2d};
+use wgconv::ndarray::{Array2, array, s};
+use wgconv::signal::{Mode, convolve2d, correlate2d};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let photo = common::photo()?;
     let kernel = Array2::from_elem((41, 41), 1f32 / (41.0 * 41.0));
+    // Correlation does not flip, and of an even kernel keeps the other of the two middle cells.
+    let (dot, arrow) = (array![[0f32, 0., 0.], [0., 1., 0.], [0., 0., 0.]], array![[1f32, 2.]]);
+    println!("convolve2d {}", convolve2d(&dot, &arrow, Mode::Same, Boundary::Zero)?.row(1));
+    println!("correlate2d {}", correlate2d(&dot, &arrow, Mode::Same, Boundary::Zero)?.row(1));
+
     let mut pictures = Vec::new();
     for (name, boundary) in [
         ("fill 0", Boundary::Zero),

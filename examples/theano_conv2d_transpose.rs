@@ -3,8 +3,8 @@
 //!     cargo run --example theano_conv2d_transpose
 
 use wgconv::Error;
-use wgconv::ndarray::{Array4, Axis, array};
-use wgconv::theano::{NnetConv, conv2d_transpose};
+use wgconv::ndarray::{Array4, Array5, Axis, array};
+use wgconv::theano::{NnetConv, conv2d_transpose, conv3d_transpose};
 
 fn main() -> Result<(), Error> {
     let x = array![[[[1f32, 10.], [100., 1000.]]]]; // [b, c_in, rows, columns]
@@ -25,5 +25,13 @@ fn main() -> Result<(), Error> {
         let y = conv2d_transpose(&one, &arrow, &[2, 2], &NnetConv::default().filter_flip(flip))?;
         println!("filter_flip {flip}: {:?}", y.iter().collect::<Vec<_>>());
     }
+    let cube = conv3d_transpose(
+        &Array5::<f32>::ones((1, 1, 2, 2, 2)),
+        &Array5::ones((1, 1, 2, 2, 2)),
+        &[3, 3, 3],
+        &NnetConv::default(),
+    )?;
+    println!("in three dimensions, kernels over the centre: {}", cube[[0, 0, 1, 1, 1]]);
+    assert_eq!(cube[[0, 0, 1, 1, 1]], 8.0);
     Ok(())
 }

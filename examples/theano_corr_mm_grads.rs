@@ -2,8 +2,10 @@
 //!
 //!     cargo run --example theano_corr_mm_grads
 
-use wgconv::ndarray::{Array4, ArrayD};
-use wgconv::theano::{CorrMm, corr_mm, corr_mm_grad_inputs, corr_mm_grad_weights};
+use wgconv::ndarray::{Array4, Array5, ArrayD};
+use wgconv::theano::{
+    CorrMm, corr_mm, corr_mm_grad_inputs, corr_mm_grad_weights, corr3d_mm_grad_inputs, corr3d_mm_grad_weights,
+};
 use wgconv::{Device, Element, Error, PlanOptions};
 
 fn dot<'a>(a: impl IntoIterator<Item = &'a f32>, b: impl IntoIterator<Item = &'a f32>) -> f32 {
@@ -38,5 +40,12 @@ fn main() -> Result<(), Error> {
     let of_second = plan.run(&[x.view().into_dyn(), w.view().into_dyn(), h.view().into_dyn(), v.view()])?;
     assert_eq!(dot(&of_second, &x), dot(&by_kernel, &v));
     println!("<d²/dX, x> {} = <dW, v> {}", dot(&of_second, &x), dot(&by_kernel, &v));
+
+    // In three dimensions the same; shapes that follow from the operands may be left out.
+    let (volume, top) = (Array5::<f32>::ones((1, 1, 4, 4, 4)), Array5::<f32>::ones((1, 1, 3, 3, 3)));
+    let by_kernel = corr3d_mm_grad_weights(&volume, &top, &CorrMm::default())?;
+    let by_image = corr3d_mm_grad_inputs(&Array5::<f32>::ones((1, 1, 2, 2, 2)), &top, &CorrMm::default())?;
+    println!("3-D: by the kernel {:?}, by the image {:?}", by_kernel.shape(), by_image.shape());
+    assert_eq!((by_kernel[[0, 0, 0, 0, 0]], by_image[[0, 0, 1, 1, 1]]), (27.0, 8.0));
     Ok(())
 }

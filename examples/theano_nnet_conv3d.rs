@@ -8,7 +8,7 @@ use std::error::Error;
 
 use wgconv::Padding;
 use wgconv::ndarray::{Array5, s};
-use wgconv::theano::{NnetConv, nnet_conv3d};
+use wgconv::theano::{NnetConv, nnet_conv3d, nnet_conv3d_grad_inputs, nnet_conv3d_grad_weights};
 
 /// Rows, columns and slices.
 const SIZE: [usize; 3] = [96, 80, 24];
@@ -59,6 +59,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         error(&smooth)
     );
     assert!(error(&smooth) < 0.6 * error(&scan));
+
+    // What each cell of the scan adds to the sum of the result, and what each tap of the kernel would.
+    let (ones, how) = (Array5::ones(smooth.raw_dim()), NnetConv::default().border_mode(Padding::Half));
+    let by_scan = nnet_conv3d_grad_inputs(&ones, &kernel, &how.clone().input_shape(scan.shape()))?;
+    let by_kernel = nnet_conv3d_grad_weights(&scan, &ones, &how.filter_shape(kernel.shape()))?;
+    println!(
+        "a cell inside counts {}, one in the corner {:.2}",
+        by_scan[[0, 0, 9, 9, 9]],
+        by_scan[[0, 0, 0, 0, 0]]
+    );
+    println!("the middle tap sees {:.0} in all", by_kernel[[0, 0, 1, 1, 1]]);
+    assert_eq!(by_scan[[0, 0, 9, 9, 9]], 1.0);
     let shown = [6, 12, 17];
     let slices =
         [&scan, &smooth].into_iter().flat_map(|volume| shown.map(|k| volume.slice(s![0, 0, .., .., k])));

@@ -48,6 +48,12 @@ impl Algorithm {
         }
     }
 
+    /// Those that round even where every sum of products is a whole number that the arithmetic holds: they compute with
+    /// transformed operands.
+    pub fn inexact() -> impl Iterator<Item = Self> {
+        [Self::Fft, Self::Winograd].into_iter()
+    }
+
     /// The algorithm called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|a| a.name() == name)

@@ -204,6 +204,8 @@ fn operation_kind(error: &OperationError) -> ErrorKind {
         | E::Empty { .. }
         | E::Hint { .. }
         | E::Count { .. }
+        | E::View { .. }
+        | E::NotLinear { .. }
         | E::NoOperand { .. }
         | E::Independent { .. } => ErrorKind::Operand,
         E::BorderMode { .. } | E::Origin { .. } => ErrorKind::Padding,
@@ -212,7 +214,6 @@ fn operation_kind(error: &OperationError) -> ErrorKind {
         E::Target { got: None, .. } | E::Parameter { .. } => ErrorKind::BadJob,
         E::NeitherWithin { .. } => ErrorKind::KernelTooLarge,
         E::Inexact { .. } | E::OutOfRange { .. } => ErrorKind::Overflow,
-        E::View { .. } => ErrorKind::Internal,
     }
 }
 

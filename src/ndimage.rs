@@ -20,7 +20,7 @@ use ndarray::{Array, ArrayBase, Data, Dimension};
 use crate::device::typed;
 use crate::error::Error;
 use crate::operation::{Batched, Operation, OperationError};
-use crate::problem::{Boundary, Conv, Padding};
+use crate::problem::{Boundary, Conv, Padding, ProblemError};
 use crate::signal::{Sample, batched};
 
 /// Parameters of [`convolve`] and [`correlate`]; a [`Boundary`] alone is one.
@@ -114,8 +114,9 @@ impl Filter {
         };
         let mut pads = Vec::new();
         for (axis, (&kernel, &got)) in weights.iter().zip(&origins).enumerate() {
-            // An extent is at most `isize::MAX`, so neither is cut.
-            let (before, after) = ((kernel / 2) as isize, ((kernel - 1) / 2) as isize);
+            let cells = isize::try_from(kernel);
+            let cells = cells.map_err(|_| ProblemError::Overflow { what: "the kernel's extent" })?;
+            let (before, after) = (cells / 2, (cells - 1) / 2);
             if got < -before || got > after {
                 return Err(OperationError::Origin { axis, kernel, least: -before, most: after, got });
             }

@@ -110,7 +110,7 @@ impl Argument {
 pub struct Step {
     /// What is computed; its element is replaced when the operation is planned.
     pub problem: ConvProblem,
-    /// The algorithm that computes it wherever a device has that one.
+    /// The algorithm that is asked before the others.
     pub prefers: Option<Algorithm>,
     /// From what.
     pub operands: Vec<(Role, Argument)>,
@@ -195,7 +195,10 @@ impl Operation {
         }
         for (at, step) in self.steps.iter().enumerate() {
             let count = |role| step.operands.iter().filter(|(r, _)| *r == role).count();
-            if Role::ALL.iter().any(|&role| count(role) != usize::from(role.is_used(&step.problem))) {
+            // A residual has no role.
+            if step.problem.epilogue().beta.is_some()
+                || Role::ALL.iter().any(|&role| count(role) != usize::from(role.is_used(&step.problem)))
+            {
                 return Err(OperationError::View { step: at });
             }
             for (role, argument) in &step.operands {

@@ -24,10 +24,11 @@ pub struct PlanOptions {
     pub algorithm: Option<Algorithm>,
     /// Algorithms to ask before all others, in this order.
     pub prefer: Vec<Algorithm>,
-    /// Algorithms not to use.
+    /// Algorithms not to use, unless [`Self::algorithm`] names one of them.
     pub exclude: Vec<Algorithm>,
     /// Choose by time: every algorithm that takes the problem runs it on made-up operands, and among those whose results
-    /// agree the fastest is taken. Planning then takes as long as some runs. Without effect on the web.
+    /// agree with the reference, or where that takes too long with the first one's, the fastest is taken. Planning then takes as
+    /// long as some runs and waits for them, also as a future. Without effect on the web.
     pub measure: bool,
     /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
     pub fallback: Fallback,

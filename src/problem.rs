@@ -321,6 +321,16 @@ impl ConvProblem {
         Ok(Self { element, ..self.clone() })
     }
 
+    /// The same convolution under another boundary.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemError::NonFinite`] for a constant that the element does not hold.
+    pub fn with_boundary(&self, boundary: Boundary) -> Result<Self, ProblemError> {
+        check_constants(boundary, &self.epilogue, self.element)?;
+        Ok(Self { boundary, ..self.clone() })
+    }
+
     /// The same convolution with another epilogue.
     ///
     /// # Errors

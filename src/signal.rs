@@ -15,8 +15,12 @@
 //! # Ok::<(), wgconv::Error>(())
 //! ```
 //!
+//! The functions compute on the [shared device](crate::Device::shared), integers on the CPU where it would round. A device of one's own takes
+//! the [`Operation`]s that [`Convolve`] and [`Convolve2d`] make, on floating-point arrays.
+//!
 //! Source: scipy 1.17, `scipy.signal`.
 
+mod mode;
 mod sample;
 
 use ndarray::{Array, Array2, ArrayBase, Data, Dimension, Ix2};
@@ -27,63 +31,8 @@ use crate::error::Error;
 use crate::operation::{Argument, Batched, Operation, OperationError, Role, View};
 use crate::problem::{Boundary, Conv, ConvProblem, Element, Padding};
 
+pub use mode::{Method, Mode};
 pub use sample::Sample;
-
-/// How much of the convolution is computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Every position where the operands touch: `N + K − 1` cells.
-    #[default]
-    Full,
-    /// The `N` cells of `Full` from `(K − 1) div 2` on: as many as the first operand has.
-    Same,
-    /// The positions where one operand lies within the other: `max(N, K) − min(N, K) + 1` cells.
-    Valid,
-}
-
-impl Mode {
-    /// The mode called `name`: `full`, `same`, `valid`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "full" => Some(Self::Full),
-            "same" => Some(Self::Same),
-            "valid" => Some(Self::Valid),
-            _ => None,
-        }
-    }
-}
-
-/// How it is computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// As the planner decides.
-    #[default]
-    Auto,
-    /// By [`Algorithm::Direct`].
-    Direct,
-    /// By [`Algorithm::Fft`] where the device has it, else by what runs.
-    Fft,
-}
-
-impl Method {
-    /// The method called `name`: `auto`, `direct`, `fft`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "auto" => Some(Self::Auto),
-            "direct" => Some(Self::Direct),
-            "fft" => Some(Self::Fft),
-            _ => None,
-        }
-    }
-
-    fn prefers(self) -> Option<Algorithm> {
-        match self {
-            Self::Auto => None,
-            Self::Direct => Some(Algorithm::Direct),
-            Self::Fft => Some(Algorithm::Fft),
-        }
-    }
-}
 
 /// Parameters of [`convolve`], [`correlate`], [`fftconvolve`] and [`oaconvolve`]; a [`Mode`] alone is one.
 ///
@@ -249,8 +198,8 @@ pub(crate) fn batched(
         let (operand, wanted) = (operation.last_operand(), "at most 3 that are convolved");
         return Err(OperationError::Axes { operand, wanted, got: axes.space.len() });
     }
-    let ((x, input), (w, weight)) = (axes.input(), axes.weight());
-    let problem = ConvProblem::new(&x, &w, &conv.groups(axes.groups()).element(Element::F64))?;
+    let ((x, input), (w, weight)) = (axes.input()?, axes.weight()?);
+    let problem = ConvProblem::new(&x, &w, &conv.groups(axes.groups()?).element(Element::F64))?;
     let output = axes.output(&problem.output().shape());
     let operands = [(Role::Input, first.seen(input)), (Role::Weight, second.seen(weight))];
     let result = operation.step(problem, prefers, operands);
@@ -387,7 +336,8 @@ pub fn fftconvolve<T: Sample, D: Dimension>(
     run(&how.into().fftconvolve(in1.shape(), in2.shape())?, in1, in2)
 }
 
-/// [`fftconvolve`] of a long operand in blocks, as `scipy.signal.oaconvolve`.
+/// [`fftconvolve`] under the name that scipy has for convolving a long signal with a short kernel, `oaconvolve`: that it goes
+/// in blocks is the algorithm's matter here.
 ///
 /// # Errors
 ///

@@ -27,6 +27,26 @@
 //! Sources: Theano 1.0.5 (`tensor/nnet/abstract_conv.py`, `corr.py`, `conv3d2d.py`, `tensor/signal/conv.py`), Theano 0.9
 //! (`Conv3D.py`, `ConvTransp3D.py`, `ConvGrad3D.py`, `sandbox/cuda/fftconv.py`) and pylearn2's wrapper of cuda-convnet.
 
+/// Functions that set a field and leave the others as they are; the first list takes whatever becomes the type.
+macro_rules! setters {
+    (($($field:ident: $ty:ty),*) ($($plain:ident: $is:ty),*)) => {
+        $(
+            #[doc = concat!("Sets [`Self::", stringify!($field), "`].")]
+            #[must_use]
+            pub fn $field(self, $field: impl Into<$ty>) -> Self {
+                Self { $field: $field.into(), ..self }
+            }
+        )*
+        $(
+            #[doc = concat!("Sets [`Self::", stringify!($plain), "`].")]
+            #[must_use]
+            pub fn $plain(self, $plain: $is) -> Self {
+                Self { $plain, ..self }
+            }
+        )*
+    };
+}
+
 mod bilinear;
 mod causal;
 mod conv3d;
@@ -72,6 +92,18 @@ fn check_axes(
 ) -> Result<(), OperationError> {
     let got = shape.len();
     if allowed.contains(&got) { Ok(()) } else { Err(OperationError::Axes { operand, wanted, got }) }
+}
+
+/// Of the activations of a convolution of rank 2 or 3.
+const ACTIVATIONS: &str = "4 (b, c, rows, columns) in 2-D, 5 in 3-D";
+
+/// Activations of a convolution of this rank, which must be 2 or 3.
+fn check_activations(operand: &'static str, shape: &[usize], rank: usize) -> Result<(), OperationError> {
+    if ![2, 3].contains(&rank) {
+        let (what, wanted) = ("rank", "2 or 3".into());
+        return Err(OperationError::Parameter { what, wanted, got: rank.to_string() });
+    }
+    check_axes(operand, shape, &[rank + 2], ACTIVATIONS)
 }
 
 /// Filters of a convolution of this rank.

@@ -269,6 +269,14 @@ fn integers_stay_exact() {
     let job = json!({ "op": "signal.convolve", "in1": "a.npy", "in2": "b.npy", "output": "y.npy" });
     assert_eq!(folder.job(&job)["ok"], true);
     assert_eq!(folder.read("y.npy"), ("f64", tensor(&[1], &[16_785_409.])));
+    // Past double precision there is no exact result.
+    for name in ["a.npy", "b.npy"] {
+        folder.bytes(name, &common::cli::npy_file("<i4", false, "(1,)", &((1i32 << 30) + 1).to_le_bytes()));
+    }
+    assert_eq!(folder.job(&job)["error"]["kind"], "overflow");
+    for name in ["a.npy", "b.npy"] {
+        folder.bytes(name, &common::cli::npy_file("<i4", false, "(1,)", &4097i32.to_le_bytes()));
+    }
     // Unless single precision is asked for.
     assert_eq!(folder.job(&with(&job, &json!({ "dtype": "f32" })))["ok"], true);
     assert_eq!(folder.read("y.npy").0, "f32");

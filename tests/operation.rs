@@ -12,8 +12,8 @@ use wgconv::theano::{
     SeparableConv, SignalConv2d,
 };
 use wgconv::{
-    Boundary, Conv, ConvProblem, Device, Direction, Element, Error, ErrorKind, OperandError, Operation,
-    OperationError, Padding, PlanOptions,
+    Activation, Boundary, Conv, ConvProblem, Device, Direction, Element, Epilogue, Error, ErrorKind,
+    OperandError, Operation, OperationError, Padding, PlanOptions,
 };
 
 /// One of each, with what changes indices: steps, distances, groups, borders, flips, exchanged operands.
@@ -56,8 +56,7 @@ fn operations() -> Vec<Operation> {
             .operation(&[2, 3, 2, 4, 3], &[3, 2, 2, 2, 2])
             .unwrap(),
         acts.filter_acts(&[4, 6, 5, 2], &[2, 2, 3, 6]).unwrap(),
-        acts.image_acts(&[6, 3, 2, 2], &[2, 2, 3, 4], Some(&[5, 4]))
-            .unwrap_or_else(|_| acts.image_acts(&[6, 3, 2, 2], &[2, 2, 3, 6], Some(&[5, 4])).unwrap()),
+        acts.image_acts(&[6, 3, 2, 2], &[2, 2, 3, 6], Some(&[5, 4])).unwrap(),
         acts.weight_acts(&[4, 6, 5, 2], &[6, 3, 2, 2], &[2, 3]).unwrap(),
         corr.forward(2, &[2, 2, 5, 4], &[3, 2, 2, 3]).unwrap(),
         CorrMm { shape: Some(vec![5, 4]), ..corr.clone() }
@@ -71,12 +70,12 @@ fn operations() -> Vec<Operation> {
         wrap.correlate(&[4, 3], &[2, 5]).unwrap(),
         valid.correlate(&[2, 2], &[4, 3]).unwrap(),
         filter.convolve(&[3, 5], &[4, 3]).unwrap(),
-        filter_of_one_axis(),
+        Convolve2d { mode: Mode::Full, boundary: Boundary::Constant(5.0) }
+            .convolve(&[3, 4], &[2, 3])
+            .unwrap(),
+        Filter::from(Boundary::Constant(-2.0)).correlate(&[5], &[4]).unwrap(),
+        Filter::from(Boundary::Wrap).correlate(&[2, 3, 2, 4], &[1, 1, 1, 6]).unwrap(),
     ]
-}
-
-fn filter_of_one_axis() -> Operation {
-    Filter::from(Boundary::Wrap).correlate(&[2, 3, 2, 4], &[1, 1, 1, 6]).unwrap()
 }
 
 fn dot(a: &ArrayD<f64>, b: &ArrayD<f64>) -> f64 {
@@ -221,7 +220,31 @@ fn an_operation_is_checked_when_it_is_made() {
     let (operation, _, x, _) = builder();
     let error = operation.finish(x).unwrap_err();
     assert_eq!(error, OperationError::View { step: 0 });
-    assert_eq!(Error::from(error).kind(), ErrorKind::Internal);
+    assert_eq!(Error::from(error).kind(), ErrorKind::Operand);
+}
+
+/// What would not be the gradient is refused: an operand that is used twice, an activation on its way.
+#[test]
+fn gradients_of_what_is_not_linear_are_refused() {
+    let problem = ConvProblem::new(&[1, 1, 2], &[1, 1, 2], &Conv::default()).unwrap();
+    let mut square = Operation::builder("square");
+    let x = square.operand("x", &[1, 1, 2]);
+    let y = square.step(problem.clone(), None, [(Role::Input, x.clone()), (Role::Weight, x)]);
+    let want = OperationError::NotLinear { operand: "x" };
+    assert_eq!(square.finish(y).unwrap().gradient(0).unwrap_err(), want);
+
+    let with = |epilogue: Epilogue| {
+        let mut operation = Operation::builder("activated");
+        let (x, w) = (operation.operand("x", &[1, 1, 2]), operation.operand("w", &[1, 1, 2]));
+        let problem = problem.with_epilogue(epilogue).unwrap();
+        let y = operation.step(problem, None, [(Role::Input, x), (Role::Weight, w)]);
+        operation.finish(y)
+    };
+    let activated = with(Epilogue { activation: Activation::Relu, ..Epilogue::default() }).unwrap();
+    assert_eq!(activated.gradient(0).unwrap_err(), want);
+    // A residual has no role in a step.
+    let residual = with(Epilogue { beta: Some(1.0), ..Epilogue::default() });
+    assert_eq!(residual.unwrap_err(), OperationError::View { step: 0 });
 }
 
 /// A constant is repeated along axes where it has a single cell, also where the operand has none.

@@ -76,6 +76,11 @@ fn preferences_of_an_operation() {
         assert_eq!(by(&excluded), Algorithm::Direct);
         let forced = PlanOptions { algorithm: Some(Algorithm::Reference), ..PlanOptions::default() };
         assert_eq!(by(&forced), Algorithm::Reference);
+        let prefers = PlanOptions { prefer: vec![Algorithm::Reference], ..PlanOptions::default() };
+        assert_eq!(by(&prefers), Algorithm::Reference, "what the caller prefers comes first");
+        let measures = PlanOptions { measure: true, ..PlanOptions::default() };
+        let plan = cpu.plan_operation(&operation, Element::F32, &measures).unwrap();
+        assert!(plan.plans()[0].measured().len() >= 2);
     }
 }
 
@@ -93,10 +98,11 @@ fn a_measured_choice() {
         let problem = problem().with_direction(direction).unwrap().with_epilogue(epilogue).unwrap();
         for element in [Element::F32, Element::F64] {
             let plan = Device::cpu().plan(&problem.with_element(element).unwrap(), &options).unwrap();
-            let text = plan.explain();
-            for algorithm in ["direct", "reference"] {
-                assert!(text.contains(&format!("measured: {algorithm} ")), "{text}");
-            }
+            let measured: Vec<_> = plan.measured().iter().map(|(algorithm, _)| *algorithm).collect();
+            assert_eq!(measured, [Algorithm::Direct, Algorithm::Reference]);
+            let fastest = plan.measured().iter().min_by_key(|(_, time)| *time).expect("two");
+            assert_eq!(plan.algorithm(), fastest.0);
+            assert!(plan.explain().contains("measured: reference "), "{}", plan.explain());
         }
     }
     let plan = Device::cpu().plan(&problem(), &options).unwrap();

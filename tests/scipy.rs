@@ -159,6 +159,15 @@ fn integers_are_exact_or_refused() {
     // Past that, refused: 2^52 + 2^52 + .. may not be exact.
     let error = signal::convolve(&array![1i64 << 53, 1], &array![1i64, 1], Mode::Full).unwrap_err();
     assert!(matches!(error, Error::Operation(OperationError::Inexact { .. })), "{error:?}");
+    // Even where only rounding brings the bound down to 2^53.
+    for (x, w) in [((1i64 << 53) + 1, 1i64), (28_059_810_762_433, 321)] {
+        let error = signal::convolve(&array![x], &array![w], Mode::Full).unwrap_err();
+        assert!(matches!(error, Error::Operation(OperationError::Inexact { .. })), "{error:?}");
+    }
+    assert_eq!(
+        signal::convolve(&array![(1i64 << 53) - 1], &array![-1], Mode::Full).unwrap(),
+        array![1 - (1i64 << 53)]
+    );
     let image = array![[1u16, 2], [3, 4]];
     let filtered = ndimage::correlate(&image, &array![[0u16, 1], [1, 1]], Boundary::Nearest).unwrap();
     assert_eq!(filtered, array![[3, 5], [7, 9]]);
@@ -231,6 +240,14 @@ fn refusals() {
     }
     let error = refused(plain.axes([0]).fftconvolve(&[3, 3], &[3, 2]));
     assert_eq!(error.to_string(), "in2 has shape [3, 2], wanted 3 or 1 on axis 1, which is not convolved");
+    // Extents whose product is no number.
+    let huge = [usize::MAX, usize::MAX, 3];
+    let error = refused(Convolve::default().axes([2]).fftconvolve(&huge, &huge));
+    assert_eq!(Error::from(error).kind(), ErrorKind::Overflow);
+    assert_eq!(
+        Error::from(refused(Filter::default().convolve(&[3], &[usize::MAX]))).kind(),
+        ErrorKind::Overflow
+    );
     // More axes than there are dimensions.
     let error = refused(Convolve::default().convolve(&[2; 4], &[2; 4]));
     assert!(matches!(error, E::Axes { operand: "in2", got: 4, .. }), "{error}");

@@ -52,6 +52,9 @@ fn nnet_conv() {
     refused(plain().forward(2, &[4, 9, 9], &w), ErrorKind::Rank, &["input has 3 axes"]);
     refused(plain().forward(2, &x, &[6, 4, 3]), ErrorKind::Rank, &["filters has 3 axes"]);
     refused(plain().unshared(true).forward(2, &x, &w), ErrorKind::Rank, &["filters has 4 axes", "6"]);
+    for rank in [0, 1, 4, usize::MAX] {
+        refused(plain().forward(rank, &x, &w), ErrorKind::BadJob, &["rank is", "2 or 3"]);
+    }
     refused(plain().forward(3, &x, &w), ErrorKind::Rank, &["input has 4 axes", "5 in 3-D"]);
     for border in [Padding::Same, Padding::SameLower, Padding::SameCentered, [(0, -1), (0, 0)].into()] {
         refused(plain().border_mode(border).forward(2, &x, &w), ErrorKind::Padding, &["valid, full, half"]);
@@ -327,7 +330,8 @@ fn flags() {
     let both = Flags::parse("optimizer_including=conv_meta,optimizer_excluding=conv_meta").unwrap();
     assert!(!both.options(&valid).measure);
     assert_eq!(Flags::parse("no_fft").unwrap().options(&valid).exclude, [Fft]);
-    for wrong in ["conv_ftt", "optimizer=conv_gemm", "conv_gemm:x"] {
+    assert_eq!(prefer("device=gpu,floatX=float32,optimizer_including=conv_gemm", &valid), [Im2colGemm]);
+    for wrong in ["conv_ftt", "optimizer_including=fast_run", "conv_gemm:x"] {
         let error = Flags::parse(wrong).unwrap_err();
         assert!(error.to_string().contains("conv_meta, conv_fft_valid"), "{error}");
     }

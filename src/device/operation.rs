@@ -24,8 +24,8 @@ pub struct OperationPlan {
 type Array<'a, T> = CowArray<'a, T, IxDyn>;
 
 impl Device {
-    /// Plans `operation` for operands of `element`. A step that prefers an algorithm gets it if the device has
-    /// that one and `options` name no other.
+    /// Plans `operation` for operands of `element`. The algorithm that a step prefers is asked first, after those that
+    /// `options` prefer.
     ///
     /// # Errors
     ///
@@ -53,13 +53,10 @@ impl Device {
     ) -> Result<OperationPlan, Error> {
         let mut plans = Vec::new();
         for step in operation.steps() {
-            let usable = |preferred: &Algorithm| {
-                self.algorithms().contains(preferred) && !options.exclude.contains(preferred)
-            };
-            let preferred = step.prefers.filter(usable);
             let mut options = Cow::Borrowed(options);
-            if options.algorithm.is_none() && preferred.is_some() {
-                options.to_mut().algorithm = preferred;
+            if let Some(preferred) = step.prefers {
+                // After what the caller prefers.
+                options.to_mut().prefer.push(preferred);
             }
             plans.push(self.plan_async(&step.problem.with_element(element)?, &options).await?);
         }
@@ -215,7 +212,8 @@ impl<T: Scalar> Run<'_, '_, T> {
     }
 
     fn seen<'s>(&self, array: ArrayViewD<'s, T>, how: &Argument) -> Result<Option<Array<'s, T>>, Error> {
-        reserve("a view of an operand", (array.len() as u64).saturating_mul(size_of::<T>() as u64))?;
+        let elements = how.view.most_elements(array.shape());
+        reserve("a view of an operand", elements.saturating_mul(size_of::<T>() as u64))?;
         Ok(how.view.of(array))
     }
 }

@@ -29,7 +29,6 @@ pub struct Plan {
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
     device: String,
-    /// What was measured to choose it: every algorithm with the time of a run.
     pub(super) measured: Vec<(Algorithm, Duration)>,
     /// Longest wait for the device.
     pub(super) timeout: Duration,
@@ -131,6 +130,11 @@ impl Plan {
         self.fallback.as_deref()
     }
 
+    /// What was measured to choose it ([`PlanOptions::measure`]): every algorithm with the time of a run.
+    pub fn measured(&self) -> &[(Algorithm, Duration)] {
+        &self.measured
+    }
+
     /// Scratch memory of a run beside its operands and its result, in bytes.
     pub fn workspace_bytes(&self) -> u64 {
         match &self.runner {
@@ -164,10 +168,17 @@ impl Plan {
     }
 }
 
-/// The CPU path with the first algorithm that `options` ask for.
+/// The CPU path with the first algorithm that takes the problem of those that `options` ask for.
 fn cpu_plan(problem: &ConvProblem, options: &PlanOptions) -> Result<CpuPlan, CpuUnsupported> {
-    let first = options.asked(CPU_ALGORITHMS).first().copied();
-    CpuPlan::new(problem, Some(first.ok_or(CpuUnsupported::Excluded)?))
+    let mut declined = CpuUnsupported::Excluded;
+    for (at, algorithm) in options.asked(CPU_ALGORITHMS).into_iter().enumerate() {
+        match CpuPlan::new(problem, Some(algorithm)) {
+            Ok(plan) => return Ok(plan),
+            Err(why) if at == 0 => declined = why,
+            Err(_) => {}
+        }
+    }
+    Err(declined)
 }
 
 /// Warns of the same thing once, and whispers it afterwards: a one-liner plans anew in every call.

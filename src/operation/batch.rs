@@ -2,6 +2,7 @@
 //! convolution.
 
 use super::View;
+use crate::problem::ProblemError;
 
 /// How the axes of two arrays are those of a convolution: an axis that only the first has is one of images, one that
 /// only the second has is one of filters, one of both is one of groups.
@@ -37,9 +38,15 @@ impl Batched {
         axes.iter().map(|&axis| of[axis]).collect()
     }
 
+    /// The product of these extents.
+    fn count(of: &[usize], axes: &[usize]) -> Result<usize, ProblemError> {
+        let overflow = ProblemError::Overflow { what: "the product of the axes that are not convolved" };
+        Self::pick(of, axes).into_iter().try_fold(1usize, usize::checked_mul).ok_or(overflow)
+    }
+
     /// The number of groups.
-    pub(crate) fn groups(&self) -> usize {
-        Self::pick(&self.first, &self.groups).iter().product()
+    pub(crate) fn groups(&self) -> Result<usize, ProblemError> {
+        Self::count(&self.first, &self.groups)
     }
 
     /// The extents of convolved axes; a single cell where there are none.
@@ -48,23 +55,23 @@ impl Batched {
     }
 
     /// The first array as `[n, groups, X..]`.
-    pub(crate) fn input(&self) -> (Vec<usize>, View) {
+    pub(crate) fn input(&self) -> Result<(Vec<usize>, View), ProblemError> {
         let order = [&self.images[..], &self.groups, &self.filters, &self.space].concat();
         let from = Self::pick(&self.first, &order);
-        let n = Self::pick(&self.first, &self.images).iter().product();
-        let shape = [vec![n, self.groups()], self.space_of(&self.first)].concat();
+        let n = Self::count(&self.first, &self.images)?;
+        let shape = [vec![n, self.groups()?], self.space_of(&self.first)].concat();
         let view = View::default().permuted(order).reshaped(from, shape.clone());
-        (shape, view)
+        Ok((shape, view))
     }
 
     /// The second array as `[c_out, 1, K..]`.
-    pub(crate) fn weight(&self) -> (Vec<usize>, View) {
+    pub(crate) fn weight(&self) -> Result<(Vec<usize>, View), ProblemError> {
         let order = [&self.groups[..], &self.filters, &self.images, &self.space].concat();
         let from = Self::pick(&self.second, &order);
-        let filters: usize = Self::pick(&self.second, &self.filters).iter().product();
-        let shape = [vec![self.groups() * filters, 1], self.space_of(&self.second)].concat();
+        let filters = Self::count(&self.second, &[&self.groups[..], &self.filters].concat())?;
+        let shape = [vec![filters, 1], self.space_of(&self.second)].concat();
         let view = View::default().permuted(order).reshaped(from, shape.clone());
-        (shape, view)
+        Ok((shape, view))
     }
 
     /// The result `y`, of this shape, with the axes of the two arrays.

@@ -136,10 +136,12 @@ pub enum OperationError {
         got: isize,
     },
     /// Integers whose sums may be beyond what the arithmetic holds exactly.
-    #[error("sums of integers up to {largest} are not exact, wanted at most 2^53")]
+    #[error("sums of integers up to {largest} are not exact, wanted {wanted}")]
     Inexact {
         /// A bound on them.
         largest: f64,
+        /// Up to where they are, where this is computed.
+        wanted: &'static str,
     },
     /// A sum that the integer type of the operands does not hold.
     #[error("a sum is {value}, which {wanted} does not hold")]
@@ -160,6 +162,14 @@ pub enum OperationError {
     /// A gradient by an operand that the result does not depend on, as the gradient of what is linear in it does not.
     #[error("the result does not depend on {operand}: its gradient is zero")]
     Independent {
+        /// Which operand.
+        operand: &'static str,
+    },
+    /// A gradient by an operand that is used twice, or of a step with an activation: operations have those of linear ones.
+    #[error(
+        "the result is not linear in {operand}: wanted an operand that is used once, by steps without an activation"
+    )]
+    NotLinear {
         /// Which operand.
         operand: &'static str,
     },

@@ -1,8 +1,10 @@
-//! The gradient of an operation, which is an operation again: every step is linear in each of its operands, and its
-//! adjoint is the same convolution in another direction.
+//! The gradient of an operation, which is an operation again: every step is linear in each of its operands, up to what the
+//! others and a constant outside add, and its adjoint is the same convolution in another direction.
 
 use super::{Argument, Constant, Operation, OperationError, Role, Source, Step, View};
-use crate::problem::{Conv, ConvProblem, Direction, Element, Layout, Layouts, ProblemError};
+use crate::problem::{
+    Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Layout, Layouts, ProblemError,
+};
 
 impl Operation {
     /// The gradient by operand `by`: an operation on the operands of this one and, behind them, the gradient
@@ -11,12 +13,15 @@ impl Operation {
     /// # Errors
     ///
     /// [`OperationError::NoOperand`] if there is no such operand, [`OperationError::Independent`] if the result does not
-    /// depend on it; [`OperationError::Problem`] if explicit strides
+    /// depend on it, [`OperationError::NotLinear`] if it is used twice or passes an activation on its way; [`OperationError::Problem`] if explicit strides
     /// that an operand may have cannot be those of a result.
     pub fn gradient(&self, by: usize) -> Result<Self, OperationError> {
         let missing = || OperationError::NoOperand { operands: self.operands.len(), got: by };
         let &(name, _) = self.operands.get(by).ok_or_else(missing)?;
         let independent = || OperationError::Independent { operand: name };
+        if self.paths(&self.result, by) > 1 {
+            return Err(OperationError::NotLinear { operand: name });
+        }
         let mut gradient = Self {
             name: format!("gradient of {} by {name}", self.name),
             operands: self.operands.clone(),
@@ -32,8 +37,12 @@ impl Operation {
             let (role, argument) = self.steps[step]
                 .operands
                 .iter()
-                .find(|(_, a)| self.leads_to(a, by))
+                .find(|(_, a)| self.paths(a, by) > 0)
                 .ok_or_else(independent)?;
+            let epilogue = self.steps[step].problem.epilogue();
+            if *epilogue != (Epilogue { bias: epilogue.bias, ..Epilogue::default() }) {
+                return Err(OperationError::NotLinear { operand: name });
+            }
             let adjoint = self.steps[step].adjoint(*role, gradient.result)?;
             gradient.result = Argument { source: Source::Step(gradient.steps.len()), view: View::default() };
             if *role == Role::Bias {
@@ -48,12 +57,12 @@ impl Operation {
         Self::checked(gradient)
     }
 
-    /// Whether the argument is computed from operand `by`.
-    fn leads_to(&self, argument: &Argument, by: usize) -> bool {
+    /// In how many ways the argument is computed from operand `by`.
+    fn paths(&self, argument: &Argument, by: usize) -> usize {
         match argument.source {
-            Source::Operand(operand) => operand == by,
-            Source::Step(step) => self.steps[step].operands.iter().any(|(_, a)| self.leads_to(a, by)),
-            Source::Constant(_) => false,
+            Source::Operand(operand) => usize::from(operand == by),
+            Source::Step(step) => self.steps[step].operands.iter().map(|(_, a)| self.paths(a, by)).sum(),
+            Source::Constant(_) => 0,
         }
     }
 
@@ -97,9 +106,16 @@ impl Step {
             Role::Weight => Direction::GradWeight,
             Role::GradOutput | Role::Bias => Direction::Forward,
         };
+        // The gradient by the input is that of the padded input without what is outside: a constant there is no part of it.
+        let constant = matches!(self.problem.boundary(), Boundary::Constant(_));
+        let inner = if constant && self.problem.direction() == Direction::GradInput {
+            self.problem.with_boundary(Boundary::Zero)?
+        } else {
+            self.problem.clone()
+        };
         let others = self.operands.iter().filter(|(r, _)| *r != role && *r != Role::Bias).cloned();
         let operands = others.chain([(Role::of_result(&self.problem), gradient)]).collect();
-        Ok(Self { problem: self.problem.with_direction(direction)?, prefers: self.prefers, operands })
+        Ok(Self { problem: inner.with_direction(direction)?, prefers: self.prefers, operands })
     }
 }
 

@@ -150,6 +150,21 @@ impl View {
         self.0.iter().try_fold(of.to_vec(), |shape, change| change.shape(&shape))
     }
 
+    /// The most elements that seeing an array of these extents so comes across.
+    pub(crate) fn most_elements(&self, of: &[usize]) -> u64 {
+        let count = |shape: &[usize]| shape.iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
+        let mut shape = of.to_vec();
+        let mut most = count(&shape);
+        for change in &self.0 {
+            match change.shape(&shape) {
+                Some(after) => shape = after,
+                None => break,
+            }
+            most = most.max(count(&shape));
+        }
+        most
+    }
+
     /// The array so seen, copied only where merged or split axes do not lie in order or zeros come in; `None` if it does
     /// not apply.
     pub fn of<'a, T: Clone + Default>(&self, array: ArrayViewD<'a, T>) -> Option<CowArray<'a, T, IxDyn>> {
@@ -167,6 +182,9 @@ impl View {
                     seen
                 }
                 &Change::Embed { axis, start, cells, .. } => {
+                    let elements =
+                        after.iter().try_fold(size_of::<T>().max(1), |n, &e| n.checked_mul(e.max(1)));
+                    isize::try_from(elements?).ok()?;
                     let mut whole = ArrayD::from_elem(after, T::default());
                     let mut part = whole.slice_axis_mut(Axis(axis), Slice::from(start..start + cells));
                     part.assign(&seen);

@@ -16,7 +16,7 @@ mod sealed {
 /// An element of [`signal`](super) and [`ndimage`](crate::ndimage): `f32`, `f64`, [`half::f16`], or an integer of 8 to 64 bits.
 ///
 /// Integers are computed in floating point where the largest possible sum is exact: on the shared device up to 2²⁴, on
-/// the CPU in double precision up to 2⁵³. Past that, and where a sum does not fit the type, there is an error.
+/// the CPU in double precision below 2⁵³. Past that, and where a sum does not fit the type, there is an error.
 pub trait Sample: sealed::Sealed + Copy + 'static {
     #[doc(hidden)]
     fn run(operation: &Operation, operands: [ArrayViewD<'_, Self>; 2]) -> Result<ArrayD<Self>, Error>;
@@ -69,15 +69,15 @@ fn exact(operation: &Operation, operands: &[ArrayD<f64>; 2]) -> Result<ArrayD<f6
     }
     let magnitude = |array: &ArrayD<f64>| array.iter().fold(0.0f64, |most, value| most.max(value.abs()));
     let largest = operation.largest_sum(&operands.each_ref().map(magnitude));
-    // Spectra are not exact.
-    let options = PlanOptions { exclude: vec![Algorithm::Fft], ..PlanOptions::default() };
+    let options = PlanOptions { exclude: Algorithm::inexact().collect(), ..PlanOptions::default() };
     if largest <= f64::from(1 << 24) {
         let narrow = operands.each_ref().map(|operand| operand.mapv(<f32 as Scalar>::from_f64));
         let plan = Device::shared()?.plan_operation(operation, f32::ELEMENT, &options)?;
         return Ok(plan.run(&narrow.each_ref().map(|operand| operand.view()))?.mapv(f64::from));
     }
-    if largest > (1u64 << 53) as f64 {
-        return Err(OperationError::Inexact { largest }.into());
+    // Rounded up to 2^53, a bound may have been past it.
+    if largest >= (1u64 << 53) as f64 {
+        return Err(OperationError::Inexact { largest, wanted: "less than 2^53" }.into());
     }
     let plan = Device::cpu().plan_operation(operation, f64::ELEMENT, &options)?;
     plan.run(&operands.each_ref().map(|operand| operand.view()))

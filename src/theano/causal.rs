@@ -30,6 +30,8 @@ impl Default for CausalConv1d {
 }
 
 impl CausalConv1d {
+    setters! { (filter_shape: Hint) (subsample: u64, filter_flip: bool, filter_dilation: u64, num_groups: u64) }
+
     /// The operation on operands `input` and `filters` of these shapes.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ impl From<Padding> for Conv3d2d {
 const TIME_AND_CHANNELS: [usize; 5] = [0, 2, 1, 3, 4];
 
 impl Conv3d2d {
+    setters! { (border_mode: [Padding; 3], signals_shape: Hint, filters_shape: Hint) () }
+
     /// The operation on operands `signals` and `filters` of these shapes.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
 use super::nnet::check_grad;
-use super::{check_axes, check_border, check_filters};
+use super::{check_activations, check_border, check_filters};
 use crate::algorithm_name::Algorithm;
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
@@ -41,9 +41,9 @@ impl Default for CorrMm {
     }
 }
 
-const ACTIVATIONS: &str = "4 (b, c, rows, columns) in 2-D, 5 in 3-D";
-
 impl CorrMm {
+    setters! { (border_mode: Padding, subsample: PerAxis, filter_dilation: PerAxis, shape: Option<Vec<usize>>) (num_groups: u64, unshared: bool) }
+
     fn conv(&self, direction: Direction) -> Result<Conv, OperationError> {
         check_border(&self.border_mode)?;
         Ok(Conv {
@@ -74,7 +74,7 @@ impl CorrMm {
     ///
     /// As [`corr_mm`].
     pub fn forward(&self, rank: usize, img: &[usize], kern: &[usize]) -> Result<Operation, Error> {
-        check_axes("img", img, &[rank + 2], ACTIVATIONS)?;
+        check_activations("img", img, rank)?;
         check_filters("kern", kern, rank, self.unshared)?;
         let problem = ConvProblem::new(img, kern, &self.conv(Direction::Forward)?)?;
         let operands = [("img", Role::Input, img), ("kern", Role::Weight, kern)];
@@ -87,8 +87,8 @@ impl CorrMm {
     ///
     /// As [`corr_mm_grad_weights`].
     pub fn grad_weights(&self, rank: usize, img: &[usize], topgrad: &[usize]) -> Result<Operation, Error> {
-        check_axes("img", img, &[rank + 2], ACTIVATIONS)?;
-        check_axes("topgrad", topgrad, &[rank + 2], ACTIVATIONS)?;
+        check_activations("img", img, rank)?;
+        check_activations("topgrad", topgrad, rank)?;
         let conv = self.conv(Direction::GradWeight)?;
         let kernel = self.target(rank, |axis, dilation, pads| {
             let (image, top) = (img[axis + 2] as i128, topgrad[axis + 2] as i128);
@@ -123,8 +123,8 @@ impl CorrMm {
     ///
     /// As [`corr_mm_grad_inputs`].
     pub fn grad_inputs(&self, rank: usize, kern: &[usize], topgrad: &[usize]) -> Result<Operation, Error> {
+        check_activations("topgrad", topgrad, rank)?;
         check_filters("kern", kern, rank, self.unshared)?;
-        check_axes("topgrad", topgrad, &[rank + 2], ACTIVATIONS)?;
         let conv = self.conv(Direction::GradInput)?;
         let spatial = &kern[kern.len() - rank..];
         let image = self.target(rank, |axis, dilation, pads| {

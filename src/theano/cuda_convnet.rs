@@ -48,17 +48,7 @@ fn two(numbers: &PerAxis) -> Result<[u64; 2], usize> {
 }
 
 impl CudaConvnet {
-    /// Padding of `pad` cells on both sides.
-    #[must_use]
-    pub fn pad(self, pad: impl Into<PerAxis>) -> Self {
-        Self { pad: pad.into(), ..self }
-    }
-
-    /// Steps of `stride` cells.
-    #[must_use]
-    pub fn stride(self, stride: impl Into<PerAxis>) -> Self {
-        Self { stride: stride.into(), ..self }
-    }
+    setters! { (pad: PerAxis, stride: PerAxis, partial_sum: Option<usize>) (num_groups: u64) }
 
     fn pads(&self) -> Result<[u64; 2], ProblemError> {
         two(&self.pad).map_err(|got| ProblemError::PaddingCount { wanted: 2, got })
@@ -81,7 +71,7 @@ impl CudaConvnet {
     }
 
     fn check_partial_sum(&self, positions: &[usize]) -> Result<(), OperationError> {
-        let positions: usize = positions.iter().product();
+        let positions = positions.iter().fold(1usize, |all, &n| all.saturating_mul(n));
         match self.partial_sum {
             Some(sum) if sum > 0 && !positions.is_multiple_of(sum) => Err(OperationError::Parameter {
                 what: "partial_sum",
@@ -162,8 +152,13 @@ impl CudaConvnet {
                 Some(shape) => shape[axis] as i128,
                 None => reach - pad,
             };
+            if stride == 0 {
+                return Err(ProblemError::Stride { axis }.into());
+            }
             if reach < 1 {
-                return Err(target(format!("a smaller pad: no window reaches the image on axis {axis}")));
+                let (wanted, got) =
+                    (format!("less: no window reaches the image on axis {axis}"), pad.to_string());
+                return Err(OperationError::Parameter { what: "pad", wanted, got }.into());
             }
             if extent < 1 || extent > reach {
                 return Err(target(format!("1 to {reach} on axis {axis}, where it is {extent}")));

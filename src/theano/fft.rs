@@ -2,7 +2,7 @@
 
 use ndarray::{Array, ArrayBase, Data, Ix4, Ix5};
 
-use super::{Hint, check_axes, check_hint, check_named};
+use super::{Hint, check_activations, check_axes, check_hint, check_named};
 use crate::algorithm_name::Algorithm;
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
@@ -23,13 +23,15 @@ pub struct ConvFft {
 }
 
 impl ConvFft {
+    setters! { (border_mode: Padding, image_shape: Hint, filter_shape: Hint) (pad_last_dim: bool) }
+
     /// The operation on operands `input` and `filters` of these shapes, of rank 2 for [`conv2d_fft`].
     ///
     /// # Errors
     ///
     /// As [`conv2d_fft`].
     pub fn operation(&self, rank: usize, input: &[usize], filters: &[usize]) -> Result<Operation, Error> {
-        check_axes("input", input, &[rank + 2], "4 (b, c, rows, columns) in 2-D, 5 in 3-D")?;
+        check_activations("input", input, rank)?;
         check_axes("filters", filters, &[rank + 2], "4 (o, c, rows, columns) in 2-D, 5 in 3-D")?;
         check_named(&self.border_mode, "valid, full")?;
         check_hint("image_shape", &self.image_shape, "input", input)?;

@@ -102,8 +102,8 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Reads names joined by `:`, or `THEANO_FLAGS` as they stood in the environment:
-    /// `optimizer_including=A:B,optimizer_excluding=C`.
+    /// Reads names joined by `:`, or settings as `THEANO_FLAGS` has them, of which those that are not about flags are passed
+    /// over: `floatX=float32,optimizer_including=A:B,optimizer_excluding=C`.
     ///
     /// # Errors
     ///
@@ -113,9 +113,10 @@ impl Flags {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (names, excludes) = match part.split_once('=') {
                 None => (part, false),
-                Some(("optimizer_including", names)) => (names, false),
-                Some(("optimizer_excluding", names)) => (names, true),
-                Some((name, _)) => return Err(UnknownFlag { name: name.to_owned() }),
+                Some(("optimizer_including" | "metaopt.optimizer_including", names)) => (names, false),
+                Some(("optimizer_excluding" | "metaopt.optimizer_excluding", names)) => (names, true),
+                // A setting that is about something else.
+                Some(_) => continue,
             };
             for name in names.split(':').map(str::trim).filter(|name| !name.is_empty()) {
                 let known = NAMES.iter().position(|(known, _)| *known == name);

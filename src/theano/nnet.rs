@@ -2,7 +2,7 @@
 
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
-use super::{Hint, check_axes, check_border, check_filters, check_hint};
+use super::{Hint, check_activations, check_border, check_filters, check_hint};
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
@@ -57,8 +57,6 @@ impl Default for NnetConv {
     }
 }
 
-const ACTIVATIONS: &str = "4 (b, c, rows, columns) in 2-D, 5 in 3-D";
-
 /// The extents of `hint`, those that are left open from `known`.
 fn filled(
     what: &'static str,
@@ -76,41 +74,7 @@ fn filled(
 }
 
 impl NnetConv {
-    /// Sets [`Self::border_mode`].
-    #[must_use]
-    pub fn border_mode(self, border_mode: impl Into<Padding>) -> Self {
-        Self { border_mode: border_mode.into(), ..self }
-    }
-
-    /// Sets [`Self::subsample`].
-    #[must_use]
-    pub fn subsample(self, subsample: impl Into<PerAxis>) -> Self {
-        Self { subsample: subsample.into(), ..self }
-    }
-
-    /// Sets [`Self::filter_flip`].
-    #[must_use]
-    pub fn filter_flip(self, filter_flip: bool) -> Self {
-        Self { filter_flip, ..self }
-    }
-
-    /// Sets [`Self::filter_dilation`].
-    #[must_use]
-    pub fn filter_dilation(self, filter_dilation: impl Into<PerAxis>) -> Self {
-        Self { filter_dilation: filter_dilation.into(), ..self }
-    }
-
-    /// Sets [`Self::num_groups`].
-    #[must_use]
-    pub fn num_groups(self, num_groups: usize) -> Self {
-        Self { num_groups: num_groups as u64, ..self }
-    }
-
-    /// Sets [`Self::unshared`].
-    #[must_use]
-    pub fn unshared(self, unshared: bool) -> Self {
-        Self { unshared, ..self }
-    }
+    setters! { (border_mode: Padding, subsample: PerAxis, filter_dilation: PerAxis) (filter_flip: bool, num_groups: u64, unshared: bool) }
 
     /// Declares the whole of [`Self::input_shape`].
     #[must_use]
@@ -146,7 +110,7 @@ impl NnetConv {
     ///
     /// As [`nnet_conv2d`].
     pub fn forward(&self, rank: usize, input: &[usize], filters: &[usize]) -> Result<Operation, Error> {
-        check_axes("input", input, &[rank + 2], ACTIVATIONS)?;
+        check_activations("input", input, rank)?;
         check_filters("filters", filters, rank, self.unshared)?;
         check_hint("input_shape", &self.input_shape, "input", input)?;
         check_hint("filter_shape", &self.filter_shape, "filters", filters)?;
@@ -182,7 +146,7 @@ impl NnetConv {
         } else {
             (format!("theano.nnet_conv{rank}d_grad_inputs"), "output_grad", "input_shape")
         };
-        check_axes(operand, output_grad, &[rank + 2], ACTIVATIONS)?;
+        check_activations(operand, output_grad, rank)?;
         check_filters("filters", filters, rank, self.unshared)?;
         check_hint("filter_shape", &self.filter_shape, "filters", filters)?;
         let per_group = filters[filters.len() - rank - 1];
@@ -208,8 +172,8 @@ impl NnetConv {
         input: &[usize],
         output_grad: &[usize],
     ) -> Result<Operation, Error> {
-        check_axes("input", input, &[rank + 2], ACTIVATIONS)?;
-        check_axes("output_grad", output_grad, &[rank + 2], ACTIVATIONS)?;
+        check_activations("input", input, rank)?;
+        check_activations("output_grad", output_grad, rank)?;
         check_hint("input_shape", &self.input_shape, "input", input)?;
         let positions =
             if self.unshared { output_grad[2..].iter().copied().map(Some).collect() } else { Vec::new() };

@@ -2,7 +2,7 @@
 
 use ndarray::{Array, ArrayBase, Data, Dimension};
 
-use super::{check_axes, check_border};
+use super::{check_activations, check_axes, check_border};
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
@@ -36,6 +36,8 @@ impl Default for SeparableConv {
 }
 
 impl SeparableConv {
+    setters! { (num_channels: Option<u64>, border_mode: Padding, subsample: PerAxis, filter_dilation: PerAxis) (filter_flip: bool) }
+
     /// The operation on operands `input`, `depthwise_filters` and `pointwise_filters` of these shapes, of rank 2 for
     /// [`separable_conv2d`].
     ///
@@ -49,7 +51,7 @@ impl SeparableConv {
         depthwise: &[usize],
         pointwise: &[usize],
     ) -> Result<Operation, Error> {
-        check_axes("input", input, &[rank + 2], "4 (b, c, rows, columns) in 2-D, 5 in 3-D")?;
+        check_activations("input", input, rank)?;
         check_axes(
             "depthwise_filters",
             depthwise,

@@ -29,17 +29,7 @@ impl Default for SignalConv2d {
 }
 
 impl SignalConv2d {
-    /// Sets [`Self::border_mode`].
-    #[must_use]
-    pub fn border_mode(self, border_mode: impl Into<Padding>) -> Self {
-        Self { border_mode: border_mode.into(), ..self }
-    }
-
-    /// Sets [`Self::subsample`].
-    #[must_use]
-    pub fn subsample(self, subsample: impl Into<PerAxis>) -> Self {
-        Self { subsample: subsample.into(), ..self }
-    }
+    setters! { (border_mode: Padding, subsample: PerAxis, image_shape: Hint, filter_shape: Hint) () }
 
     /// The operation on operands `input` and `filters` of these shapes.
     ///

@@ -8,7 +8,7 @@ use std::time::Instant;
 use wgconv::half::f16;
 use wgconv::npy::{self, Limits};
 use wgconv::operation::Source;
-use wgconv::{Algorithm, Device, DeviceChoice, Element, ErrorKind, Operation, OperationPlan};
+use wgconv::{Algorithm, Device, DeviceChoice, Element, ErrorKind, Operation, OperationError, OperationPlan};
 
 use crate::failure::Failure;
 use crate::job::Job;
@@ -75,8 +75,10 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
     }
 }
 
-/// Integers up to here are exact in single precision: 2²⁴.
+/// Sums up to here are exact in single precision: 2²⁴.
 const EXACT_F32: f64 = 16_777_216.0;
+/// And those below this in double precision: 2⁵³, to which a bound past it may have been rounded.
+const EXACT_F64: f64 = 9_007_199_254_740_992.0;
 
 /// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
 /// once the single-precision operation is planned, because the planner may fall back.
@@ -89,18 +91,26 @@ fn plan(
     let mut options = job.how.options();
     let exact = job.exact_integers && loaded.is_integer();
     if exact {
-        options.exclude.push(Algorithm::Fft);
+        options.exclude.extend(Algorithm::inexact());
     }
     let planned = |device: &Device, element| -> Result<(OperationPlan, Element), Failure> {
         check_size(&loaded.operation, element, limits)?;
         Ok((device.plan_operation(&loaded.operation, element, &options)?, element))
     };
-    let may_be_cpu = device.is_cpu() || job.how.device == DeviceChoice::Auto;
     match job.how.dtype {
         Some(element) => planned(device, element),
-        // Integers stay exact wherever that is left to us.
-        None if exact && may_be_cpu && loaded.largest_sum()? > EXACT_F32 => {
-            planned(&Device::cpu(), Element::F64)
+        None if exact => {
+            // Integers stay exact, or are refused.
+            let largest = loaded.largest_sum()?;
+            let may_be_cpu = device.is_cpu() || job.how.device == DeviceChoice::Auto;
+            match largest {
+                _ if largest <= EXACT_F32 => planned(device, Element::F32),
+                _ if may_be_cpu && largest < EXACT_F64 => planned(&Device::cpu(), Element::F64),
+                _ => {
+                    let wanted = if may_be_cpu { "less than 2^53" } else { "at most 2^24 in f32 on a GPU" };
+                    Err(OperationError::Inexact { largest, wanted }.into())
+                }
+            }
         }
         None if !loaded.is_double() => planned(device, Element::F32),
         None if device.is_cpu() => planned(device, Element::F64),

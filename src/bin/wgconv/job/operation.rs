@@ -26,6 +26,30 @@ pub(crate) struct JobOperation {
 }
 
 impl JobOperation {
+    /// Name, original name, operands, attributes, what reads them, example.
+    pub(super) const fn new(
+        name: &'static str,
+        original: &'static str,
+        operands: &'static [&'static str],
+        attributes: &'static [&'static str],
+        parse: fn(&Object) -> Result<Build, Failure>,
+        example: (&'static str, &'static [&'static [usize]]),
+    ) -> Self {
+        Self { name, original, operands, optional: None, attributes, parse, exact_integers: false, example }
+    }
+
+    /// The same, of which integers stay integers.
+    pub(super) const fn of_arrays(
+        name: &'static str,
+        original: &'static str,
+        operands: &'static [&'static str],
+        attributes: &'static [&'static str],
+        parse: fn(&Object) -> Result<Build, Failure>,
+        example: (&'static str, &'static [&'static [usize]]),
+    ) -> Self {
+        Self { exact_integers: true, ..Self::new(name, original, operands, attributes, parse, example) }
+    }
+
     /// Whether it has a field of this name.
     pub(super) fn has(&self, field: &str) -> bool {
         self.operands.contains(&field) || self.optional == Some(field) || self.attributes.contains(&field)
