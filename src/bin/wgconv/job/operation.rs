@@ -39,15 +39,8 @@ impl JobOperation {
     }
 
     /// The same, of which integers stay integers.
-    pub(super) const fn of_arrays(
-        name: &'static str,
-        original: &'static str,
-        operands: &'static [&'static str],
-        attributes: &'static [&'static str],
-        parse: fn(&Object) -> Result<Build, Failure>,
-        example: (&'static str, &'static [&'static [usize]]),
-    ) -> Self {
-        Self { exact_integers: true, ..Self::new(name, original, operands, attributes, parse, example) }
+    pub(super) const fn of_integers_too(self) -> Self {
+        Self { exact_integers: true, ..self }
     }
 
     /// Whether it has a field of this name.

@@ -9,70 +9,78 @@ use crate::failure::Failure;
 use crate::json::Object;
 
 pub(super) const OPERATIONS: &[JobOperation] = &[
-    JobOperation::of_arrays(
+    JobOperation::new(
         "signal.convolve",
         "scipy.signal.convolve",
         &["in1", "in2"],
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::convolve),
         (r#"{}"#, &[&[9], &[3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "signal.correlate",
         "scipy.signal.correlate",
         &["in1", "in2"],
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::correlate),
         (r#"{}"#, &[&[9], &[3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "signal.fftconvolve",
         "scipy.signal.fftconvolve",
         &["in1", "in2"],
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::fftconvolve),
         (r#"{}"#, &[&[9], &[3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "signal.oaconvolve",
         "scipy.signal.oaconvolve",
         &["in1", "in2"],
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::oaconvolve),
         (r#"{}"#, &[&[9], &[3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "signal.convolve2d",
         "scipy.signal.convolve2d",
         &["in1", "in2"],
         &["mode", "boundary", "fillvalue"],
         |object| convolve2d(object, Convolve2d::convolve),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "signal.correlate2d",
         "scipy.signal.correlate2d",
         &["in1", "in2"],
         &["mode", "boundary", "fillvalue"],
         |object| convolve2d(object, Convolve2d::correlate),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "ndimage.convolve",
         "scipy.ndimage.convolve",
         &["input", "weights"],
         &["mode", "cval", "origin"],
         |object| filter(object, Filter::convolve),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    ),
-    JobOperation::of_arrays(
+    )
+    .of_integers_too(),
+    JobOperation::new(
         "ndimage.correlate",
         "scipy.ndimage.correlate",
         &["input", "weights"],
         &["mode", "cval", "origin"],
         |object| filter(object, Filter::correlate),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    ),
+    )
+    .of_integers_too(),
 ];
 
 /// The operation that parameters make of the shapes of two operands.
