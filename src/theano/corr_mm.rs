@@ -2,13 +2,13 @@
 
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
-use super::nnet::check_grad;
-use super::{check_activations, check_border, check_filters};
+use super::nnet::{NnetConv, check_grad};
+use super::{check_activations, check_filters};
 use crate::algorithm_name::Algorithm;
 use crate::device::{Scalar, run_once, typed};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
-use crate::problem::{Conv, ConvProblem, Direction, Element, Padding, PerAxis, ProblemError};
+use crate::problem::{Conv, ConvProblem, Direction, Padding, PerAxis, ProblemError};
 
 /// Parameters of [`corr_mm`], [`corr3d_mm`] and their gradients, under their original names.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,18 +44,18 @@ impl Default for CorrMm {
 impl CorrMm {
     setters! { (border_mode: Padding, subsample: PerAxis, filter_dilation: PerAxis, shape: Option<Vec<usize>>) (num_groups: u64, unshared: bool) }
 
+    /// That of [`NnetConv`], never flipped.
     fn conv(&self, direction: Direction) -> Result<Conv, OperationError> {
-        check_border(&self.border_mode)?;
-        Ok(Conv {
-            stride: self.subsample.clone(),
-            dilation: self.filter_dilation.clone(),
-            padding: self.border_mode.clone(),
-            groups: self.num_groups,
+        let how = NnetConv {
+            border_mode: self.border_mode.clone(),
+            subsample: self.subsample.clone(),
+            filter_flip: false,
+            filter_dilation: self.filter_dilation.clone(),
+            num_groups: self.num_groups,
             unshared: self.unshared,
-            element: Element::F64,
-            direction,
-            ..Conv::default()
-        })
+            ..NnetConv::default()
+        };
+        how.conv(direction)
     }
 
     fn single(

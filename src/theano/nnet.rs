@@ -89,7 +89,7 @@ impl NnetConv {
     }
 
     /// The convolution of the primitive.
-    fn conv(&self, direction: Direction) -> Result<Conv, OperationError> {
+    pub(super) fn conv(&self, direction: Direction) -> Result<Conv, OperationError> {
         check_border(&self.border_mode)?;
         Ok(Conv {
             stride: self.subsample.clone(),
