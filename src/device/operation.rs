@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, CowArray, Dimension, IxDyn};
 
 use super::run::reserve;
 use super::wait::{self, Wait};
@@ -168,11 +168,12 @@ impl OperationPlan {
 
 /// Plans `operation` on the [shared device](Device::shared) and runs it once.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn run_once<T: Scalar>(
+pub(crate) fn run_once<T: Scalar, D: Dimension>(
     operation: &Operation,
     operands: &[ArrayViewD<'_, T>],
-) -> Result<ArrayD<T>, Error> {
-    Device::shared()?.plan_operation(operation, T::ELEMENT, &PlanOptions::default())?.run(operands)
+) -> Result<ndarray::Array<T, D>, Error> {
+    let plan = Device::shared()?.plan_operation(operation, T::ELEMENT, &PlanOptions::default())?;
+    Ok(super::typed(plan.run(operands)?)?)
 }
 
 async fn step_result<T: Scalar>(

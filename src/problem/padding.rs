@@ -15,7 +15,7 @@ pub enum PerAxis {
 
 impl PerAxis {
     /// The values for `rank` axes, or the number of values that came instead.
-    pub(super) fn resolve(&self, rank: usize) -> Result<Vec<u64>, usize> {
+    pub(crate) fn resolve(&self, rank: usize) -> Result<Vec<u64>, usize> {
         match self {
             Self::Uniform(value) => Ok(vec![*value; rank]),
             Self::Each(values) if values.len() == rank => Ok(values.clone()),

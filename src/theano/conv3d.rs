@@ -3,7 +3,7 @@
 use ndarray::{Array5, ArrayBase, ArrayView1, Data, Ix5};
 
 use super::check_axes;
-use crate::device::{Scalar, run_once, typed};
+use crate::device::{Scalar, run_once};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role, View};
 use crate::problem::{Conv, ConvProblem, Direction, Element, Layout, Padding, PerAxis, ProblemError};
@@ -97,13 +97,7 @@ impl Conv3d {
         if r_shape.is_some_and(|shape| shape.len() != 3) {
             return Err(wrong("3 extents: rows, columns, times".into()));
         }
-        let d = match &self.d {
-            PerAxis::Uniform(d) => vec![*d; 3],
-            PerAxis::Each(d) => d.clone(),
-        };
-        if d.len() != 3 {
-            return Err(ProblemError::StridesPerAxis { wanted: 3, got: d.len() }.into());
-        }
+        let d = self.d.resolve(3).map_err(|got| ProblemError::StridesPerAxis { wanted: 3, got })?;
         if h[4] != w[0] {
             return Err(OperationError::Channels { what: "H", wanted: w[0], got: h[4] }.into());
         }
@@ -171,7 +165,7 @@ pub fn conv3d<T: Scalar>(
 ) -> Result<Array5<T>, Error> {
     let operation = how.forward(v.shape(), w.shape(), b.shape())?;
     let operands = [v.view().into_dyn(), w.view().into_dyn(), b.into_dyn()];
-    Ok(typed(run_once(&operation, &operands)?)?)
+    run_once(&operation, &operands)
 }
 
 /// The adjoint of [`conv3d`] applied to `h`, plus `b: [in channel]`, as Theano's `ConvTransp3D`. Its space is
@@ -201,7 +195,7 @@ pub fn conv_transp3d<T: Scalar>(
     let r_shape = r_shape.as_ref().map(|shape| &shape[..]);
     let operation = how.transposed(w.shape(), b.shape(), h.shape(), r_shape)?;
     let operands = [w.view().into_dyn(), b.into_dyn(), h.view().into_dyn()];
-    Ok(typed(run_once(&operation, &operands)?)?)
+    run_once(&operation, &operands)
 }
 
 /// The gradient of [`conv3d`] by its filters, which are of shape `w_shape`, as Theano's `ConvGrad3D`.
@@ -227,5 +221,5 @@ pub fn conv_grad3d<T: Scalar>(
     how: &Conv3d,
 ) -> Result<Array5<T>, Error> {
     let operation = how.grad_weights(v.shape(), dcdh.shape(), &w_shape)?;
-    Ok(typed(run_once(&operation, &[v.view().into_dyn(), dcdh.view().into_dyn()])?)?)
+    run_once(&operation, &[v.view().into_dyn(), dcdh.view().into_dyn()])
 }

@@ -5,7 +5,7 @@ use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 use super::nnet::{NnetConv, check_grad};
 use super::{check_activations, check_filters};
 use crate::algorithm_name::Algorithm;
-use crate::device::{Scalar, run_once, typed};
+use crate::device::{Scalar, run_once};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
 use crate::problem::{Conv, ConvProblem, Direction, Padding, PerAxis, ProblemError};
@@ -158,17 +158,10 @@ impl CorrMm {
             }
             return Ok(shape.clone());
         }
-        let numbers = |numbers: &PerAxis| match numbers {
-            PerAxis::Uniform(number) => vec![*number; rank],
-            PerAxis::Each(numbers) => numbers.clone(),
-        };
-        let (strides, dilations) = (numbers(&self.subsample), numbers(&self.filter_dilation));
-        if strides.len() != rank {
-            return Err(ProblemError::StridesPerAxis { wanted: rank, got: strides.len() }.into());
-        }
-        if dilations.len() != rank {
-            return Err(ProblemError::DilationsPerAxis { wanted: rank, got: dilations.len() }.into());
-        }
+        let strides = self.subsample.resolve(rank);
+        let strides = strides.map_err(|got| ProblemError::StridesPerAxis { wanted: rank, got })?;
+        let dilations = self.filter_dilation.resolve(rank);
+        let dilations = dilations.map_err(|got| ProblemError::DilationsPerAxis { wanted: rank, got })?;
         if strides.iter().any(|&stride| stride != 1) {
             return Err(missing("as the steps are not all 1").into());
         }
@@ -220,7 +213,7 @@ macro_rules! ranks {
             how: &CorrMm,
         ) -> Result<Array<T, $dim>, Error> {
             let operation = how.forward($rank, img.shape(), kern.shape())?;
-            Ok(typed(run_once(&operation, &[img.view().into_dyn(), kern.view().into_dyn()])?)?)
+            run_once(&operation, &[img.view().into_dyn(), kern.view().into_dyn()])
         }
 
         #[doc = concat!("Gradient of [`", stringify!($name), "`] by its kernel, of the spatial extents [`CorrMm::shape`].")]
@@ -250,7 +243,7 @@ macro_rules! ranks {
             how: &CorrMm,
         ) -> Result<Array<T, $dim>, Error> {
             let operation = how.grad_inputs($rank, kern.shape(), topgrad.shape())?;
-            Ok(typed(run_once(&operation, &[kern.view().into_dyn(), topgrad.view().into_dyn()])?)?)
+            run_once(&operation, &[kern.view().into_dyn(), topgrad.view().into_dyn()])
         }
     };
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayBase, Data, Ix4};
 
 use super::check_axes;
-use crate::device::{Scalar, run_once, typed};
+use crate::device::{Scalar, run_once};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role, View};
 use crate::problem::{
@@ -40,27 +40,19 @@ fn first(shape: &[usize]) -> Vec<usize> {
     CHANNELS_FIRST.map(|axis| shape[axis]).to_vec()
 }
 
-fn two(numbers: &PerAxis) -> Result<[u64; 2], usize> {
-    match numbers {
-        PerAxis::Uniform(number) => Ok([*number; 2]),
-        PerAxis::Each(numbers) => numbers.as_slice().try_into().map_err(|_| numbers.len()),
-    }
-}
-
 impl CudaConvnet {
     setters! { (pad: PerAxis, stride: PerAxis, partial_sum: Option<usize>) (num_groups: u64) }
 
-    fn pads(&self) -> Result<[u64; 2], ProblemError> {
-        two(&self.pad).map_err(|got| ProblemError::PaddingCount { wanted: 2, got })
+    fn pads(&self) -> Result<Vec<u64>, ProblemError> {
+        self.pad.resolve(2).map_err(|got| ProblemError::PaddingCount { wanted: 2, got })
     }
 
     /// Output positions are counted up, and what the last windows miss at the end are zeros.
     fn conv(&self, direction: Direction) -> Result<Conv, ProblemError> {
-        let end = |pad: u64| i64::try_from(pad).unwrap_or(i64::MAX);
-        let pads = self.pads()?.map(|pad| (pad, end(pad)));
+        let pair = |pad: u64| (pad, i64::try_from(pad).unwrap_or(i64::MAX));
         Ok(Conv {
             stride: self.stride.clone(),
-            padding: Padding::Explicit(pads.to_vec()),
+            padding: Padding::Explicit(self.pads()?.into_iter().map(pair).collect()),
             rounding: Rounding::Ceil,
             groups: self.num_groups,
             layouts: Layout::Cxn.into(),
@@ -131,7 +123,7 @@ impl CudaConvnet {
             let (what, wanted, got) = ("hid_acts", filters[3], hid_acts[0]);
             return Err(OperationError::Channels { what, wanted, got }.into());
         }
-        let (pads, strides) = (self.pads()?, two(&self.stride));
+        let (pads, strides) = (self.pads()?, self.stride.resolve(2));
         let strides = strides.map_err(|got| ProblemError::StridesPerAxis { wanted: 2, got })?;
         if output_shape.is_none() && strides != [1, 1] {
             return Err(target("rows and columns, as the steps are not all 1".into()));
@@ -231,7 +223,7 @@ pub fn filter_acts<T: Scalar>(
     how: &CudaConvnet,
 ) -> Result<Array4<T>, Error> {
     let operation = how.filter_acts(images.shape(), filters.shape())?;
-    Ok(typed(run_once(&operation, &[images.view().into_dyn(), filters.view().into_dyn()])?)?)
+    run_once(&operation, &[images.view().into_dyn(), filters.view().into_dyn()])
 }
 
 /// The adjoint of [`filter_acts`], as cuda-convnet's `ImageActs`: images of `output_shape` rows and columns, which may be
@@ -259,7 +251,7 @@ pub fn image_acts<T: Scalar>(
 ) -> Result<Array4<T>, Error> {
     let output_shape = output_shape.as_ref().map(|shape| &shape[..]);
     let operation = how.image_acts(hid_acts.shape(), filters.shape(), output_shape)?;
-    Ok(typed(run_once(&operation, &[hid_acts.view().into_dyn(), filters.view().into_dyn()])?)?)
+    run_once(&operation, &[hid_acts.view().into_dyn(), filters.view().into_dyn()])
 }
 
 /// The gradient of [`filter_acts`] by its filters, which have `output_shape` rows and columns, as cuda-convnet's
@@ -286,5 +278,5 @@ pub fn weight_acts<T: Scalar>(
     how: &CudaConvnet,
 ) -> Result<Array4<T>, Error> {
     let operation = how.weight_acts(images.shape(), hid_grads.shape(), &output_shape)?;
-    Ok(typed(run_once(&operation, &[images.view().into_dyn(), hid_grads.view().into_dyn()])?)?)
+    run_once(&operation, &[images.view().into_dyn(), hid_grads.view().into_dyn()])
 }

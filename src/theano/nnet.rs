@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
 use super::{Hint, check_activations, check_border, check_filters, check_hint};
-use crate::device::{Scalar, run_once, typed};
+use crate::device::{Scalar, run_once};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
 use crate::problem::{Conv, ConvProblem, Direction, Element, Padding, PerAxis};
@@ -265,7 +265,7 @@ macro_rules! ranks {
             how: &NnetConv,
         ) -> Result<Array<T, $dim>, Error> {
             let operation = how.forward($rank, input.shape(), filters.shape())?;
-            Ok(typed(run_once(&operation, &[input.view().into_dyn(), filters.view().into_dyn()])?)?)
+            run_once(&operation, &[input.view().into_dyn(), filters.view().into_dyn()])
         }
 
         #[doc = concat!("Gradient of [`", stringify!($conv), "`] by its input, which is of the shape [`NnetConv::input_shape`]: with a")]
@@ -281,7 +281,7 @@ macro_rules! ranks {
             how: &NnetConv,
         ) -> Result<Array<T, $dim>, Error> {
             let operation = how.grad_inputs($rank, output_grad.shape(), filters.shape())?;
-            Ok(typed(run_once(&operation, &[output_grad.view().into_dyn(), filters.view().into_dyn()])?)?)
+            run_once(&operation, &[output_grad.view().into_dyn(), filters.view().into_dyn()])
         }
 
         #[doc = concat!("Gradient of [`", stringify!($conv), "`] by its filters, which are of the shape [`NnetConv::filter_shape`].")]
@@ -316,7 +316,7 @@ macro_rules! ranks {
         ) -> Result<Array<T, $dim>, Error> {
             let output_shape: Vec<_> = output_shape.iter().copied().map(Some).collect();
             let operation = how.transpose($rank, input.shape(), filters.shape(), &output_shape)?;
-            Ok(typed(run_once(&operation, &[input.view().into_dyn(), filters.view().into_dyn()])?)?)
+            run_once(&operation, &[input.view().into_dyn(), filters.view().into_dyn()])
         }
     };
 }
