@@ -2,7 +2,7 @@
 //!
 //! The [guide](crate::guide) says which operation is for what and how each maps to the primitive. The functions here compute on
 //! the [shared device](crate::Device::shared); behind each stands a description (such as [`NnetConv`]) whose methods give
-//! the [`Operation`](crate::Operation), to plan once on a device of one's own, to explain, or to differentiate.
+//! the [`Operation`], to plan once on a device of one's own, to explain, or to differentiate.
 //!
 //! ```
 //! use wgconv::ndarray::array;
@@ -59,8 +59,8 @@ mod nnet;
 mod separable;
 mod signal_conv2d;
 
-use crate::operation::OperationError;
-use crate::problem::Padding;
+use crate::operation::{Operation, OperationError, Role, View};
+use crate::problem::{ConvProblem, Padding, ProblemError};
 
 pub use bilinear::{BilinearUpsampling, Ratio, bilinear_kernel_1d, bilinear_upsampling};
 pub use causal::{CausalConv1d, causal_conv1d};
@@ -137,15 +137,49 @@ fn check_hint(
     if agrees { Ok(()) } else { Err(OperationError::Hint { hint, operand, declared, got: shape.to_vec() }) }
 }
 
+/// The channels of an input of which each group has this many.
+fn channels_of_groups(per_group: usize, groups: u64) -> Result<usize, ProblemError> {
+    let channels = usize::try_from(groups).ok().and_then(|groups| per_group.checked_mul(groups));
+    channels.ok_or(ProblemError::Overflow { what: "the number of input channels" })
+}
+
+/// The other way round; `None` without any group.
+fn channels_per_group(channels: usize, groups: u64) -> Option<usize> {
+    usize::try_from(groups).ok().and_then(|groups| channels.checked_div(groups))
+}
+
+/// Which axis of an operation's arrays each logical one is; that of a bias is its only one.
+struct Order(&'static [usize]);
+
+impl Order {
+    /// Extents in logical order.
+    fn logical(&self, shape: &[usize]) -> Vec<usize> {
+        self.0.iter().map(|&axis| shape[axis]).collect()
+    }
+
+    /// One convolution of operands in this order, with a result in this order.
+    fn single(
+        &self,
+        name: &str,
+        problem: ConvProblem,
+        operands: &[(&'static str, Role, &[usize])],
+    ) -> Result<Operation, OperationError> {
+        let view = View::default().permuted(self.0);
+        let mut operation = Operation::builder(name);
+        let mut arguments = Vec::new();
+        for &(name, role, shape) in operands {
+            let operand = operation.operand(name, shape);
+            let is_vector = role == Role::Bias;
+            arguments.push((role, if is_vector { operand } else { operand.seen(view.clone()) }));
+        }
+        let result = operation.step(problem, None, arguments);
+        operation.finish(result.seen(view.adjoint()))
+    }
+}
+
 /// Of Theano's borders the named ones.
 fn check_named(border: &Padding, wanted: &'static str) -> Result<(), OperationError> {
-    let name = match border {
-        Padding::Valid => "valid",
-        Padding::Full => "full",
-        Padding::Half => "half",
-        _ => "",
-    };
-    let known = !name.is_empty() && wanted.split(", ").any(|word| word == name);
+    let known = wanted.split(", ").any(|word| Padding::from_name(word).as_ref() == Some(border));
     if known { Ok(()) } else { Err(OperationError::BorderMode { wanted, got: border.clone() }) }
 }
 

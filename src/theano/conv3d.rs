@@ -2,10 +2,10 @@
 
 use ndarray::{Array5, ArrayBase, ArrayView1, Data, Ix5};
 
-use super::check_axes;
+use super::{Order, check_axes};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
-use crate::operation::{Operation, OperationError, Role, View};
+use crate::operation::{Operation, OperationError, Role};
 use crate::problem::{Conv, ConvProblem, Direction, Element, Layout, Padding, PerAxis, ProblemError};
 
 /// The parameter of [`conv3d`], [`conv_transp3d`] and [`conv_grad3d`].
@@ -23,13 +23,7 @@ impl Default for Conv3d {
 
 const VIDEO: &str = "5 (batch, row, column, time, channel)";
 const FILTER: &str = "5 (out channel, row, column, time, in channel)";
-/// Logical axes, channels first, of arrays with the channels last; and back.
-const CHANNELS_FIRST: [usize; 5] = [0, 4, 1, 2, 3];
-const CHANNELS_LAST: [usize; 5] = [0, 2, 3, 4, 1];
-
-fn first(shape: &[usize]) -> Vec<usize> {
-    CHANNELS_FIRST.map(|axis| shape[axis]).to_vec()
-}
+const CHANNELS_LAST: Order = Order(&[0, 4, 1, 2, 3]);
 
 impl Conv3d {
     /// Steps of `d` by row, column and time.
@@ -41,24 +35,6 @@ impl Conv3d {
         Conv::default().stride(self.d.clone()).layouts(Layout::Nxc).element(Element::F64)
     }
 
-    /// The operation on operands of these shapes, in the order of `operands`.
-    fn single(
-        name: &str,
-        problem: ConvProblem,
-        operands: &[(&'static str, Role, &[usize])],
-    ) -> Result<Operation, OperationError> {
-        let mut operation = Operation::builder(name);
-        let mut arguments = Vec::new();
-        for &(name, role, shape) in operands {
-            let operand = operation.operand(name, shape);
-            let is_vector = role == Role::Bias;
-            let view = if is_vector { View::default() } else { View::default().permuted(CHANNELS_FIRST) };
-            arguments.push((role, operand.seen(view)));
-        }
-        let result = operation.step(problem, None, arguments);
-        operation.finish(result.seen(View::default().permuted(CHANNELS_LAST)))
-    }
-
     /// The operation [`conv3d`] on operands `V`, `W`, `b` of these shapes.
     ///
     /// # Errors
@@ -68,9 +44,10 @@ impl Conv3d {
         check_axes("V", v, &[5], VIDEO)?;
         check_axes("W", w, &[5], FILTER)?;
         check_axes("b", b, &[1], "1 (out channel)")?;
-        let problem = ConvProblem::new(&first(v), &first(w), &self.conv().bias(true))?;
+        let problem =
+            ConvProblem::new(&CHANNELS_LAST.logical(v), &CHANNELS_LAST.logical(w), &self.conv().bias(true))?;
         let operands = [("V", Role::Input, v), ("W", Role::Weight, w), ("b", Role::Bias, b)];
-        Ok(Self::single("theano.conv3d", problem, &operands)?)
+        Ok(CHANNELS_LAST.single("theano.conv3d", problem, &operands)?)
     }
 
     /// The operation [`conv_transp3d`] on operands `W`, `b`, `H` of these shapes; `r_shape` is Theano's `RShape`.
@@ -114,9 +91,9 @@ impl Conv3d {
             ends.push((0, i64::try_from(tail).map(|tail| -tail).map_err(|_| overflow())?));
         }
         let conv = self.conv().padding(Padding::Explicit(ends)).bias(true).direction(Direction::GradInput);
-        let problem = ConvProblem::new(&r, &first(w), &conv)?;
+        let problem = ConvProblem::new(&r, &CHANNELS_LAST.logical(w), &conv)?;
         let operands = [("W", Role::Weight, w), ("b", Role::Bias, b), ("H", Role::GradOutput, h)];
-        Ok(Self::single("theano.conv_transp3d", problem, &operands)?)
+        Ok(CHANNELS_LAST.single("theano.conv_transp3d", problem, &operands)?)
     }
 
     /// The operation [`conv_grad3d`] on operands `V`, `dCdH` of these shapes; `w_shape` is Theano's `WShape`.
@@ -129,9 +106,9 @@ impl Conv3d {
         check_axes("dCdH", dcdh, &[5], VIDEO)?;
         check_axes("WShape", w_shape, &[5], "5 extents (out channel, row, column, time, in channel)")?;
         let conv = self.conv().direction(Direction::GradWeight);
-        let problem = ConvProblem::new(&first(v), &first(w_shape), &conv)?;
+        let problem = ConvProblem::new(&CHANNELS_LAST.logical(v), &CHANNELS_LAST.logical(w_shape), &conv)?;
         let operands = [("V", Role::Input, v), ("dCdH", Role::GradOutput, dcdh)];
-        Ok(Self::single("theano.conv_grad3d", problem, &operands)?)
+        Ok(CHANNELS_LAST.single("theano.conv_grad3d", problem, &operands)?)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use ndarray::{Array5, ArrayBase, Data, Ix5};
 
-use super::{Hint, check_axes, check_hint, check_named};
+use super::{Hint, Order, check_axes, check_hint, check_named};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
-use crate::operation::{Operation, Role, View};
+use crate::operation::{Operation, Role};
 use crate::problem::{Conv, ConvProblem, Element, Padding};
 
 /// Parameters of [`conv3d2d`], under their original names.
@@ -33,8 +33,7 @@ impl From<Padding> for Conv3d2d {
     }
 }
 
-/// Time and channels exchanged, which is also the way back.
-const TIME_AND_CHANNELS: [usize; 5] = [0, 2, 1, 3, 4];
+const TIME_FIRST: Order = Order(&[0, 2, 1, 3, 4]);
 
 impl Conv3d2d {
     setters! { (border_mode: [Padding; 3], signals_shape: Hint, filters_shape: Hint) () }
@@ -49,8 +48,7 @@ impl Conv3d2d {
         check_axes("filters", filters, &[5], "5 (out channel, time, in channel, row, column)")?;
         check_hint("signals_shape", &self.signals_shape, "signals", signals)?;
         check_hint("filters_shape", &self.filters_shape, "filters", filters)?;
-        let first = |shape: &[usize]| TIME_AND_CHANNELS.map(|axis| shape[axis]).to_vec();
-        let (x, w) = (first(signals), first(filters));
+        let (x, w) = (TIME_FIRST.logical(signals), TIME_FIRST.logical(filters));
         let mut cells = Vec::new();
         for (border, &kernel) in self.border_mode.iter().zip(&w[2..]) {
             check_named(border, "valid, full, half")?;
@@ -62,14 +60,8 @@ impl Conv3d2d {
         }
         let conv = Conv::default().padding(cells).flip(true).element(Element::F64);
         let problem = ConvProblem::new(&x, &w, &conv)?;
-        let exchanged = || View::default().permuted(TIME_AND_CHANNELS);
-        let mut operation = Operation::builder("theano.conv3d2d");
-        let operands = [
-            (Role::Input, operation.operand("signals", signals).seen(exchanged())),
-            (Role::Weight, operation.operand("filters", filters).seen(exchanged())),
-        ];
-        let result = operation.step(problem, None, operands);
-        Ok(operation.finish(result.seen(exchanged()))?)
+        let operands = [("signals", Role::Input, signals), ("filters", Role::Weight, filters)];
+        Ok(TIME_FIRST.single("theano.conv3d2d", problem, &operands)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
 use super::nnet::{NnetConv, check_grad};
-use super::{check_activations, check_filters};
+use super::{channels_of_groups, channels_per_group, check_activations, check_filters};
 use crate::algorithm_name::Algorithm;
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
@@ -108,9 +108,9 @@ impl CorrMm {
             }
             Ok(reach / dilation + 1)
         })?;
-        let groups = usize::try_from(self.num_groups).ok().filter(|&groups| groups > 0).unwrap_or(1);
+        let per_group = channels_per_group(img[1], self.num_groups).unwrap_or(img[1]);
         let positions = if self.unshared { &topgrad[2..] } else { &[] };
-        let w = [&[topgrad[1]], positions, &[img[1] / groups], &kernel].concat();
+        let w = [&[topgrad[1]], positions, &[per_group], &kernel].concat();
         let problem = ConvProblem::new(img, &w, &conv)?;
         check_grad("topgrad", &problem, &conv, topgrad)?;
         let operands = [("img", Role::Input, img), ("topgrad", Role::GradOutput, topgrad)];
@@ -134,9 +134,7 @@ impl CorrMm {
             });
             Ok(topgrad[axis + 2] as i128 + reach - pads)
         })?;
-        let channels = usize::try_from(self.num_groups).ok();
-        let channels = channels.and_then(|groups| kern[kern.len() - rank - 1].checked_mul(groups));
-        let channels = channels.ok_or(ProblemError::Overflow { what: "the number of input channels" })?;
+        let channels = channels_of_groups(kern[kern.len() - rank - 1], self.num_groups)?;
         let x = [&[topgrad[0], channels], &image[..]].concat();
         let problem = ConvProblem::new(&x, kern, &conv)?;
         check_grad("topgrad", &problem, &conv, topgrad)?;

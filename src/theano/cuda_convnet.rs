@@ -2,10 +2,10 @@
 
 use ndarray::{Array4, ArrayBase, Data, Ix4};
 
-use super::check_axes;
+use super::{Order, channels_of_groups, channels_per_group, check_axes};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
-use crate::operation::{Operation, OperationError, Role, View};
+use crate::operation::{Operation, OperationError, Role};
 use crate::problem::{
     Conv, ConvProblem, Direction, Element, Layout, Padding, PerAxis, ProblemError, Rounding,
 };
@@ -32,13 +32,8 @@ impl Default for CudaConvnet {
 
 const IMAGES: &str = "4 (channel, row, column, batch)";
 const FILTERS: &str = "4 (in channel/groups, row, column, out channel)";
-/// The logical order `[n, c, X..]` of arrays in c01b; and back.
-const CHANNELS_FIRST: [usize; 4] = [3, 0, 1, 2];
-const BATCH_LAST: [usize; 4] = [1, 2, 3, 0];
-
-fn first(shape: &[usize]) -> Vec<usize> {
-    CHANNELS_FIRST.map(|axis| shape[axis]).to_vec()
-}
+/// cuda-convnet's: the batch last.
+const C01B: Order = Order(&[3, 0, 1, 2]);
 
 impl CudaConvnet {
     setters! { (pad: PerAxis, stride: PerAxis, partial_sum: Option<usize>) (num_groups: u64) }
@@ -74,20 +69,6 @@ impl CudaConvnet {
         }
     }
 
-    fn single(
-        name: &str,
-        problem: ConvProblem,
-        operands: [(&'static str, Role, &[usize]); 2],
-    ) -> Result<Operation, OperationError> {
-        let mut operation = Operation::builder(name);
-        let arguments = operands.map(|(name, role, shape)| {
-            let operand = operation.operand(name, shape);
-            (role, operand.seen(View::default().permuted(CHANNELS_FIRST)))
-        });
-        let result = operation.step(problem, None, arguments);
-        operation.finish(result.seen(View::default().permuted(BATCH_LAST)))
-    }
-
     /// The operation [`filter_acts`] on operands `images` and `filters` of these shapes.
     ///
     /// # Errors
@@ -96,10 +77,11 @@ impl CudaConvnet {
     pub fn filter_acts(&self, images: &[usize], filters: &[usize]) -> Result<Operation, Error> {
         check_axes("images", images, &[4], IMAGES)?;
         check_axes("filters", filters, &[4], FILTERS)?;
-        let problem = ConvProblem::new(&first(images), &first(filters), &self.conv(Direction::Forward)?)?;
+        let conv = self.conv(Direction::Forward)?;
+        let problem = ConvProblem::new(&C01B.logical(images), &C01B.logical(filters), &conv)?;
         self.check_partial_sum(&problem.output().shape()[2..])?;
         let operands = [("images", Role::Input, images), ("filters", Role::Weight, filters)];
-        Ok(Self::single("theano.filter_acts", problem, operands)?)
+        Ok(C01B.single("theano.filter_acts", problem, &operands)?)
     }
 
     /// The operation [`image_acts`] on operands `hid_acts` and `filters` of these shapes.
@@ -131,9 +113,7 @@ impl CudaConvnet {
         if output_shape.is_some_and(|shape| shape.len() != 2) {
             return Err(target("2 extents: rows and columns".into()));
         }
-        let channels = usize::try_from(self.num_groups).ok();
-        let channels = channels.and_then(|groups| filters[0].checked_mul(groups));
-        let channels = channels.ok_or(ProblemError::Overflow { what: "the number of input channels" })?;
+        let channels = channels_of_groups(filters[0], self.num_groups)?;
         let (mut x, mut ends) = (vec![hid_acts[3], channels], Vec::new());
         for axis in 0..2 {
             let (m, k) = (hid_acts[axis + 1] as i128, filters[axis + 1] as i128);
@@ -165,10 +145,10 @@ impl CudaConvnet {
         // The windows are those that the hidden activations have, wherever the image is cropped.
         let conv =
             self.conv(Direction::GradInput)?.padding(Padding::Explicit(ends)).rounding(Rounding::Floor);
-        let problem = ConvProblem::new(&x, &first(filters), &conv)?;
+        let problem = ConvProblem::new(&x, &C01B.logical(filters), &conv)?;
         self.check_partial_sum(&hid_acts[1..3])?;
         let operands = [("hid_acts", Role::GradOutput, hid_acts), ("filters", Role::Weight, filters)];
-        Ok(Self::single("theano.image_acts", problem, operands)?)
+        Ok(C01B.single("theano.image_acts", problem, &operands)?)
     }
 
     /// The operation [`weight_acts`] on operands `images` and `hid_grads` of these shapes.
@@ -189,12 +169,12 @@ impl CudaConvnet {
             return Err(OperationError::Target { what: "output_shape", wanted, got: Some(got) }.into());
         }
         let conv = self.conv(Direction::GradWeight)?;
-        let groups = usize::try_from(self.num_groups).ok().filter(|&groups| groups > 0).unwrap_or(1);
-        let w = [hid_grads[0], images[0] / groups, output_shape[0], output_shape[1]];
-        let problem = ConvProblem::new(&first(images), &w, &conv)?;
+        let per_group = channels_per_group(images[0], self.num_groups).unwrap_or(images[0]);
+        let w = [hid_grads[0], per_group, output_shape[0], output_shape[1]];
+        let problem = ConvProblem::new(&C01B.logical(images), &w, &conv)?;
         self.check_partial_sum(&hid_grads[1..3])?;
         let operands = [("images", Role::Input, images), ("hid_grads", Role::GradOutput, hid_grads)];
-        Ok(Self::single("theano.weight_acts", problem, operands)?)
+        Ok(C01B.single("theano.weight_acts", problem, &operands)?)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, Ix4, Ix5};
 
-use super::{Hint, check_activations, check_border, check_filters, check_hint};
+use super::{
+    Hint, channels_of_groups, channels_per_group, check_activations, check_border, check_filters, check_hint,
+};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError, Role};
@@ -149,9 +151,7 @@ impl NnetConv {
         check_activations(operand, output_grad, rank)?;
         check_filters("filters", filters, rank, self.unshared)?;
         check_hint("filter_shape", &self.filter_shape, "filters", filters)?;
-        let per_group = filters[filters.len() - rank - 1];
-        let groups = usize::try_from(self.num_groups).ok();
-        let channels = groups.and_then(|groups| per_group.checked_mul(groups));
+        let channels = channels_of_groups(filters[filters.len() - rank - 1], self.num_groups).ok();
         let known = [vec![Some(output_grad[0]), channels], vec![None; rank]].concat();
         let x = filled(what, &self.input_shape, &known, "all extents, those of space at least")?;
         let conv = self.conv(Direction::GradInput)?;
@@ -177,8 +177,7 @@ impl NnetConv {
         check_hint("input_shape", &self.input_shape, "input", input)?;
         let positions =
             if self.unshared { output_grad[2..].iter().copied().map(Some).collect() } else { Vec::new() };
-        let groups = usize::try_from(self.num_groups).ok().filter(|&groups| groups > 0);
-        let per_group = groups.map(|groups| input[1] / groups);
+        let per_group = channels_per_group(input[1], self.num_groups);
         let known = [vec![Some(output_grad[1])], positions, vec![per_group], vec![None; rank]].concat();
         let w =
             filled("filter_shape", &self.filter_shape, &known, "all extents, those of the kernel at least")?;
