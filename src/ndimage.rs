@@ -17,11 +17,10 @@
 
 use ndarray::{Array, ArrayBase, Data, Dimension};
 
-use crate::device::typed;
 use crate::error::Error;
 use crate::operation::{Batched, Operation, OperationError};
 use crate::problem::{Boundary, Conv, Padding, ProblemError};
-use crate::signal::{Sample, batched};
+use crate::signal::{Sample, batched, check_operands, run};
 
 /// Parameters of [`convolve`] and [`correlate`]; a [`Boundary`] alone is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,19 +90,8 @@ impl Filter {
         weights: &[usize],
         flip: bool,
     ) -> Result<Operation, OperationError> {
+        check_operands(("input", input), ("weights", weights), "as many as the input")?;
         let axes = input.len();
-        if axes == 0 {
-            return Err(OperationError::Axes { operand: "input", wanted: "at least 1", got: 0 });
-        }
-        if weights.len() != axes {
-            let (wanted, got) = ("as many as the input", weights.len());
-            return Err(OperationError::Axes { operand: "weights", wanted, got });
-        }
-        for (operand, shape) in [("input", input), ("weights", weights)] {
-            if shape.contains(&0) {
-                return Err(OperationError::Empty { operand, got: shape.to_vec() });
-            }
-        }
         let origins = match &self.origin {
             Origin::Uniform(origin) => vec![*origin; axes],
             Origin::Each(origins) if origins.len() == axes => origins.clone(),
@@ -148,8 +136,7 @@ pub fn convolve<T: Sample, D: Dimension>(
     weights: &ArrayBase<impl Data<Elem = T>, D>,
     how: impl Into<Filter>,
 ) -> Result<Array<T, D>, Error> {
-    let operation = how.into().convolve(input.shape(), weights.shape())?;
-    Ok(typed(T::run(&operation, [input.view().into_dyn(), weights.view().into_dyn()])?)?)
+    run(&how.into().convolve(input.shape(), weights.shape())?, input, weights)
 }
 
 /// `input` correlated with `weights`, as `scipy.ndimage.correlate`: not flipped.
@@ -162,6 +149,5 @@ pub fn correlate<T: Sample, D: Dimension>(
     weights: &ArrayBase<impl Data<Elem = T>, D>,
     how: impl Into<Filter>,
 ) -> Result<Array<T, D>, Error> {
-    let operation = how.into().correlate(input.shape(), weights.shape())?;
-    Ok(typed(T::run(&operation, [input.view().into_dyn(), weights.view().into_dyn()])?)?)
+    run(&how.into().correlate(input.shape(), weights.shape())?, input, weights)
 }

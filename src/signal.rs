@@ -145,7 +145,7 @@ impl Convolve {
         flip: bool,
         broadcasts: bool,
     ) -> Result<Operation, OperationError> {
-        check_operands(in1, in2)?;
+        check_pair(in1, in2)?;
         let listed = self.listed(in1.len())?;
         if let Some(axis) = (0..in1.len())
             .find(|&axis| !listed[axis] && in1[axis] != in2[axis] && in1[axis] != 1 && in2[axis] != 1)
@@ -206,20 +206,30 @@ pub(crate) fn batched(
     operation.finish(result.seen(output))
 }
 
-/// Two operands of the same number of axes, none of them empty.
-fn check_operands(in1: &[usize], in2: &[usize]) -> Result<(), OperationError> {
-    if in1.is_empty() {
-        return Err(OperationError::Axes { operand: "in1", wanted: "at least 1", got: 0 });
+/// Two operands of the same number of axes, none of them empty; `as_many` says how many the second is to have.
+pub(crate) fn check_operands(
+    first: (&'static str, &[usize]),
+    second: (&'static str, &[usize]),
+    as_many: &'static str,
+) -> Result<(), OperationError> {
+    let axes = first.1.len();
+    if axes == 0 {
+        return Err(OperationError::Axes { operand: first.0, wanted: "at least 1", got: 0 });
     }
-    if in1.len() != in2.len() {
-        return Err(OperationError::Axes { operand: "in2", wanted: "as many as in1", got: in2.len() });
+    if second.1.len() != axes {
+        return Err(OperationError::Axes { operand: second.0, wanted: as_many, got: second.1.len() });
     }
-    for (operand, shape) in [("in1", in1), ("in2", in2)] {
+    for (operand, shape) in [first, second] {
         if shape.contains(&0) {
             return Err(OperationError::Empty { operand, got: shape.to_vec() });
         }
     }
     Ok(())
+}
+
+/// [`check_operands`] of `in1` and `in2`.
+fn check_pair(in1: &[usize], in2: &[usize]) -> Result<(), OperationError> {
+    check_operands(("in1", in1), ("in2", in2), "as many as in1")
 }
 
 /// Whether the first operand lies within the second, on these axes, rather than the other way round.
@@ -274,7 +284,7 @@ impl Convolve2d {
                 return Err(OperationError::Axes { operand, wanted: "2", got: shape.len() });
             }
         }
-        check_operands(in1, in2)?;
+        check_pair(in1, in2)?;
         let swapped = self.mode == Mode::Valid && second_is_larger(in1, in2, &[0, 1])?;
         let (x, w) = if swapped { (in2, in1) } else { (in1, in2) };
         let padding: Padding = match self.mode {
@@ -389,7 +399,8 @@ pub fn correlate2d<T: Sample>(
     run(&Convolve2d { mode, boundary }.correlate(in1.shape(), in2.shape())?, in1, in2)
 }
 
-fn run<T: Sample, D: Dimension>(
+/// Runs an operation on two operands.
+pub(crate) fn run<T: Sample, D: Dimension>(
     operation: &Operation,
     in1: &ArrayBase<impl Data<Elem = T>, D>,
     in2: &ArrayBase<impl Data<Elem = T>, D>,
