@@ -265,8 +265,8 @@ impl Operation {
         &self.result
     }
 
-    /// A bound on the magnitude of every sum in it, for operands of which the largest magnitudes are these: where it is
-    /// at most 2²⁴, integers are exact in f32, and up to 2⁵³ in f64.
+    /// A bound on the magnitude of every sum in it, for operands of which the largest magnitudes are these:
+    /// [`Element::of_exact_integers`](crate::Element::of_exact_integers) says in what integers are then exact.
     pub fn largest_sum(&self, largest: &[f64]) -> f64 {
         let mut results: Vec<f64> = Vec::new();
         for step in &self.steps {

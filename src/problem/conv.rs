@@ -67,6 +67,23 @@ impl Element {
         if self == Self::F64 { Self::F64 } else { Self::F32 }
     }
 
+    /// The narrowest of `F32` and `F64` in which integers up to this magnitude are exact, if one is.
+    ///
+    /// ```
+    /// use wgconv::Element;
+    ///
+    /// assert_eq!(Element::of_exact_integers(2f64.powi(24)), Some(Element::F32));
+    /// assert_eq!(Element::of_exact_integers(2f64.powi(24) + 1.0), Some(Element::F64));
+    /// assert_eq!(Element::of_exact_integers(2f64.powi(53)), None);
+    /// ```
+    pub fn of_exact_integers(largest: f64) -> Option<Self> {
+        if largest <= (1u64 << 24) as f64 {
+            return Some(Self::F32);
+        }
+        // 2^53 itself may be a magnitude past it, rounded.
+        (largest < (1u64 << 53) as f64).then_some(Self::F64)
+    }
+
     /// Whether `value` is finite in that arithmetic.
     #[allow(clippy::cast_possible_truncation, reason = "whether the rounded value is finite is the question")]
     pub(super) fn holds(self, value: f64) -> bool {

@@ -8,6 +8,7 @@ use crate::device::{Device, Scalar, run_once};
 use crate::error::Error;
 use crate::operation::{Operation, OperationError};
 use crate::planner::PlanOptions;
+use crate::problem::Element;
 
 mod sealed {
     pub trait Sealed {}
@@ -70,15 +71,16 @@ fn exact(operation: &Operation, operands: &[ArrayD<f64>; 2]) -> Result<ArrayD<f6
     let magnitude = |array: &ArrayD<f64>| array.iter().fold(0.0f64, |most, value| most.max(value.abs()));
     let largest = operation.largest_sum(&operands.each_ref().map(magnitude));
     let options = PlanOptions { exclude: Algorithm::inexact().collect(), ..PlanOptions::default() };
-    if largest <= f64::from(1 << 24) {
-        let narrow = operands.each_ref().map(|operand| operand.mapv(<f32 as Scalar>::from_f64));
-        let plan = Device::shared()?.plan_operation(operation, f32::ELEMENT, &options)?;
-        return Ok(plan.run(&narrow.each_ref().map(|operand| operand.view()))?.mapv(f64::from));
+    match Element::of_exact_integers(largest) {
+        Some(Element::F32) => {
+            let narrow = operands.each_ref().map(|operand| operand.mapv(<f32 as Scalar>::from_f64));
+            let plan = Device::shared()?.plan_operation(operation, Element::F32, &options)?;
+            Ok(plan.run(&narrow.each_ref().map(|operand| operand.view()))?.mapv(f64::from))
+        }
+        Some(_) => {
+            let plan = Device::cpu().plan_operation(operation, Element::F64, &options)?;
+            plan.run(&operands.each_ref().map(|operand| operand.view()))
+        }
+        None => Err(OperationError::Inexact { largest, wanted: "less than 2^53" }.into()),
     }
-    // Rounded up to 2^53, a bound may have been past it.
-    if largest >= (1u64 << 53) as f64 {
-        return Err(OperationError::Inexact { largest, wanted: "less than 2^53" }.into());
-    }
-    let plan = Device::cpu().plan_operation(operation, f64::ELEMENT, &options)?;
-    plan.run(&operands.each_ref().map(|operand| operand.view()))
 }

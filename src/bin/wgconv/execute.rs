@@ -75,11 +75,6 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
     }
 }
 
-/// Sums up to here are exact in single precision: 2²⁴.
-const EXACT_F32: f64 = 16_777_216.0;
-/// And those below this in double precision: 2⁵³, to which a bound past it may have been rounded.
-const EXACT_F64: f64 = 9_007_199_254_740_992.0;
-
 /// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
 /// once the single-precision operation is planned, because the planner may fall back.
 fn plan(
@@ -103,9 +98,9 @@ fn plan(
             // Integers stay exact, or are refused.
             let largest = loaded.largest_sum()?;
             let may_be_cpu = device.is_cpu() || job.how.device == DeviceChoice::Auto;
-            match largest {
-                _ if largest <= EXACT_F32 => planned(device, Element::F32),
-                _ if may_be_cpu && largest < EXACT_F64 => planned(&Device::cpu(), Element::F64),
+            match Element::of_exact_integers(largest) {
+                Some(Element::F32) => planned(device, Element::F32),
+                Some(element) if may_be_cpu => planned(&Device::cpu(), element),
                 _ => {
                     let wanted = if may_be_cpu { "less than 2^53" } else { "at most 2^24 in f32 on a GPU" };
                     Err(OperationError::Inexact { largest, wanted }.into())
