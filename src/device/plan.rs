@@ -65,19 +65,19 @@ impl Plan {
         problem: &ConvProblem,
         options: &PlanOptions,
     ) -> Result<Self, Error> {
-        let timeout = options.timeout;
+        let plan = |runner, fallback: Option<Declined>, device: &str| Self {
+            runner,
+            fallback: fallback.map(Arc::new),
+            device: device.to_owned(),
+            measured: Vec::new(),
+            timeout: options.timeout,
+        };
         #[cfg(feature = "gpu")]
         if let Kind::Gpu(gpu) = &device.0 {
             match Planner::new(gpu.target().clone()).choose_with(problem, options) {
                 Ok(choice) => {
                     let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
-                    return Ok(Self {
-                        runner,
-                        fallback: None,
-                        device: device.name().to_owned(),
-                        measured: Vec::new(),
-                        timeout,
-                    });
+                    return Ok(plan(runner, None, device.name()));
                 }
                 Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
                 Err(declined) => {
@@ -87,19 +87,12 @@ impl Plan {
                         return Err(declined.into());
                     };
                     warn_once(format!("{} -> CPU path: {declined}", device.name()));
-                    let (runner, fallback) = (Runner::Cpu(Arc::new(cpu)), Some(Arc::new(declined)));
-                    return Ok(Self {
-                        runner,
-                        fallback,
-                        device: "cpu".into(),
-                        measured: Vec::new(),
-                        timeout,
-                    });
+                    return Ok(plan(Runner::Cpu(Arc::new(cpu)), Some(declined), "cpu"));
                 }
             }
         }
         let runner = Runner::Cpu(Arc::new(cpu_plan(problem, options)?));
-        Ok(Self { runner, fallback: None, device: device.name().to_owned(), measured: Vec::new(), timeout })
+        Ok(plan(runner, None, device.name()))
     }
 
     /// What is computed.
