@@ -22,12 +22,13 @@ pub(super) struct Row {
 
 /// Every operation in every direction.
 pub(super) fn rows() -> Result<Vec<Row>, Failure> {
+    let planner = Planner::new(Target::default());
     let mut rows = Vec::new();
     for job in OPERATIONS.iter() {
         let operation = example(job)?;
-        rows.push(Row::new(job, None, &operation)?);
+        rows.push(Row::new(&planner, job, None, &operation)?);
         for (at, &(operand, _)) in operation.operands().iter().enumerate() {
-            rows.push(Row::new(job, Some(operand), &operation.gradient(at)?)?);
+            rows.push(Row::new(&planner, job, Some(operand), &operation.gradient(at)?)?);
         }
     }
     Ok(rows)
@@ -41,10 +42,14 @@ fn example(job: &JobOperation) -> Result<Operation, Failure> {
 }
 
 impl Row {
-    fn new(job: &JobOperation, by: Option<&'static str>, operation: &Operation) -> Result<Self, Failure> {
-        let steps: Result<Vec<_>, _> =
-            operation.steps().iter().map(|step| step.problem.with_element(Element::F32)).collect();
-        let (steps, planner) = (steps?, Planner::new(Target::default()));
+    fn new(
+        planner: &Planner,
+        job: &JobOperation,
+        by: Option<&'static str>,
+        operation: &Operation,
+    ) -> Result<Self, Failure> {
+        let steps = operation.steps().iter().map(|step| step.problem.with_element(Element::F32));
+        let steps: Vec<_> = steps.collect::<Result<_, _>>()?;
         let which =
             |runs: &dyn Fn(Algorithm) -> bool| Algorithm::NAMES.into_iter().filter(|&a| runs(a)).collect();
         Ok(Self {
@@ -55,9 +60,7 @@ impl Row {
             cpu: which(&|a| steps.iter().all(|step| CpuPlan::new(step, Some(a)).is_ok())),
         })
     }
-}
 
-impl Row {
     fn words(&self) -> String {
         self.by.map_or("forward".to_owned(), |operand| format!("by `{operand}`"))
     }

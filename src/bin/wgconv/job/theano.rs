@@ -53,32 +53,30 @@ fn signal_conv2d(object: &Object) -> Result<Build, Failure> {
 /// The operation that parameters make of a rank and the shapes of two operands.
 type Make<P> = fn(&P, usize, &[usize], &[usize]) -> Result<Operation, Error>;
 
-fn nnet(object: &Object, rank: usize, make: Make<NnetConv>) -> Result<Build, Failure> {
-    let how = NnetConv {
+/// All parameters but the declared shapes; `step` is what the operation calls its steps.
+fn nnet_conv(object: &Object, step: &str) -> Result<NnetConv, Failure> {
+    Ok(NnetConv {
         border_mode: border_mode(object)?,
-        subsample: steps(object, "subsample")?,
+        subsample: steps(object, step)?,
         filter_flip: flip(object)?,
         filter_dilation: distances(object)?,
         num_groups: groups(object)?,
         unshared: object.boolean("unshared")?.unwrap_or(false),
-        input_shape: object.hint("input_shape")?,
-        filter_shape: object.hint("filter_shape")?,
-    };
+        ..NnetConv::default()
+    })
+}
+
+fn nnet(object: &Object, rank: usize, make: Make<NnetConv>) -> Result<Build, Failure> {
+    let mut how = nnet_conv(object, "subsample")?;
+    how.input_shape = object.hint("input_shape")?;
+    how.filter_shape = object.hint("filter_shape")?;
     Build::new(move |shapes| make(&how, rank, &shapes[0], &shapes[1]))
 }
 
 fn transpose(object: &Object, rank: usize) -> Result<Build, Failure> {
     let output_shape = object.hint("output_shape")?;
     let output_shape = output_shape.ok_or_else(|| missing("output_shape", "a list of extents"))?;
-    let how = NnetConv {
-        border_mode: border_mode(object)?,
-        subsample: steps(object, "input_dilation")?,
-        filter_flip: flip(object)?,
-        filter_dilation: distances(object)?,
-        num_groups: groups(object)?,
-        unshared: object.boolean("unshared")?.unwrap_or(false),
-        ..NnetConv::default()
-    };
+    let how = nnet_conv(object, "input_dilation")?;
     Build::new(move |shapes| how.transpose(rank, &shapes[0], &shapes[1], &output_shape))
 }
 
