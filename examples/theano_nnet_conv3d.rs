@@ -74,5 +74,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shown = [6, 12, 17];
     let slices =
         [&scan, &smooth].into_iter().flat_map(|volume| shown.map(|k| volume.slice(s![0, 0, .., .., k])));
-    common::save("theano_nnet_conv3d", common::mosaic(slices.collect::<Vec<_>>(), 3).view())
+    common::save("theano_nnet_conv3d", common::mosaic(slices, 3).view())
 }
