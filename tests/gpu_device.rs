@@ -206,6 +206,7 @@ fn adapters_are_found_by_name_only() {
     }
 }
 
+/// Uploads, results and read-backs come from the pool from the second call on.
 #[test]
 fn staging_buffers_are_reused() {
     let Some(shared) = any_gpu() else { return };
