@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::operation::{check, counting, rows, tensor};
+use common::operation::{FULL, check, counting, rows, tensor};
 use ndarray::{ArrayD, array};
 use wgconv::ndimage::{self, Filter};
 use wgconv::signal::{self, Convolve, Convolve2d, Method, Mode, Sample};
@@ -15,9 +15,6 @@ fn x() -> ArrayD<f64> {
 fn w() -> ArrayD<f64> {
     counting(&[2, 2])
 }
-
-const FULL: [[f64; 4]; 4] =
-    [[1., 4., 7., 6.], [7., 23., 33., 24.], [19., 53., 63., 42.], [21., 52., 59., 36.]];
 
 #[test]
 fn convolve2d_under_every_boundary() {

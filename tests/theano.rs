@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::operation::{check, counting, rows, tensor};
+use common::operation::{FULL, check, counting, rows, tensor};
 use ndarray::ArrayD;
 use wgconv::Padding;
 use wgconv::theano::{
@@ -18,10 +18,6 @@ fn x() -> ArrayD<f64> {
 fn w() -> ArrayD<f64> {
     counting(&[1, 1, 2, 2])
 }
-
-/// The convolution of `x` and `w` wherever they touch.
-const FULL: [[f64; 4]; 4] =
-    [[1., 4., 7., 6.], [7., 23., 33., 24.], [19., 53., 63., 42.], [21., 52., 59., 36.]];
 
 fn flat(array: &ArrayD<f64>) -> ArrayD<f64> {
     tensor(&array.shape()[2..], &array.iter().copied().collect::<Vec<_>>())

@@ -2,18 +2,9 @@
 
 mod common;
 
-use common::operation::{check, counting, rows, tensor};
+use common::operation::{check, counting, refused, rows, tensor};
 use wgconv::theano::{CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, NnetConv};
-use wgconv::{Algorithm, Error, ErrorKind, Operation, Padding};
-
-/// The kind of the refusal; its message names what is in `words`.
-#[track_caller]
-fn refused(result: Result<Operation, Error>, kind: ErrorKind, words: &[&str]) {
-    let error = result.map(|operation| operation.shape()).expect_err("a refusal");
-    let message = error.to_string();
-    assert_eq!(error.kind(), kind, "{message}");
-    assert!(words.iter().all(|word| message.contains(word)), "{message} lacks one of {words:?}");
-}
+use wgconv::{Algorithm, ErrorKind, Padding};
 
 /// Steps and distances of 0 are refused at once; negative ones, which gave wrong numbers, no type here holds.
 #[test]

@@ -1,22 +1,15 @@
 //! Everything that Theano's operations refuse, each by its kind; and the flags that choose between their implementations.
 
+mod common;
+
+use common::operation::refused;
 use wgconv::theano::{
     BilinearUpsampling, CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, Flags, NnetConv, Ratio,
     SeparableConv, SignalConv2d,
 };
 use wgconv::{
-    Algorithm, Conv, ConvProblem, Direction, Error, ErrorKind, Operation, OperationError, Padding,
-    ProblemError,
+    Algorithm, Conv, ConvProblem, Direction, Error, ErrorKind, OperationError, Padding, ProblemError,
 };
-
-/// The kind of the refusal; its message names what is in `words`.
-#[track_caller]
-fn refused<E: Into<Error>>(result: Result<Operation, E>, kind: ErrorKind, words: &[&str]) {
-    let error: Error = result.map(|operation| operation.shape()).map_err(Into::into).expect_err("a refusal");
-    let message = error.to_string();
-    assert_eq!(error.kind(), kind, "{message}");
-    assert!(words.iter().all(|word| message.contains(word)), "{message} lacks one of {words:?}");
-}
 
 fn open(shape: &[usize]) -> Option<Vec<Option<usize>>> {
     Some(shape.iter().copied().map(Some).collect())

@@ -3,7 +3,7 @@
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
-use super::operation::{counting, tensor};
+use super::operation::{FULL, counting, tensor};
 
 /// `op`, operands, other fields, wanted.
 pub type Row = (&'static str, Vec<(&'static str, ArrayD<f64>)>, Value, ArrayD<f64>);
@@ -105,7 +105,6 @@ pub fn others_of_theano() -> Vec<Row> {
     let xs = |array: ArrayD<f64>| array.into_shape_with_order(vec![3, 3]).unwrap();
     let ws = |array: ArrayD<f64>| array.into_shape_with_order(vec![2, 2]).unwrap();
     let line = |values: &[f64]| tensor(&[1, 1, values.len()], values);
-    let full = [1., 4., 7., 6., 7., 23., 33., 24., 19., 53., 63., 42., 21., 52., 59., 36.];
     let valid = [23., 33., 53., 63.];
     let bilinear = [1., 1.5, 2., 2., 2., 2.5, 3., 3., 3., 3.5, 4., 4., 3., 3.5, 4., 4.];
     let one = |axes: usize| tensor(&vec![1; axes], &[1.]);
@@ -121,7 +120,7 @@ pub fn others_of_theano() -> Vec<Row> {
             "theano.separable_conv2d",
             vec![("input", x()), ("depthwise_filters", w()), ("pointwise_filters", one(4))],
             json!({ "num_channels": 1, "border_mode": "half", "subsample": 1, "filter_flip": true, "filter_dilation": [1, 1] }),
-            image(&full),
+            image(FULL.as_flattened()),
         ),
         (
             "theano.separable_conv3d",
@@ -191,7 +190,7 @@ pub fn others_of_theano() -> Vec<Row> {
         ),
         (
             "theano.filter_acts",
-            vec![("images", c01b(&counting(&[9]).to_vec())), ("filters", c01b(&[1., 2., 3., 4.]))],
+            vec![("images", counting(&[1, 3, 3, 1])), ("filters", c01b(&[1., 2., 3., 4.]))],
             json!({ "pad": 1, "stride": 2, "partial_sum": 3, "num_groups": 1 }),
             c01b(&[4., 18., 0., 36., 77., 0., 0., 0., 0.]),
         ),
@@ -203,21 +202,11 @@ pub fn others_of_theano() -> Vec<Row> {
         ),
         (
             "theano.weight_acts",
-            vec![("images", c01b(&counting(&[9]).to_vec())), ("hid_grads", c01b(&[1., 2., 3., 4.]))],
+            vec![("images", counting(&[1, 3, 3, 1])), ("hid_grads", c01b(&[1., 2., 3., 4.]))],
             json!({ "stride": 2, "partial_sum": 4, "output_shape": [2, 2] }),
             c01b(&[64., 26., 16., 5.]),
         ),
     ]
-}
-
-trait ToVec {
-    fn to_vec(&self) -> Vec<f64>;
-}
-
-impl ToVec for ArrayD<f64> {
-    fn to_vec(&self) -> Vec<f64> {
-        self.iter().copied().collect()
-    }
 }
 
 fn corr() -> Vec<Row> {

@@ -1,8 +1,10 @@
 //! Operations on every path there is, and arrays for them.
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 use wgconv::cpu::CPU_ALGORITHMS;
-use wgconv::{Device, Operation, PlanOptions, Scalar};
+use wgconv::{Device, Error, ErrorKind, Operation, PlanOptions, Scalar};
+
+use super::values::ints;
 
 pub fn tensor(shape: &[usize], values: &[f64]) -> ArrayD<f64> {
     ArrayD::from_shape_vec(shape, values.to_vec()).unwrap()
@@ -25,11 +27,20 @@ pub fn counting(shape: &[usize]) -> ArrayD<f64> {
 
 /// Integers from -3 to 3 without a pattern that a wrong index would leave unchanged.
 pub fn integers(shape: &[usize], seed: u64) -> ArrayD<f64> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
-    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 33) % 7) as f64 - 3.0
-    })
+    tensor(shape, &ints(seed, shape.iter().product(), 3))
+}
+
+/// The convolution of 1 to 9, in rows of 3, and 1 to 4, in rows of 2, wherever they touch.
+pub const FULL: [[f64; 4]; 4] =
+    [[1., 4., 7., 6.], [7., 23., 33., 24.], [19., 53., 63., 42.], [21., 52., 59., 36.]];
+
+/// The kind of the refusal; its message names what is in `words`.
+#[track_caller]
+pub fn refused<E: Into<Error>>(result: Result<Operation, E>, kind: ErrorKind, words: &[&str]) {
+    let error: Error = result.map(|operation| operation.shape()).map_err(Into::into).expect_err("a refusal");
+    let message = error.to_string();
+    assert_eq!(error.kind(), kind, "{message}");
+    assert!(words.iter().all(|word| message.contains(word)), "{message} lacks one of {words:?}");
 }
 
 fn by<T: Scalar + Into<f64>>(
