@@ -1,9 +1,13 @@
 //! Which algorithms the GPU has, what each declines, and how it becomes launches.
 
 mod direct;
+mod implicit_gemm;
+mod shared;
 
 pub use crate::algorithm_name::Algorithm;
 pub use direct::DirectConfig;
+
+use crate::kernel::Tile;
 
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Program, Target};
@@ -62,6 +66,9 @@ pub enum Unsupported {
         /// What the device has.
         limit: u64,
     },
+    /// Every output position has weights of its own: there is no matrix that all positions share.
+    #[error("weights per position make no matrix product")]
+    Unshared,
     /// The configuration does not belong to the algorithm or to the problem's layout.
     #[error("configuration {config} does not fit the problem")]
     Config {
@@ -88,6 +95,8 @@ impl Unsupported {
 pub enum Config {
     /// Of [`Algorithm::Direct`].
     Direct(DirectConfig),
+    /// Of [`Algorithm::ImplicitGemm`].
+    ImplicitGemm(Tile),
 }
 
 impl std::fmt::Display for Config {
@@ -96,13 +105,14 @@ impl std::fmt::Display for Config {
             Self::Direct(c) => {
                 write!(f, "{} channels x {} outputs, {} per load", c.tile_c, c.tile_x, c.lanes)
             }
+            Self::ImplicitGemm(tile) => tile.fmt(f),
         }
     }
 }
 
 impl Algorithm {
     /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
-    pub const ALL: &[Self] = &[Self::Direct];
+    pub const ALL: &[Self] = &[Self::ImplicitGemm, Self::Direct];
 
     /// The configurations that run `problem` on `target`, best guess first; at least one.
     ///
@@ -112,7 +122,16 @@ impl Algorithm {
     pub fn candidates(self, problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
         match self {
             Self::Direct => direct::candidates(problem, target),
+            Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
             other => Err(Unsupported::NotOnGpu { algorithm: other }),
+        }
+    }
+
+    /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
+    pub fn suits(self, problem: &ConvProblem, target: &Target) -> bool {
+        match self {
+            Self::ImplicitGemm => implicit_gemm::suits(problem, target),
+            _ => true,
         }
     }
 
@@ -129,6 +148,7 @@ impl Algorithm {
     ) -> Result<Program, Unsupported> {
         match (self, config) {
             (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
+            (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
             (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
         }
     }

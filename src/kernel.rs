@@ -2,10 +2,15 @@
 
 mod params;
 mod source;
+mod tile;
+
+use tile::gemm_specs;
 
 use crate::problem::Element;
 
-pub use params::{DirectParams, FoldParams, Params};
+pub use params::{DirectParams, FoldParams, GemmParams, PackParams, Params};
+pub use tile::{GemmSpec, PackSpec, Tile};
+
 pub use source::{SourceError, compose};
 
 /// A kernel, one `.wgsl` file.
@@ -15,17 +20,23 @@ pub enum Kernel {
     Direct,
     /// `fold.wgsl`: adds up the parts of sums and the places of cells.
     Fold,
+    /// `implicit_gemm.wgsl`: a matrix product whose second factor is gathered on the fly.
+    ImplicitGemm,
+    /// `pack.wgsl`: lays factors where `implicit_gemm.wgsl` reads them in a row.
+    Pack,
 }
 
 /// Every kernel with its file. A shader is added here, and its variant above.
 const FILES: &[(Kernel, &str, &str)] = &[
     (Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl")),
     (Kernel::Fold, "fold", include_str!("../shaders/fold.wgsl")),
+    (Kernel::ImplicitGemm, "implicit_gemm", include_str!("../shaders/implicit_gemm.wgsl")),
+    (Kernel::Pack, "pack", include_str!("../shaders/pack.wgsl")),
 ];
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: &[Self] = &[Self::Direct, Self::Fold];
+    pub const ALL: &[Self] = &[Self::Direct, Self::Fold, Self::ImplicitGemm, Self::Pack];
 
     /// Its name: that of its file.
     pub fn name(self) -> &'static str {
@@ -47,6 +58,8 @@ impl Kernel {
         match self {
             Self::Direct => direct_specs(),
             Self::Fold => fold_specs(),
+            Self::ImplicitGemm => gemm_specs(),
+            Self::Pack => [Element::F32, Element::F16].map(|element| PackSpec { element }.into()).to_vec(),
         }
     }
 }

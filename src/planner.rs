@@ -174,7 +174,10 @@ impl Planner {
             }
             Some(_) => Vec::new(),
         };
-        for algorithm in options.asked(Algorithm::ALL) {
+        let mut asked = options.asked(Algorithm::ALL);
+        // Stable: those that the problem suits, in their order, then the others. What was preferred was meant.
+        asked.sort_by_key(|a| !options.prefer.contains(a) && !a.suits(problem, &self.target));
+        for algorithm in asked {
             match self.lower_best(problem, algorithm) {
                 Ok((config, program)) => {
                     let problem = problem.clone();

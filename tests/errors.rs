@@ -275,7 +275,8 @@ fn what_nothing_runs() {
         planner.choose(&large, None).expect_err("a limit"),
         Error::Declined(_),
         ErrorKind::LimitExceeded,
-        "no algorithm runs this problem on the device: direct: input needs 1073741824 bytes, the device binds at most 134217728"
+        "no algorithm runs this problem on the device: direct: input needs 1073741824 bytes, the device binds at most \
+         134217728; implicit_gemm: input needs 1073741824 bytes, the device binds at most 134217728"
     );
 }
 

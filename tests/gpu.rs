@@ -84,9 +84,38 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
+/// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the tiles of the
+/// matrix product the first one and one more, another one in every case, and none of the largest cases; all of them with
+/// `WGCONV_FULL`. In a quick run the first configuration of each algorithm.
+fn taken(mut choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
+    let is_gemm = |choice: &Choice| choice.algorithm == Algorithm::ImplicitGemm;
+    if quick() {
+        choices.dedup_by_key(|choice| choice.algorithm);
+    }
+    if std::env::var_os("WGCONV_FULL").is_none() {
+        let tiles = choices.iter().filter(|choice| is_gemm(choice)).count() as u64;
+        let turn = 1 + seed_of(&case.name) % tiles.saturating_sub(1).max(1);
+        let mut at = 0;
+        choices.retain(|choice| {
+            let runs = !is_gemm(choice) || !is_slow_product(case, &choice.problem) && (at == 0 || at == turn);
+            at += u64::from(is_gemm(choice));
+            if !runs {
+                tally.skip(format!("{} ({})", case.name, choice.config), "runs with WGCONV_FULL");
+            }
+            runs
+        });
+    }
+    choices
+}
+
+/// Whether a software adapter takes long to multiply it.
+fn is_slow_product(case: &Case, problem: &ConvProblem) -> bool {
+    is_dispatch(case) || case.name.contains("long_") || problem.macs() > 1 << 18
+}
+
 /// Integers through `encode`, every binding between guard bands, result and workspace full of NaNs
-/// before. The reference runs once for all configurations. The checked build is compared in every
-/// configuration of the forward direction and in the first of the gradients. Gives whether equality was
+/// before. The reference runs once for all configurations. The checked build is compared in the first configuration of
+/// each algorithm, of the direct one forward in every configuration. Gives whether equality was
 /// demanded.
 fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool {
     let problem = typed(case, element);
@@ -96,11 +125,15 @@ fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool
     }
     let data = Data::ints(&problem, seed_of(&case.name));
     let wanted = Wanted::of_integers(case, &problem, &data);
-    let count = if quick() { 1 } else { choices.len() };
-    for (i, choice) in choices.into_iter().take(count).enumerate() {
+    let mut seen = BTreeSet::new();
+    for choice in taken(choices, case, tally) {
+        // Checked, a kernel with barriers takes a software adapter's compiler very long.
+        let turn = choice.algorithm == Algorithm::Direct || seed_of(&case.name).is_multiple_of(64);
+        let is_first = seen.insert(choice.algorithm) && turn;
+        let every = choice.algorithm == Algorithm::Direct && problem.direction() == Direction::Forward;
         let what = format!("{} ({})", choice.algorithm, choice.config);
         let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data).and_then(|got| {
-            if !quick() && (i == 0 || problem.direction() == Direction::Forward) {
+            if !quick() && (is_first || every) {
                 checked_alike(gpu, choice, &data, &got)?;
             }
             wanted.judge(&problem, got.view())
@@ -247,8 +280,14 @@ fn the_tables_reach_every_kernel_in_every_spec() {
 /// Reals through `run`: upload, prepare, launch, read back, whatever the layout.
 fn reals(direction: Direction) {
     let Some(device) = any_gpu() else { return };
-    let options = PlanOptions { fallback: Fallback::Error, ..Default::default() };
     let mut tally = Tally::default();
+    let forced = |&algorithm| {
+        (
+            algorithm,
+            PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() },
+        )
+    };
+    let forced: Vec<_> = Algorithm::ALL.iter().map(forced).collect();
     for case in cases_of(Element::F32).0 {
         if is_dispatch(&case) {
             tally.skip(&case.name, "too slow");
@@ -259,18 +298,26 @@ fn reals(direction: Direction) {
             continue;
         };
         let problem = case.problem();
-        let plan = match device.plan(&problem, &options) {
-            Ok(plan) => plan,
-            Err(why) => {
-                tally.skip(&case.name, why.to_string());
-                continue;
-            }
-        };
         let data = Data::reals(&problem, seed_of(&case.name));
         let wanted = Wanted::of_reals(&case, &problem, &data);
-        let got = plan.run(Singles::new(&data).operands(direction));
-        let verdict = got.map_err(|e| format!("{}: {e}", case.name));
-        tally.check(verdict.and_then(|got| wanted.judge(&problem, got.view())));
+        for (algorithm, options) in &forced {
+            let slow = *algorithm == Algorithm::ImplicitGemm && is_slow_product(&case, &problem);
+            if slow && std::env::var_os("WGCONV_FULL").is_none() {
+                tally.skip(&case.name, "runs with WGCONV_FULL");
+                continue;
+            }
+            let plan = match device.plan(&problem, options) {
+                Ok(plan) => plan,
+                Err(why) => {
+                    tally.skip(format!("{algorithm} {}", case.name), why.to_string());
+                    continue;
+                }
+            };
+            let got = plan.run(Singles::new(&data).operands(direction));
+            let verdict = got.map_err(|e| e.to_string());
+            let verdict = verdict.and_then(|got| wanted.judge(&problem, got.view()));
+            tally.check(verdict.map_err(|e| format!("{algorithm}, {}: {e}", case.name)));
+        }
     }
     tally.finish(&format!("GPU f32, reals, {direction:?}"));
 }

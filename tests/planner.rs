@@ -121,6 +121,8 @@ fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
         let parts = match launch.params {
             Params::Direct(p) => p.part_count.iter().product(),
             Params::Fold(p) => p.counts[1],
+            Params::ImplicitGemm(p) => p.tiles[3],
+            Params::Pack(_) => 1,
         };
         (launch.kernel, launch.bindings.iter().map(|b| b.buffer).collect(), parts)
     };
@@ -228,7 +230,10 @@ fn direct_declines_with_its_reason() {
     let small_grid = with(Limits { max_grid: 2, ..Limits::default() });
     let problem = problem(&[1, 1, 5000], &[1, 1, 1], &conv());
     let declined = Planner::new(small_grid).choose(&problem, None).expect_err("declined");
-    assert_eq!(declined.reasons, [(Algorithm::Direct, Unsupported::GridTooLarge { invocations: 5000 })]);
+    // The matrix product, which this does not suit, is asked last.
+    let reasons = [(Algorithm::Direct, 5000), (Algorithm::ImplicitGemm, 10_048)];
+    let reasons = reasons.map(|(algorithm, n)| (algorithm, Unsupported::GridTooLarge { invocations: n }));
+    assert_eq!(declined.reasons, reasons);
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
 }
 
@@ -282,6 +287,17 @@ fn huge_problems_are_limits_and_not_crashes() {
 #[test]
 fn choices_explain_themselves() {
     let text = choose(&problem(&[8, 64, 56, 56], &[64, 64, 3, 3], &Conv::default().padding(1))).explain();
+    for part in [
+        "implicit_gemm (64x64x8, 8x8 per invocation)",
+        "workspace 0 bytes",
+        "prepare: pack on",
+        "run: implicit_gemm on",
+        "BM-64",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    // Few channels make no matrix worth the name.
+    let text = choose(&problem(&[16, 3, 56, 56], &[8, 3, 3, 3], &Conv::default().padding(1))).explain();
     for part in
         ["direct (4 channels x 4 outputs, 1 per load)", "workspace 0 bytes", "run: direct on", "TILE_C-4"]
     {
@@ -296,6 +312,7 @@ fn channels_last_loads_four_at_once_where_it_can() {
         let conv = Conv::default().layouts(wgconv::Layout::Nxc).groups(groups);
         match choose(&problem(&[1, c_in, 9], &[8, c_in / groups, 3], &conv)).config {
             Config::Direct(config) => config.lanes,
+            other => panic!("{other}"),
         }
     };
     assert_eq!([lanes(8, 1), lanes(8, 2), lanes(6, 1), lanes(8, 4)], [4, 4, 1, 1]);

@@ -9,6 +9,10 @@ pub enum Params {
     Direct(DirectParams),
     /// Of [`Kernel::Fold`](crate::kernel::Kernel::Fold).
     Fold(FoldParams),
+    /// Of [`Kernel::ImplicitGemm`](crate::kernel::Kernel::ImplicitGemm).
+    ImplicitGemm(GemmParams),
+    /// Of [`Kernel::Pack`](crate::kernel::Kernel::Pack).
+    Pack(PackParams),
 }
 
 impl Params {
@@ -17,6 +21,8 @@ impl Params {
         match self {
             Self::Direct(params) => bytemuck::bytes_of(params),
             Self::Fold(params) => bytemuck::bytes_of(params),
+            Self::ImplicitGemm(params) => bytemuck::bytes_of(params),
+            Self::Pack(params) => bytemuck::bytes_of(params),
         }
     }
 }
@@ -88,4 +94,55 @@ pub struct FoldParams {
     pub scale: [f32; 4],
     /// The activation's two parameters, 0, 0.
     pub activation: [f32; 4],
+}
+
+/// `GemmParams` of `shaders/implicit_gemm.wgsl`. Triples are (z, y, x), the innermost axis last; steps count elements, in
+/// wrapping 32-bit arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GemmParams {
+    /// Extents of `a`; then products.
+    pub a_extent: [u32; 4],
+    /// Steps in `a`'s cells per cell of the result; then taps.
+    pub stride: [u32; 4],
+    /// Padding of the phase; then where its taps begin in the table.
+    pub pad: [u32; 4],
+    /// Steps in `a` per cell; then per channel summed over.
+    pub a_stride: [u32; 4],
+    /// Cells of the phase; then images.
+    pub cells: [u32; 4],
+    /// Steps in the result per cell; then per channel.
+    pub r_stride: [u32; 4],
+    /// Steps in `a` per image and per group, in the result per image; the phase's first element of the result.
+    pub base: [u32; 4],
+    /// Row tiles and column tiles of a group, groups, parts.
+    pub tiles: [u32; 4],
+    /// Steps of a part and in all; `BK` over the taps, and what remains.
+    pub steps: [u32; 4],
+    /// Channels per group, columns, elements of a part, workgroups.
+    pub counts: [u32; 4],
+    /// Where the boundary tables begin; then 0.
+    pub tables: [u32; 4],
+    /// Code of the activation; whether there is a residual; whether there is a bias; 0.
+    pub epilogue: [u32; 4],
+    /// Factor of the sum, factor of the residual, value outside, 0.
+    pub scale: [f32; 4],
+    /// The activation's two parameters, 0, 0.
+    pub activation: [f32; 4],
+}
+
+/// `PackParams` of `shaders/pack.wgsl`. Steps count elements, in wrapping 32-bit arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PackParams {
+    /// Fours of factors; channels per group; products; 0.
+    pub counts: [u32; 4],
+    /// Fours of rows of a tile; products of all steps; row tiles; 0.
+    pub tile: [u32; 4],
+    /// Taps along z, y and x, and in all.
+    pub taps: [u32; 4],
+    /// Steps in `b` per tap along z, y and x; then per channel summed over.
+    pub b_stride: [u32; 4],
+    /// Steps in `b` per group and per channel; its first element; 0.
+    pub base: [u32; 4],
 }

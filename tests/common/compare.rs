@@ -203,7 +203,11 @@ impl Tally {
         }
         let mut report = format!("{what}: {} pairs ran, {} declined", self.ran, self.skipped.len());
         for (reason, names) in reasons {
-            let _ = write!(report, "\n  {} x {reason}: {}", names.len(), names.join(", "));
+            // Past so many, the names say no more than their number.
+            const SHOWN: usize = 60;
+            let more = if names.len() > SHOWN { ", .." } else { "" };
+            let shown = names[..names.len().min(SHOWN)].join(", ");
+            let _ = write!(report, "\n  {} x {reason}: {shown}{more}", names.len());
         }
         super::report::report(&report);
         assert!(self.ran > 0, "{what}: nothing ran\n{report}");

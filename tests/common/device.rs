@@ -136,6 +136,23 @@ fn submit_and_read(gpu: &Gpu, mut encoder: wgpu::CommandEncoder, tensors: &[&Gua
     tensors.iter().map(&mut take).collect()
 }
 
+/// Weights prepared between guard bands, where the plan prepares any.
+fn prepared_guarded(
+    plan: &GpuPlan,
+    encoder: &mut wgpu::CommandEncoder,
+    weight: &Option<Guarded>,
+) -> Result<Option<Guarded>, String> {
+    let Some(weight) = weight.as_ref().filter(|_| !plan.choice().program.prepare.is_empty()) else {
+        return Ok(None);
+    };
+    let words = usize::try_from(plan.prepared_bytes() / 4).map_err(|e| e.to_string())?;
+    let layout = TensorLayout::new("prepared", &[words], &Default::default()).map_err(|e| e.to_string())?;
+    let prepared = Guarded::new(plan.gpu(), &layout, Element::F32, None);
+    let recorded = plan.encode_prepare(encoder, weight.slice(), prepared.slice());
+    pollster::block_on(recorded).map_err(|e| e.to_string())?;
+    Ok(Some(prepared))
+}
+
 /// One recorded run with every tensor between guard bands of NaNs, and the result and the workspace
 /// full of them.
 ///
@@ -169,6 +186,9 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
         gpu.queue().write_buffer(buffer, 0, &POISON.to_le_bytes().repeat(buffer.size() as usize / 4));
     }
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let prepared = prepared_guarded(plan, &mut encoder, &weight)?;
+    let weights = prepared.as_ref().or(weight.as_ref());
+    let buffers = BufferOperands { weight: weights.map(Guarded::slice), ..buffers };
     pollster::block_on(plan.encode(&mut encoder, &buffers)).map_err(|e| e.to_string())?;
     let operands = [
         ("input", &input),
@@ -179,9 +199,12 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
     ];
     let operands: Vec<_> =
         operands.iter().filter_map(|(what, tensor)| tensor.as_ref().map(|t| (what, t))).collect();
-    let tensors: Vec<_> = operands.iter().map(|&(_, t)| t).chain([&result]).collect();
+    let tensors: Vec<_> = operands.iter().map(|&(_, t)| t).chain([&result]).chain(&prepared).collect();
     let got = submit_and_read(gpu, encoder, &tensors);
-    let y = result.result(got.last().expect("the result"))?;
+    let y = result.result(&got[operands.len()])?;
+    if let Some(prepared) = &prepared {
+        prepared.result(&got[operands.len() + 1]).map_err(|e| format!("prepared: {e}"))?;
+    }
     match operands.iter().zip(&got).find(|((_, operand), got)| operand.image != **got) {
         Some(((what, _), _)) => Err(format!("the {what} or its guards were written")),
         None => Ok(y),

@@ -1,10 +1,8 @@
 //! The uniform block of the direct kernel, and how its sums are cut into parts.
 
-use super::Unsupported;
-use super::roles::Roles;
-use super::{
-    DirectConfig, FILLS_A_GPU, MAX_INDEX, MAX_STEPS, MIN_STEPS, count, epilogue_words, single, tables, word,
-};
+use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, MIN_STEPS, Unsupported};
+use crate::algorithm::shared::roles::{Loop, Roles};
+use crate::algorithm::shared::{MAX_INDEX, count, epilogue_words, single, tables, word};
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
@@ -92,7 +90,7 @@ pub(super) fn direct(
     size: u64,
 ) -> DirectParams {
     let lanes = i64::from(config.lanes);
-    let each = |of: fn(&super::roles::Loop) -> i64| [0, 1, 2].map(|i| of(&roles.axes[i]));
+    let each = |of: fn(&Loop) -> i64| [0, 1, 2].map(|i| of(&roles.axes[i]));
     let four = |[z, y, x]: [i64; 3], last: i64| [word(z), word(y), word(x), word(last)];
     let loads = |steps: [i64; 3]| steps.map(|s| s / lanes);
     let load = |step: u64| step as i64 / lanes;

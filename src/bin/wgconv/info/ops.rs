@@ -92,9 +92,9 @@ pub(super) fn text(rows: &[Row]) -> String {
     for alike in rows.chunk_by(same) {
         let directions: Vec<_> = alike.iter().map(|row| row.words()).collect();
         let Row { op, original, gpu, cpu, .. } = &alike[0];
-        let or_none = |algorithms: &[Algorithm]| match names(algorithms).join(", ") {
-            names if names.is_empty() => "none".to_owned(),
-            names => names,
+        let or_none = |algorithms: &[Algorithm]| {
+            let quoted: Vec<_> = algorithms.iter().map(|algorithm| format!("`{algorithm}`")).collect();
+            if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
         };
         let (gpu, cpu) = (or_none(gpu), or_none(cpu));
         lines.push(format!("| `{op}` | `{original}` | {} | {gpu} | {cpu} |", directions.join(", ")));

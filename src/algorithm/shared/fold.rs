@@ -1,9 +1,8 @@
 //! The launch that adds up parts of sums and places of cells, and applies the epilogue.
 
 use super::roles::is_folded;
-use super::{
-    Unsupported, bind, binding_bytes, compact_strides, count, epilogue_bindings, epilogue_words, tables,
-};
+use super::{bind, binding_bytes, compact_strides, count, epilogue_bindings, epilogue_words, tables};
+use crate::algorithm::Unsupported;
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Buffer, Grid, Launch, Table, Target};
@@ -11,12 +10,14 @@ use crate::program::{Buffer, Grid, Launch, Table, Target};
 /// Axes of the kernel: those of an unshared weight of rank 3.
 const AXES: usize = 8;
 
-/// For `parts` copies in the workspace of a tensor of `written` extents; the launch's table is the program's second.
-pub(super) fn launch(
+/// For `parts` copies in the first workspace of a tensor of `written` extents; the launch's table is the program's
+/// number `index`.
+pub(in crate::algorithm) fn launch(
     problem: &ConvProblem,
     target: &Target,
     written: &[u64],
     parts: u64,
+    index: usize,
 ) -> Result<(Launch, Table), Unsupported> {
     let result = problem.result();
     let elements = result.len();
@@ -53,13 +54,13 @@ pub(super) fn launch(
         activation,
     };
     let spec = FoldSpec { fold, element: problem.element() };
-    let [bias, residual] = epilogue_bindings(problem, &table, 1, true);
+    let [bias, residual] = epilogue_bindings(problem, &table, index, true);
     let bindings = vec![
-        bind(&table, 1, Buffer::Workspace(0), size * parts * 4),
+        bind(&table, index, Buffer::Workspace(0), size * parts * 4),
         bias,
         residual,
-        bind(&table, 1, Buffer::Table(1), 0),
-        bind(&table, 1, Buffer::Result, binding_bytes(problem, result)),
+        bind(&table, index, Buffer::Table(index), 0),
+        bind(&table, index, Buffer::Result, binding_bytes(problem, result)),
     ];
     Ok((
         Launch { kernel: Kernel::Fold, spec: spec.into(), params: Params::Fold(block), bindings, grid },

@@ -11,7 +11,7 @@ const OUTSIDE: u32 = u32::MAX;
 const ROW: usize = 5;
 
 /// Words of every table that the problem may need, before any is made.
-pub(super) fn words(problem: &ConvProblem) -> u64 {
+pub(in crate::algorithm) fn words(problem: &ConvProblem) -> u64 {
     let axes = three_axes(problem);
     let sum = |of: &dyn Fn(&Axis) -> u64| axes.iter().map(of).fold(0u64, u64::saturating_add);
     let phases = match problem.direction() {
@@ -25,19 +25,18 @@ pub(super) fn words(problem: &ConvProblem) -> u64 {
 }
 
 /// Where the rows of z, y and x begin, and where their boundary tables.
-pub(super) fn begins(problem: &ConvProblem, roles: &Roles) -> [[u32; 3]; 2] {
+pub(in crate::algorithm) fn begins(problem: &ConvProblem, roles: &Roles) -> [[u32; 3]; 2] {
     let mut next = 0u64;
     let mut step = |words: u64| {
         next += words;
         count(next - words)
     };
     let rows = [0, 1, 2].map(|i| step((roles.axes[i].phases.len() * ROW) as u64));
-    let reach = three_axes(problem).map(|a| if has_table(problem) { a.reach() } else { 0 });
-    [rows, reach.map(step)]
+    [rows, boundary_begins(problem, next)]
 }
 
 /// Rows of the phases of z, y and x, of which the first element of `b` counts loads; then for z, y and x in turn: padded coordinate -> cell, or [`OUTSIDE`].
-pub(super) fn direct(problem: &ConvProblem, roles: &Roles, lanes: u32) -> Table {
+pub(in crate::algorithm) fn direct(problem: &ConvProblem, roles: &Roles, lanes: u32) -> Table {
     let mut words = Vec::new();
     for axis in &roles.axes {
         for phase in &axis.phases {
@@ -52,12 +51,29 @@ pub(super) fn direct(problem: &ConvProblem, roles: &Roles, lanes: u32) -> Table 
             ]);
         }
     }
+    words.extend(boundary(problem));
+    Table { name: "direct", words }
+}
+
+/// For z, y and x in turn: padded coordinate -> cell, or [`OUTSIDE`]; nothing where coordinates go through no table.
+pub(in crate::algorithm) fn boundary(problem: &ConvProblem) -> Vec<u32> {
+    let mut words = Vec::new();
     if has_table(problem) {
         for axis in three_axes(problem) {
             words.extend((0..axis.reach()).map(|at| cell(problem, &axis, at).map_or(OUTSIDE, count)));
         }
     }
-    Table { name: "direct", words }
+    words
+}
+
+/// Where those of z, y and x begin, counted from `from` words.
+pub(in crate::algorithm) fn boundary_begins(problem: &ConvProblem, from: u64) -> [u32; 3] {
+    let mut next = from;
+    three_axes(problem).map(|axis| {
+        let begin = next;
+        next += if has_table(problem) { axis.reach() } else { 0 };
+        count(begin)
+    })
 }
 
 /// The cell that the boundary puts under a padded coordinate.
@@ -71,7 +87,7 @@ fn cell(problem: &ConvProblem, axis: &Axis, at: u64) -> Option<u64> {
 
 /// For z, y and x in turn: where the list of each cell begins, one more for the end, then the lists of the padded
 /// coordinates under which each cell is read. Also where z, y and x begin. Without folding, an empty table.
-pub(super) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
+pub(in crate::algorithm) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
     let mut words = Vec::new();
     let mut begins = [0; 3];
     if is_folded(problem) {
@@ -112,7 +128,7 @@ fn reads(problem: &ConvProblem, axis: &Axis) -> Vec<u32> {
 }
 
 /// The longest product of lists: additions for one cell.
-pub(super) fn most_places(problem: &ConvProblem) -> u64 {
+pub(in crate::algorithm) fn most_places(problem: &ConvProblem) -> u64 {
     let longest = |axis: &Axis| u64::from(reads(problem, axis).into_iter().max().unwrap_or(0));
     three_axes(problem).iter().map(longest).fold(1, u64::saturating_mul).max(1)
 }

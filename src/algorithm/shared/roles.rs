@@ -10,76 +10,76 @@ const UNIT: Axis = Axis { input: 1, kernel: 1, output: 1, stride: 1, dilation: 1
 /// The sum `r[n, q, m] = Σ k, c  a[n, g·C + c, m·stride + k·dilation − pad] · b[q, c, k, m]` with every step in
 /// elements. Signed, because flipped kernels and gradients step backwards.
 #[derive(Clone, Debug)]
-pub(super) struct Roles {
+pub(in crate::algorithm) struct Roles {
     /// Along z, y and x.
-    pub(super) axes: [Loop; 3],
+    pub(in crate::algorithm) axes: [Loop; 3],
     /// Images of the result.
-    pub(super) images: u64,
+    pub(in crate::algorithm) images: u64,
     /// Channel groups.
-    pub(super) groups: u64,
+    pub(in crate::algorithm) groups: u64,
     /// Channels of the result per group.
-    pub(super) channels: u64,
+    pub(in crate::algorithm) channels: u64,
     /// Channels summed over.
-    pub(super) summed: u64,
+    pub(in crate::algorithm) summed: u64,
     /// The tensor that is gathered from: which, and its steps per image, group and channel summed over.
-    pub(super) a: (Buffer, [u64; 3]),
+    pub(in crate::algorithm) a: (Buffer, [u64; 3]),
     /// The factors: which, and their steps per group, channel of the result and channel summed over.
-    pub(super) b: (Buffer, [u64; 3]),
+    pub(in crate::algorithm) b: (Buffer, [u64; 3]),
     /// Steps of the result per image and channel.
-    pub(super) r: [u64; 2],
+    pub(in crate::algorithm) r: [u64; 2],
     /// Whether four neighbouring channels summed over can be read at once.
-    pub(super) vector_loads: bool,
+    pub(in crate::algorithm) vector_loads: bool,
 }
 
 /// One spatial axis.
 #[derive(Clone, Debug)]
-pub(super) struct Loop {
+pub(in crate::algorithm) struct Loop {
     /// Cells of `a`.
-    pub(super) a_extent: u64,
+    pub(in crate::algorithm) a_extent: u64,
     /// Cells of `a` per cell of the result within a phase.
-    pub(super) stride: i64,
+    pub(in crate::algorithm) stride: i64,
     /// Cells of `a` per tap.
-    pub(super) dilation: i64,
-    pub(super) a_stride: u64,
+    pub(in crate::algorithm) dilation: i64,
+    pub(in crate::algorithm) a_stride: u64,
     /// Per tap.
-    pub(super) b_stride: i64,
+    pub(in crate::algorithm) b_stride: i64,
     /// Per cell of the result.
-    pub(super) b_position: u64,
+    pub(in crate::algorithm) b_position: u64,
     /// Per cell of the result.
-    pub(super) r_stride: i64,
+    pub(in crate::algorithm) r_stride: i64,
     /// Cells of the result that the same taps reach, one row each.
-    pub(super) phases: Vec<Phase>,
+    pub(in crate::algorithm) phases: Vec<Phase>,
 }
 
 /// Cells of the result at equal distances that are reached by the same taps.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Phase {
-    pub(super) taps: u64,
-    pub(super) pad: i64,
-    pub(super) b_first: i64,
-    pub(super) r_first: i64,
-    pub(super) cells: u64,
+pub(in crate::algorithm) struct Phase {
+    pub(in crate::algorithm) taps: u64,
+    pub(in crate::algorithm) pad: i64,
+    pub(in crate::algorithm) b_first: i64,
+    pub(in crate::algorithm) r_first: i64,
+    pub(in crate::algorithm) cells: u64,
 }
 
 /// Whether the gradient of the input is first computed for every padded cell, and folded afterwards:
 /// where the boundary repeats cells. A constant outside has no gradient.
-pub(super) fn is_folded(problem: &ConvProblem) -> bool {
+pub(in crate::algorithm) fn is_folded(problem: &ConvProblem) -> bool {
     problem.direction() == Direction::GradInput
         && !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_))
 }
 
 /// Whether coordinates of the kernel go through boundary tables.
-pub(super) fn has_table(problem: &ConvProblem) -> bool {
+pub(in crate::algorithm) fn has_table(problem: &ConvProblem) -> bool {
     problem.direction() != Direction::GradInput && problem.boundary() != Boundary::Zero
 }
 
-pub(super) fn three_axes(problem: &ConvProblem) -> [Axis; 3] {
+pub(in crate::algorithm) fn three_axes(problem: &ConvProblem) -> [Axis; 3] {
     let given = problem.axes();
     std::array::from_fn(|i| (i + given.len()).checked_sub(3).map_or(UNIT, |a| given[a]))
 }
 
 /// Extents of what the kernel writes: the result's, with every padded cell if it is folded afterwards.
-pub(super) fn written_extents(problem: &ConvProblem) -> Vec<u64> {
+pub(in crate::algorithm) fn written_extents(problem: &ConvProblem) -> Vec<u64> {
     let mut extents = problem.result().extents.clone();
     if is_folded(problem) {
         let from = extents.len() - problem.rank();
@@ -92,7 +92,7 @@ pub(super) fn written_extents(problem: &ConvProblem) -> Vec<u64> {
 
 impl Roles {
     /// For a result that is written with these strides, one per logical axis.
-    pub(super) fn new(problem: &ConvProblem, r: &[u64]) -> Self {
+    pub(in crate::algorithm) fn new(problem: &ConvProblem, r: &[u64]) -> Self {
         let (input, weight, output) = (problem.input(), problem.weight(), problem.output());
         let rank = problem.rank();
         let groups = problem.groups();
@@ -144,12 +144,12 @@ impl Roles {
 
 impl Loop {
     /// Taps of the phase that has the most.
-    pub(super) fn taps(&self) -> u64 {
+    pub(in crate::algorithm) fn taps(&self) -> u64 {
         self.phases.iter().map(|p| p.taps).max().unwrap_or(0)
     }
 
     /// Cells of the phase that has the most.
-    pub(super) fn cells(&self) -> u64 {
+    pub(in crate::algorithm) fn cells(&self) -> u64 {
         self.phases.iter().map(|p| p.cells).max().unwrap_or(0)
     }
 }

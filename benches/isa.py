@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Machine code of every kernel, without a GPU: registers, spills, waves and the instruction mix of every loop.
+
+    wgconv shaders --output wgsl
+    benches/isa.py --tool PATH_OF_ISA wgsl > benches/results/isa.json
+
+ISA compiles a WGSL file with Mesa's AMD compiler for each family of FAMILIES and prints what it made. A loop's step is
+what one pass of its outermost loop costs, inner loops times their trip count: of the matrix products, BK products.
+"""
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+HEAD = re.compile(r"\(RADV (\w+)\): VGPRs (\d+) SGPRs (\d+) spilled (\d+) scratch (\d+) LDS (\d+) waves/SIMD (\d+)")
+LOOP = re.compile(r"^( *)loop \S+?( innermost)?: fma (\d+) matrix (\d+) valu (\d+) mul_lo (\d+) mul_hi (\d+) "
+                  r"transcendental (\d+) lds (\d+) vmem (\d+)")
+
+
+def slots(loop):
+    """Vector issue slots; multiplications of integers take four."""
+    return loop["fma"] + loop["valu"] + 4 * loop["mul"] + loop["transcendental"]
+
+
+def compiled(tool, path):
+    """One entry per family."""
+    out = subprocess.run([tool, str(path)], capture_output=True, text=True, check=True).stdout
+    entries = []
+    for line in out.splitlines():
+        if head := HEAD.search(line):
+            family, *numbers = head.groups()
+            names = ["vgprs", "sgprs", "spilled", "scratch", "lds_bytes", "waves_per_simd"]
+            entries.append({"family": family, **dict(zip(names, map(int, numbers))), "loops": []})
+        elif loop := LOOP.match(line):
+            indent, innermost, *numbers = loop.groups()
+            fma, matrix, valu, lo, hi, transcendental, lds, vmem = map(int, numbers)
+            entries[-1]["loops"].append({
+                "depth": len(indent) // 2, "innermost": bool(innermost), "fma": fma, "matrix": matrix,
+                "valu": valu, "mul": lo + hi, "transcendental": transcendental, "lds": lds, "vmem": vmem,
+            })
+    for entry in entries:
+        for loop in entry["loops"]:
+            loop["fma_share"] = round(loop["fma"] / max(1, slots(loop)), 3)
+        step_of_product(path, entry)
+    return entries
+
+
+def step_of_product(path, entry):
+    """The share of FMA in a whole step of a matrix product: its inner loop BK times, and the gather around it."""
+    depth = re.search(r"__BK-(\d+)__", path.name)
+    loops = entry["loops"]
+    for outer, inner in zip(loops, loops[1:]):
+        if depth and inner["innermost"] and inner["depth"] > outer["depth"] and inner["lds"] and outer["vmem"]:
+            times = int(depth.group(1)) - 1
+            fma = outer["fma"] + times * inner["fma"]
+            entry["step_fma_share"] = round(fma / (slots(outer) + times * slots(inner)), 3)
+            return
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool", required=True, help="the program that compiles a WGSL file and prints what it made")
+    parser.add_argument("wgsl", type=pathlib.Path, help="the directory that `wgconv shaders` wrote")
+    options = parser.parse_args()
+    kernels = {}
+    for path in sorted(options.wgsl.glob("*.wgsl")):
+        print(path.stem, file=sys.stderr)
+        kernels[path.stem] = compiled(options.tool, path)
+    json.dump({"compiler": "Mesa RADV, null hardware", "kernels": kernels}, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()

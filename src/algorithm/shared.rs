@@ -1,0 +1,167 @@
+//! What algorithms share: the three directions as one loop with exchanged roles, the tables of boundaries, the launch
+//! that adds up parts, and what a device's limits allow.
+
+pub(super) mod fold;
+pub(super) mod roles;
+pub(super) mod tables;
+
+use super::Unsupported;
+use crate::problem::{ConvProblem, Element, TensorLayout};
+use crate::program::{Binding, Buffer, Table, Target};
+
+use roles::{is_folded, three_axes};
+
+/// Most numbers that one invocation of the fold adds up through lists of places: it bounds the time of an invocation, and keeps its
+/// loops below the 65,535 iterations after which llvmpipe leaves every loop of a shader.
+pub(super) const MAX_PLACES: u64 = 1 << 13;
+
+/// Indices, extents and coordinates stay below this.
+pub(super) const MAX_INDEX: u64 = 1 << 31;
+
+/// Most words of the tables that the host computes: 64 MiB.
+pub(super) const MAX_TABLE: u64 = 1 << 24;
+
+/// Most parts of one sum: one invocation adds them up.
+pub(super) const MAX_PARTS: u64 = 1 << 14;
+
+/// Declines elements that the device lacks, and a kernel that its limits do not allow: these invocations or bytes per
+/// workgroup, this many storage buffers.
+pub(super) fn check_device(
+    problem: &ConvProblem,
+    target: &Target,
+    needs: &[(u32, &'static str)],
+    buffers: u32,
+) -> Result<(), Unsupported> {
+    let element = problem.element();
+    if element == Element::F64 || element == Element::F16 && !target.features.f16 {
+        return Err(Unsupported::Element { element });
+    }
+    let limits = &target.limits;
+    let limit = |what: &str| match what {
+        "bytes of workgroup memory" => limits.max_workgroup_bytes,
+        "storage buffers" => limits.max_storage_buffers,
+        _ => limits.max_invocations,
+    };
+    for &(needed, what) in needs.iter().chain([&(buffers, "storage buffers")]) {
+        if needed > limit(what) {
+            return Err(Unsupported::Limit { what, needed: needed.into(), limit: limit(what).into() });
+        }
+    }
+    Ok(())
+}
+
+/// Declines what 32-bit coordinates and indices do not reach, and what a binding does not hold, with this many words of
+/// tables. Gives how many padded cells stand for one cell of the result, at most.
+pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) -> Result<u64, Unsupported> {
+    for axis in three_axes(problem) {
+        // The kernels compare wrapped coordinates: both sides of 0 must stay below 2^31, and a tile may
+        // hang over the last cell by three steps.
+        let stride = if axis.output > 1 { axis.stride } else { 1 };
+        let dilation = if axis.kernel > 1 { axis.dilation } else { 1 };
+        let over = axis.reach().saturating_add(stride.max(dilation).saturating_mul(4));
+        for (what, value) in [("window reach", over), ("padding", axis.pad_begin)] {
+            if value >= MAX_INDEX {
+                return Err(Unsupported::IndexTooLarge { what, value });
+            }
+        }
+    }
+    // What the kernels count and address, in elements: larger buffers exist, but not for 32-bit indices.
+    let tensors = [("input", problem.input()), ("weight", problem.weight()), ("output", problem.output())];
+    for (what, tensor) in tensors {
+        let largest = tensor.extents.iter().copied().fold(tensor.span, u64::max);
+        if largest >= MAX_INDEX {
+            return Err(Unsupported::IndexTooLarge { what, value: largest });
+        }
+    }
+    if words > MAX_TABLE {
+        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_TABLE });
+    }
+    let limit = binding_limit(target);
+    let table = ("tables", words * 4);
+    for (buffer, bytes) in
+        tensors.map(|(what, t)| (what, binding_bytes(problem, t))).into_iter().chain([table])
+    {
+        if bytes > limit {
+            return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
+        }
+    }
+    let places = if is_folded(problem) { tables::most_places(problem) } else { 1 };
+    if places > MAX_PLACES {
+        let what = "reads of one input cell through the boundary";
+        return Err(Unsupported::Limit { what, needed: places, limit: MAX_PLACES });
+    }
+    Ok(places)
+}
+
+pub(super) fn binding_limit(target: &Target) -> u64 {
+    target.limits.max_binding_bytes.min(target.limits.max_buffer_bytes)
+}
+
+/// The epilogue as both uniform blocks hold it: code of the activation, whether there is a residual, whether a bias;
+/// factors of the sum and of the residual; the activation's parameters.
+pub(super) fn epilogue_words(problem: &ConvProblem) -> ([u32; 4], [f32; 2], [f32; 4]) {
+    let epilogue = problem.epilogue();
+    let (code, [first, second]) = epilogue.activation.code();
+    (
+        [code, epilogue.beta.is_some().into(), epilogue.bias.into(), 0],
+        [single(epilogue.alpha), single(epilogue.beta.unwrap_or(0.0))],
+        [single(first), single(second), 0.0, 0.0],
+    )
+}
+
+/// Bindings of the bias and of the residual where a launch reads them.
+pub(super) fn epilogue_bindings(
+    problem: &ConvProblem,
+    table: &Table,
+    index: usize,
+    used: bool,
+) -> [Binding; 2] {
+    let epilogue = problem.epilogue();
+    let bias = problem.bias_len().saturating_mul(problem.element().bytes()).next_multiple_of(4);
+    let residual = binding_bytes(problem, problem.result());
+    [
+        bind(table, index, Buffer::Bias, if used && epilogue.bias { bias } else { 0 }),
+        bind(table, index, Buffer::Residual, if used && epilogue.beta.is_some() { residual } else { 0 }),
+    ]
+}
+
+/// The whole of `buffer`. A part that does not exist (no input channels, no bias, ...) is bound to the launch's
+/// table and never read.
+pub(super) fn bind(table: &Table, index: usize, buffer: Buffer, size: u64) -> Binding {
+    match size {
+        0 => Binding { buffer: Buffer::Table(index), offset: 0, size: table.words.len() as u64 * 4 },
+        size => Binding { buffer, offset: 0, size },
+    }
+}
+
+/// Bytes bound for a tensor: whole words.
+pub(super) fn binding_bytes(problem: &ConvProblem, tensor: &TensorLayout) -> u64 {
+    tensor.span.saturating_mul(problem.element().bytes()).next_multiple_of(4)
+}
+
+/// Strides of a tensor without gaps, its last axis innermost.
+pub(super) fn compact_strides(extents: &[u64]) -> Vec<u64> {
+    let mut strides = vec![1u64; extents.len()];
+    for axis in (1..extents.len()).rev() {
+        strides[axis - 1] = strides[axis].saturating_mul(extents[axis]);
+    }
+    strides
+}
+
+/// Steps in the kernel's wrapping 32-bit arithmetic. What is stepped along was checked by [`accepts`] to stay below
+/// 2^31 on either side of 0, so only steps that are never taken can be cut.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as said above")]
+pub(super) fn word(value: i64) -> u32 {
+    value as u32
+}
+
+/// The same of a count.
+#[allow(clippy::cast_possible_truncation, reason = "as said above")]
+pub(super) fn count(value: u64) -> u32 {
+    value as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32: rounding is meant")]
+pub(super) fn single(value: f64) -> f32 {
+    value as f32
+}
