@@ -1,8 +1,9 @@
-// pack: one invocation lays four factors of implicit_gemm.wgsl where it reads them in a row.
+// pack: one invocation lays four factors where implicit_gemm.wgsl and gemm_tiled.wgsl read them in a row.
 //
 //   packed[group, row tile, step, k, row] = b[q, c, t]     q = row tile * rows + row, (c, t) = step * depth + k
 //
-// shapes   q the channels of one group, c the channels summed over, t the taps z, y, x; zeros past the last of each
+// shapes   q the channels of one group, c the channels summed over, t the taps z, y, x; zeros past the last of each.
+//          Taps are innermost, or channels, counts.w of them
 // layout   b any, by its strides, a flipped kernel by negative ones; packed compact, fours of rows
 // grid     Grid::linear(fours, WG); surplus invocations return
 // rust     Kernel::Pack, PackParams (src/kernel/params.rs)
@@ -38,9 +39,14 @@ fn main(
     let row_tile = rest % p.tile.z;
     let channel_group = rest / p.tile.z;
 
-    let t = product % p.taps.w;
+    var c = product / p.taps.w;
+    var t = product % p.taps.w;
+    if p.counts.w != 0u {
+        c = product % p.counts.w;
+        t = product / p.counts.w;
+    }
     let tap = vec3<u32>(t / (p.taps.y * p.taps.z), t / p.taps.z % p.taps.y, t % p.taps.z);
-    let at = p.base.z + channel_group * p.base.x + product / p.taps.w * p.b_stride.w
+    let at = p.base.z + channel_group * p.base.x + c * p.b_stride.w
         + tap.x * p.b_stride.x + tap.y * p.b_stride.y + tap.z * p.b_stride.z;
     var factors = Scalar4();
     for (var i = 0u; i < 4u; i++) {

@@ -1,6 +1,7 @@
 //! Which algorithms the GPU has, what each declines, and how it becomes launches.
 
 mod direct;
+mod im2col_gemm;
 mod implicit_gemm;
 mod shared;
 
@@ -97,6 +98,8 @@ pub enum Config {
     Direct(DirectConfig),
     /// Of [`Algorithm::ImplicitGemm`].
     ImplicitGemm(Tile),
+    /// Of [`Algorithm::Im2colGemm`].
+    Im2colGemm(Tile),
 }
 
 impl std::fmt::Display for Config {
@@ -105,14 +108,14 @@ impl std::fmt::Display for Config {
             Self::Direct(c) => {
                 write!(f, "{} channels x {} outputs, {} per load", c.tile_c, c.tile_x, c.lanes)
             }
-            Self::ImplicitGemm(tile) => tile.fmt(f),
+            Self::ImplicitGemm(tile) | Self::Im2colGemm(tile) => tile.fmt(f),
         }
     }
 }
 
 impl Algorithm {
     /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
-    pub const ALL: &[Self] = &[Self::ImplicitGemm, Self::Direct];
+    pub const ALL: &[Self] = &[Self::ImplicitGemm, Self::Im2colGemm, Self::Direct];
 
     /// The configurations that run `problem` on `target`, best guess first; at least one.
     ///
@@ -123,6 +126,7 @@ impl Algorithm {
         match self {
             Self::Direct => direct::candidates(problem, target),
             Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
+            Self::Im2colGemm => im2col_gemm::candidates(problem, target),
             other => Err(Unsupported::NotOnGpu { algorithm: other }),
         }
     }
@@ -130,7 +134,7 @@ impl Algorithm {
     /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
     pub fn suits(self, problem: &ConvProblem, target: &Target) -> bool {
         match self {
-            Self::ImplicitGemm => implicit_gemm::suits(problem, target),
+            Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suits(problem, target),
             _ => true,
         }
     }
@@ -149,6 +153,7 @@ impl Algorithm {
         match (self, config) {
             (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
             (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
+            (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),
             (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
         }
     }

@@ -4,12 +4,12 @@ mod params;
 mod source;
 mod tile;
 
-use tile::gemm_specs;
+use tile::{gemm_specs, im2col_specs, tiled_specs};
 
 use crate::problem::Element;
 
 pub use params::{DirectParams, FoldParams, GemmParams, PackParams, Params};
-pub use tile::{GemmSpec, PackSpec, Tile};
+pub use tile::{GemmSpec, Im2colSpec, PackSpec, Tile, TiledSpec};
 
 pub use source::{SourceError, compose};
 
@@ -22,7 +22,11 @@ pub enum Kernel {
     Fold,
     /// `implicit_gemm.wgsl`: a matrix product whose second factor is gathered on the fly.
     ImplicitGemm,
-    /// `pack.wgsl`: lays factors where `implicit_gemm.wgsl` reads them in a row.
+    /// `gemm_tiled.wgsl`: a matrix product of two matrices in memory.
+    GemmTiled,
+    /// `im2col.wgsl`: writes the matrix that `implicit_gemm.wgsl` gathers.
+    Im2col,
+    /// `pack.wgsl`: lays factors where the matrix products read them in a row.
     Pack,
 }
 
@@ -31,12 +35,15 @@ const FILES: &[(Kernel, &str, &str)] = &[
     (Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl")),
     (Kernel::Fold, "fold", include_str!("../shaders/fold.wgsl")),
     (Kernel::ImplicitGemm, "implicit_gemm", include_str!("../shaders/implicit_gemm.wgsl")),
+    (Kernel::GemmTiled, "gemm_tiled", include_str!("../shaders/gemm_tiled.wgsl")),
+    (Kernel::Im2col, "im2col", include_str!("../shaders/im2col.wgsl")),
     (Kernel::Pack, "pack", include_str!("../shaders/pack.wgsl")),
 ];
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: &[Self] = &[Self::Direct, Self::Fold, Self::ImplicitGemm, Self::Pack];
+    pub const ALL: &[Self] =
+        &[Self::Direct, Self::Fold, Self::ImplicitGemm, Self::GemmTiled, Self::Im2col, Self::Pack];
 
     /// Its name: that of its file.
     pub fn name(self) -> &'static str {
@@ -59,6 +66,8 @@ impl Kernel {
             Self::Direct => direct_specs(),
             Self::Fold => fold_specs(),
             Self::ImplicitGemm => gemm_specs(),
+            Self::GemmTiled => tiled_specs(),
+            Self::Im2col => im2col_specs(),
             Self::Pack => [Element::F32, Element::F16].map(|element| PackSpec { element }.into()).to_vec(),
         }
     }

@@ -32,6 +32,9 @@ pub struct PlanOptions {
     pub measure: bool,
     /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
     pub fallback: Fallback,
+    /// Bytes of scratch memory for [`Algorithm::Im2colGemm`], which needs the more launches the less it has, and runs with any:
+    /// what does not fit at once is done in turn. `None`: 256 MiB. What other algorithms need is fixed.
+    pub workspace_budget: Option<u64>,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
     pub checked: bool,
     /// Longest wait for the device; then `GpuError::Timeout`.
@@ -47,6 +50,7 @@ impl Default for PlanOptions {
             exclude: Vec::new(),
             measure: false,
             fallback: Fallback::Cpu,
+            workspace_budget: None,
             checked: false,
             timeout,
         }
@@ -177,8 +181,12 @@ impl Planner {
         let mut asked = options.asked(Algorithm::ALL);
         // Stable: those that the problem suits, in their order, then the others. What was preferred was meant.
         asked.sort_by_key(|a| !options.prefer.contains(a) && !a.suits(problem, &self.target));
+        let mut target = self.target.clone();
+        if let Some(budget) = options.workspace_budget {
+            target.limits.workspace_budget = budget;
+        }
         for algorithm in asked {
-            match self.lower_best(problem, algorithm) {
+            match lower_best(problem, &target, algorithm) {
                 Ok((config, program)) => {
                     let problem = problem.clone();
                     return Ok(Choice { problem, algorithm, config, program, declined });
@@ -188,20 +196,20 @@ impl Planner {
         }
         Err(Declined { reasons: declined, forced: options.algorithm.is_some() })
     }
+}
 
-    fn lower_best(
-        &self,
-        problem: &ConvProblem,
-        algorithm: Algorithm,
-    ) -> Result<(Config, Program), Unsupported> {
-        let mut first_reason = Unsupported::NotOnGpu { algorithm };
-        for (i, config) in algorithm.candidates(problem, &self.target)?.into_iter().enumerate() {
-            match algorithm.lower(problem, &self.target, config) {
-                Ok(program) => return Ok((config, program)),
-                Err(why) if i == 0 => first_reason = why,
-                Err(_) => {}
-            }
+fn lower_best(
+    problem: &ConvProblem,
+    target: &Target,
+    algorithm: Algorithm,
+) -> Result<(Config, Program), Unsupported> {
+    let mut first_reason = Unsupported::NotOnGpu { algorithm };
+    for (i, config) in algorithm.candidates(problem, target)?.into_iter().enumerate() {
+        match algorithm.lower(problem, target, config) {
+            Ok(program) => return Ok((config, program)),
+            Err(why) if i == 0 => first_reason = why,
+            Err(_) => {}
         }
-        Err(first_reason)
     }
+    Err(first_reason)
 }

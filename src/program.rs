@@ -38,6 +38,9 @@ pub struct Limits {
     pub max_grid: u32,
     /// Alignment of binding offsets, in bytes.
     pub offset_alignment: u32,
+    /// Bytes of scratch memory for an algorithm that may take more or less of it. No limit of the device: a choice, which
+    /// [`PlanOptions::workspace_budget`](crate::planner::PlanOptions::workspace_budget) makes.
+    pub workspace_budget: u64,
 }
 
 impl Default for Limits {
@@ -51,6 +54,7 @@ impl Default for Limits {
             max_invocations: 256,
             max_grid: 65_535,
             offset_alignment: 256,
+            workspace_budget: 256 << 20,
         }
     }
 }

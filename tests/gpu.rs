@@ -48,7 +48,11 @@ fn cases_of(element: Element) -> (Vec<Case>, Vec<Case>) {
     }
 }
 
-/// Every algorithm in every configuration that takes `problem`; the others are counted as declined.
+/// Scratch memory that holds no image: what is made of it is made in pieces.
+const SMALL_BUDGET: u64 = 1 << 10;
+
+/// Every algorithm in every configuration that takes `problem`, with much scratch memory and with little where that
+/// makes a difference; the others are counted as declined.
 fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
     let mut choices = Vec::new();
     for &algorithm in Algorithm::ALL {
@@ -59,10 +63,15 @@ fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally
                 continue;
             }
         };
+        let mut little = target.clone();
+        little.limits.workspace_budget = SMALL_BUDGET;
         for config in configs {
             let program = algorithm.lower(problem, target, config).expect("a candidate lowers");
-            let problem = problem.clone();
-            choices.push(Choice { problem, algorithm, config, program, declined: Vec::new() });
+            let in_pieces = algorithm.lower(problem, &little, config).ok().filter(|other| *other != program);
+            for program in [Some(program), in_pieces].into_iter().flatten() {
+                let problem = problem.clone();
+                choices.push(Choice { problem, algorithm, config, program, declined: Vec::new() });
+            }
         }
     }
     choices
@@ -84,28 +93,30 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
-/// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the tiles of the
-/// matrix product the first one and one more, another one in every case, and none of the largest cases; all of them with
-/// `WGCONV_FULL`. In a quick run the first configuration of each algorithm.
-fn taken(mut choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
-    let is_gemm = |choice: &Choice| choice.algorithm == Algorithm::ImplicitGemm;
-    if quick() {
-        choices.dedup_by_key(|choice| choice.algorithm);
-    }
-    if std::env::var_os("WGCONV_FULL").is_none() {
-        let tiles = choices.iter().filter(|choice| is_gemm(choice)).count() as u64;
-        let turn = 1 + seed_of(&case.name) % tiles.saturating_sub(1).max(1);
-        let mut at = 0;
-        choices.retain(|choice| {
-            let runs = !is_gemm(choice) || !is_slow_product(case, &choice.problem) && (at == 0 || at == turn);
-            at += u64::from(is_gemm(choice));
-            if !runs {
+/// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the matrix products
+/// one tile, another one in every case and direction, and none of the largest cases; all of them with `WGCONV_FULL`. In a
+/// quick run the first configuration of each algorithm.
+fn taken(choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
+    let full = std::env::var_os("WGCONV_FULL").is_some();
+    let mut taken = Vec::new();
+    for choices in choices.chunk_by(|a, b| a.algorithm == b.algorithm) {
+        let turn = seed_of(&case.name) % choices.len() as u64;
+        for (i, choice) in (0..).zip(choices) {
+            let first = !quick() || i == 0;
+            let fast = !is_product(choice.algorithm)
+                || !is_slow_product(case, &choice.problem) && (quick() || i == turn);
+            if first && (full || fast) {
+                taken.push(choice.clone());
+            } else if first {
                 tally.skip(format!("{} ({})", case.name, choice.config), "runs with WGCONV_FULL");
             }
-            runs
-        });
+        }
     }
-    choices
+    taken
+}
+
+fn is_product(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::ImplicitGemm | Algorithm::Im2colGemm)
 }
 
 /// Whether a software adapter takes long to multiply it.
@@ -301,7 +312,7 @@ fn reals(direction: Direction) {
         let data = Data::reals(&problem, seed_of(&case.name));
         let wanted = Wanted::of_reals(&case, &problem, &data);
         for (algorithm, options) in &forced {
-            let slow = *algorithm == Algorithm::ImplicitGemm && is_slow_product(&case, &problem);
+            let slow = is_product(*algorithm) && is_slow_product(&case, &problem);
             if slow && std::env::var_os("WGCONV_FULL").is_none() {
                 tally.skip(&case.name, "runs with WGCONV_FULL");
                 continue;

@@ -8,7 +8,8 @@ use wgconv::algorithm::{Config, DirectConfig, Unsupported};
 use wgconv::kernel::{Kernel, Params};
 use wgconv::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
 use wgconv::{
-    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, Planner,
+    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding,
+    PlanOptions, Planner,
 };
 
 /// A device with every optional ability and roomy limits.
@@ -121,7 +122,7 @@ fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
         let parts = match launch.params {
             Params::Direct(p) => p.part_count.iter().product(),
             Params::Fold(p) => p.counts[1],
-            Params::ImplicitGemm(p) => p.tiles[3],
+            Params::Gemm(p) => p.tiles[3],
             Params::Pack(_) => 1,
         };
         (launch.kernel, launch.bindings.iter().map(|b| b.buffer).collect(), parts)
@@ -230,8 +231,9 @@ fn direct_declines_with_its_reason() {
     let small_grid = with(Limits { max_grid: 2, ..Limits::default() });
     let problem = problem(&[1, 1, 5000], &[1, 1, 1], &conv());
     let declined = Planner::new(small_grid).choose(&problem, None).expect_err("declined");
-    // The matrix product, which this does not suit, is asked last.
-    let reasons = [(Algorithm::Direct, 5000), (Algorithm::ImplicitGemm, 10_048)];
+    // The matrix products, which this does not suit, are asked last.
+    let reasons =
+        [(Algorithm::Direct, 5000), (Algorithm::ImplicitGemm, 10_048), (Algorithm::Im2colGemm, 5000)];
     let reasons = reasons.map(|(algorithm, n)| (algorithm, Unsupported::GridTooLarge { invocations: n }));
     assert_eq!(declined.reasons, reasons);
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
@@ -345,4 +347,40 @@ fn what_32_bits_do_not_address_is_declined() {
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
     assert_eq!(Grid::linear(1, 0, &Limits::default()), None);
     assert_eq!(Grid::linear(1, 1, &Limits { max_grid: 0, ..Limits::default() }), None);
+}
+
+/// The matrix of windows of as many images as the budget holds, one after the other; of one image too many, its columns.
+#[test]
+fn im2col_takes_the_workspace_it_is_given() {
+    let problem = problem(&[4, 6, 10, 9], &[8, 3, 3, 3], &Conv::default().groups(2));
+    // c_in / groups * K by Y, in bytes.
+    let image = (3 * 9) * (8 * 7) * 4;
+    let lowered = |workspace_budget| {
+        let options =
+            PlanOptions { algorithm: Some(Algorithm::Im2colGemm), workspace_budget, ..Default::default() };
+        let program = Planner::new(roomy()).choose_with(&problem, &options).expect("runs").program;
+        assert!(program.launches.iter().step_by(2).all(|launch| launch.kernel == Kernel::Im2col));
+        assert!(program.launches.iter().skip(1).step_by(2).all(|l| l.kernel == Kernel::GemmTiled));
+        (program.workspace_bytes(), program.launches.len())
+    };
+    // Two launches per chunk of each group.
+    assert_eq!(lowered(None), (4 * image, 4));
+    assert_eq!(lowered(Some(4 * image)), (4 * image, 4));
+    assert_eq!(lowered(Some(4 * image - 1)), (3 * image, 8));
+    assert_eq!(lowered(Some(image)), (image, 16));
+    // A tile of 32 columns at a time: 7 of 4 * 56.
+    assert_eq!(lowered(Some(0)), (27 * 32 * 4, 28));
+}
+
+#[test]
+fn one_tap_that_reaches_nothing_outside_is_a_product_of_plain_matrices() {
+    let kernel = |w: &[usize], conv: &Conv| {
+        let choice =
+            Planner::new(roomy()).choose(&problem(&[2, 32, 9, 9], w, conv), Some(Algorithm::ImplicitGemm));
+        choice.expect("runs").program.launches[0].kernel
+    };
+    assert_eq!(kernel(&[32, 32, 1, 1], &Conv::default()), Kernel::GemmTiled);
+    assert_eq!(kernel(&[32, 16, 1, 1], &Conv::default().groups(2).stride(2)), Kernel::GemmTiled);
+    assert_eq!(kernel(&[32, 32, 1, 1], &Conv::default().padding(1)), Kernel::ImplicitGemm);
+    assert_eq!(kernel(&[32, 32, 2, 1], &Conv::default()), Kernel::ImplicitGemm);
 }

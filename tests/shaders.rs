@@ -11,7 +11,7 @@ use common::report::report;
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use wgconv::kernel::{DirectParams, FoldParams, Kernel, Params, Spec, compose};
+use wgconv::kernel::{DirectParams, FoldParams, GemmParams, Kernel, PackParams, Params, Spec, compose};
 
 fn every_source() -> Vec<(String, String)> {
     let mut sources = Vec::new();
@@ -153,7 +153,14 @@ fn uniform_blocks_are_what_the_host_writes() {
         tile_step, tile_count, channel_tiles, phase_tiles, rows, tables, part_count, chunk, parts, epilogue, scale,
         activation);
     let fold = offsets!(FoldParams: extent, r_stride, s_stride, places, counts, epilogue, scale, activation);
+    let gemm = offsets!(GemmParams: a_extent, stride, pad, a_stride, cells, r_stride, base, tiles, steps, counts, chunk,
+        order, tables, epilogue, scale, activation);
+    let pack = offsets!(PackParams: counts, tile, taps, b_stride, base);
     for (kernel, name, on_host, block) in [
+        (Kernel::ImplicitGemm, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
+        (Kernel::GemmTiled, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
+        (Kernel::Im2col, "GemmParams", gemm, Params::Gemm(GemmParams::default())),
+        (Kernel::Pack, "PackParams", pack, Params::Pack(PackParams::default())),
         (Kernel::Direct, "DirectParams", direct, Params::Direct(DirectParams::default())),
         (Kernel::Fold, "FoldParams", fold, Params::Fold(FoldParams::default())),
     ] {

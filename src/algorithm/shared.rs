@@ -2,6 +2,9 @@
 //! that adds up parts, and what a device's limits allow.
 
 pub(super) mod fold;
+pub(super) mod gemm;
+pub(super) mod matrix;
+pub(super) mod product;
 pub(super) mod roles;
 pub(super) mod tables;
 

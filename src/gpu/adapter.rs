@@ -104,6 +104,7 @@ pub(super) fn target(device: &wgpu::Device, report: &AdapterReport) -> Target {
                 .min(limits.max_compute_workgroup_size_x),
             max_grid: limits.max_compute_workgroups_per_dimension,
             offset_alignment: limits.min_storage_buffer_offset_alignment,
+            ..Limits::default()
         },
         features: Features {
             f16: features.contains(wgpu::Features::SHADER_F16),

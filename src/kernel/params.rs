@@ -9,8 +9,9 @@ pub enum Params {
     Direct(DirectParams),
     /// Of [`Kernel::Fold`](crate::kernel::Kernel::Fold).
     Fold(FoldParams),
-    /// Of [`Kernel::ImplicitGemm`](crate::kernel::Kernel::ImplicitGemm).
-    ImplicitGemm(GemmParams),
+    /// Of [`Kernel::ImplicitGemm`](crate::kernel::Kernel::ImplicitGemm), [`Kernel::GemmTiled`](crate::kernel::Kernel::GemmTiled)
+    /// and [`Kernel::Im2col`](crate::kernel::Kernel::Im2col).
+    Gemm(GemmParams),
     /// Of [`Kernel::Pack`](crate::kernel::Kernel::Pack).
     Pack(PackParams),
 }
@@ -21,7 +22,7 @@ impl Params {
         match self {
             Self::Direct(params) => bytemuck::bytes_of(params),
             Self::Fold(params) => bytemuck::bytes_of(params),
-            Self::ImplicitGemm(params) => bytemuck::bytes_of(params),
+            Self::Gemm(params) => bytemuck::bytes_of(params),
             Self::Pack(params) => bytemuck::bytes_of(params),
         }
     }
@@ -96,18 +97,18 @@ pub struct FoldParams {
     pub activation: [f32; 4],
 }
 
-/// `GemmParams` of `shaders/implicit_gemm.wgsl`. Triples are (z, y, x), the innermost axis last; steps count elements, in
+/// `GemmParams` of `shaders/shared/columns.wgsl`. Triples are (z, y, x), the innermost axis last; steps count elements, in
 /// wrapping 32-bit arithmetic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct GemmParams {
     /// Extents of `a`; then products.
     pub a_extent: [u32; 4],
-    /// Steps in `a`'s cells per cell of the result; then taps.
+    /// Steps in `a`'s cells per cell of the result; then taps, or channels summed over if they are innermost.
     pub stride: [u32; 4],
     /// Padding of the phase; then where its taps begin in the table.
     pub pad: [u32; 4],
-    /// Steps in `a` per cell; then per channel summed over.
+    /// Steps in `a` per cell; then per channel summed over, of a matrix per product.
     pub a_stride: [u32; 4],
     /// Cells of the phase; then images.
     pub cells: [u32; 4],
@@ -117,11 +118,17 @@ pub struct GemmParams {
     pub base: [u32; 4],
     /// Row tiles and column tiles of a group, groups, parts.
     pub tiles: [u32; 4],
-    /// Steps of a part and in all; `BK` over the taps, and what remains.
+    /// Steps of a part and, as packed, in all; the products that an invocation counts on by, over the inner ones, and what
+    /// remains.
     pub steps: [u32; 4],
-    /// Channels per group, columns, elements of a part, workgroups.
+    /// Channels per group, columns of the chunk, elements of a part, workgroups (of im2col: invocations).
     pub counts: [u32; 4],
-    /// Where the boundary tables begin; then 0.
+    /// The part of the matrix that is looked at: first column, first product, products, first group.
+    pub chunk: [u32; 4],
+    /// Images, if they are innermost among the columns, else 1; whether channels are innermost among the products; whether
+    /// neighbouring invocations read neighbouring products, not columns; whether sums are added to what is there.
+    pub order: [u32; 4],
+    /// Where the boundary tables begin, or steps of a matrix per column, 0, 0; then taps that columns have bits for.
     pub tables: [u32; 4],
     /// Code of the activation; whether there is a residual; whether there is a bias; 0.
     pub epilogue: [u32; 4],
@@ -135,7 +142,7 @@ pub struct GemmParams {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct PackParams {
-    /// Fours of factors; channels per group; products; 0.
+    /// Fours of factors; channels per group; products; channels summed over if they are innermost, else 0.
     pub counts: [u32; 4],
     /// Fours of rows of a tile; products of all steps; row tiles; 0.
     pub tile: [u32; 4],

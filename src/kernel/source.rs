@@ -5,6 +5,9 @@ use super::{Kernel, Spec, SpecValue};
 /// What `// import:` lines may name.
 const SHARED: &[(&str, &str)] = &[
     ("shared/activation.wgsl", include_str!("../../shaders/shared/activation.wgsl")),
+    ("shared/columns.wgsl", include_str!("../../shaders/shared/columns.wgsl")),
+    ("shared/gather.wgsl", include_str!("../../shaders/shared/gather.wgsl")),
+    ("shared/gemm.wgsl", include_str!("../../shaders/shared/gemm.wgsl")),
     ("shared/dispatch.wgsl", include_str!("../../shaders/shared/dispatch.wgsl")),
 ];
 

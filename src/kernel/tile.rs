@@ -32,7 +32,7 @@ impl Tile {
         self.rows / 4 / self.fours.0 * (self.columns / 4 / self.fours.1)
     }
 
-    /// Bytes of workgroup memory that `implicit_gemm.wgsl` takes.
+    /// Bytes of workgroup memory that `implicit_gemm.wgsl` takes; `gemm_tiled.wgsl` takes less.
     pub fn workgroup_bytes(&self) -> u32 {
         let Self { rows, columns, depth, .. } = *self;
         depth * rows * 4 + depth * (columns + 4) * 4 + depth * 32 + columns * 20
@@ -65,33 +65,95 @@ fn four(element: Element) -> &'static str {
     if element == Element::F16 { "vec4h" } else { "vec4f" }
 }
 
+fn tile_values(tile: Tile) -> Vec<(&'static str, SpecValue)> {
+    vec![
+        ("BM", SpecValue::U32(tile.rows)),
+        ("BN", SpecValue::U32(tile.columns)),
+        ("BK", SpecValue::U32(tile.depth)),
+        ("SM", SpecValue::U32(tile.fours.0)),
+        ("SN", SpecValue::U32(tile.fours.1)),
+    ]
+}
+
+fn element_values(element: Element, sum: Element) -> Vec<(&'static str, SpecValue)> {
+    vec![
+        ("Scalar", SpecValue::Type(element.name())),
+        ("Scalar4", SpecValue::Type(four(element))),
+        ("Sum", SpecValue::Type(sum.name())),
+    ]
+}
+
 impl From<GemmSpec> for Spec {
     fn from(s: GemmSpec) -> Self {
-        Self(vec![
-            ("BM", SpecValue::U32(s.tile.rows)),
-            ("BN", SpecValue::U32(s.tile.columns)),
-            ("BK", SpecValue::U32(s.tile.depth)),
-            ("SM", SpecValue::U32(s.tile.fours.0)),
-            ("SN", SpecValue::U32(s.tile.fours.1)),
-            ("MASK", SpecValue::Bool(s.mask)),
-            ("TABLE", SpecValue::Bool(s.table)),
-            ("Scalar", SpecValue::Type(s.element.name())),
-            ("Scalar4", SpecValue::Type(four(s.element))),
-            ("Sum", SpecValue::Type(s.sum.name())),
-        ])
+        let outside = vec![("MASK", SpecValue::Bool(s.mask)), ("TABLE", SpecValue::Bool(s.table))];
+        Self([tile_values(s.tile), outside, element_values(s.element, s.sum)].concat())
     }
 }
 
+/// What `gemm_tiled.wgsl` is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TiledSpec {
+    /// Of a workgroup.
+    pub tile: Tile,
+    /// Storage of the operands: F32 or F16.
+    pub element: Element,
+    /// Storage of the sums: that of the operands, or F32 for parts.
+    pub sum: Element,
+}
+
+impl From<TiledSpec> for Spec {
+    fn from(s: TiledSpec) -> Self {
+        Self([tile_values(s.tile), element_values(s.element, s.sum)].concat())
+    }
+}
+
+/// Storage of the operands and of the sums.
+const ELEMENTS: [(Element, Element); 3] =
+    [(Element::F32, Element::F32), (Element::F16, Element::F16), (Element::F16, Element::F32)];
+
 pub(super) fn gemm_specs() -> Vec<Spec> {
     let mut specs = Vec::new();
-    for (element, sum) in
-        [(Element::F32, Element::F32), (Element::F16, Element::F16), (Element::F16, Element::F32)]
-    {
+    for (element, sum) in ELEMENTS {
         for (mask, table) in [(true, false), (false, false), (false, true)] {
             specs.extend(Tile::ALL.map(|tile| GemmSpec { tile, mask, table, element, sum }.into()));
         }
     }
     specs
+}
+
+pub(super) fn tiled_specs() -> Vec<Spec> {
+    let of = |(element, sum)| Tile::ALL.map(|tile| TiledSpec { tile, element, sum }.into());
+    ELEMENTS.map(of).concat()
+}
+
+/// What `im2col.wgsl` is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Im2colSpec {
+    /// Whether coordinates go through boundary tables.
+    pub table: bool,
+    /// Storage of the operands: F32 or F16.
+    pub element: Element,
+}
+
+impl Im2colSpec {
+    /// Products that one invocation writes.
+    pub const EACH: u32 = 8;
+}
+
+impl From<Im2colSpec> for Spec {
+    fn from(s: Im2colSpec) -> Self {
+        Self(vec![
+            ("WG", SpecValue::U32(WORKGROUP)),
+            ("EACH", SpecValue::U32(Im2colSpec::EACH)),
+            ("TABLE", SpecValue::Bool(s.table)),
+            ("Scalar", SpecValue::Type(s.element.name())),
+        ])
+    }
+}
+
+pub(super) fn im2col_specs() -> Vec<Spec> {
+    let of = |table| [Element::F32, Element::F16].map(|element| Im2colSpec { table, element }.into());
+    [of(false), of(true)].concat()
 }
 
 /// What `pack.wgsl` is built for.

@@ -1,12 +1,14 @@
 //! The matrix products of a problem: one per phase, and how they fill a device.
 
-use super::COMPUTE_UNITS;
+use super::roles::{Loop, Phase, Roles};
+use super::{MAX_INDEX, binding_limit};
 use crate::algorithm::Unsupported;
-use crate::algorithm::shared::MAX_INDEX;
-use crate::algorithm::shared::roles::{Loop, Phase, Roles};
 use crate::kernel::Tile;
 use crate::problem::ConvProblem;
 use crate::program::Target;
+
+/// Compute units assumed where the device does not tell.
+const COMPUTE_UNITS: u64 = 32;
 
 /// Most products that one invocation sums up one after the other: it bounds the time of an invocation, and keeps its
 /// loops below the 65,535 iterations after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader.
@@ -16,20 +18,20 @@ const MAX_PRODUCTS: u64 = 1 << 14;
 const MIN_PRODUCTS: u64 = 1 << 8;
 
 /// The matrix product of one phase along z, y and x.
-pub(super) struct Product<'a> {
-    pub(super) axes: [(&'a Loop, Phase); 3],
-    pub(super) taps: u64,
+pub(in crate::algorithm) struct Product<'a> {
+    pub(in crate::algorithm) axes: [(&'a Loop, Phase); 3],
+    pub(in crate::algorithm) taps: u64,
     /// Channels summed over times taps.
-    pub(super) products: u64,
+    pub(in crate::algorithm) products: u64,
     /// Steps of `depth` products; one where there is none, which adds nothing.
-    pub(super) steps: u64,
-    pub(super) columns: u64,
-    pub(super) row_tiles: u64,
-    pub(super) column_tiles: u64,
+    pub(in crate::algorithm) steps: u64,
+    pub(in crate::algorithm) columns: u64,
+    pub(in crate::algorithm) row_tiles: u64,
+    pub(in crate::algorithm) column_tiles: u64,
 }
 
 impl<'a> Product<'a> {
-    pub(super) fn all(roles: &'a Roles, tile: Tile) -> Vec<Self> {
+    pub(in crate::algorithm) fn all(roles: &'a Roles, tile: Tile) -> Vec<Self> {
         let [z, y, x] = &roles.axes;
         let mut all = Vec::new();
         for &pz in &z.phases {
@@ -60,31 +62,27 @@ impl<'a> Product<'a> {
     }
 
     /// Elements of its packed factors.
-    pub(super) fn packed(&self, roles: &Roles, tile: Tile) -> u64 {
+    pub(in crate::algorithm) fn packed(&self, roles: &Roles, tile: Tile) -> u64 {
         let step = u64::from(tile.rows) * u64::from(tile.depth);
         [roles.groups, self.row_tiles, self.steps].into_iter().fold(step, u64::saturating_mul)
     }
 }
 
-/// Into how many ranges of products sums are cut: none longer than [`MAX_PRODUCTS`], and enough to fill the device, for
-/// results of `size` elements within a binding of `limit` bytes, at most `most`.
-pub(super) fn parts(
-    products: &[Product<'_>],
-    roles: &Roles,
+/// Into how many ranges of products sums of `steps` steps are cut: none longer than [`MAX_PRODUCTS`], and enough to fill the
+/// device where the result is of so many tiles, for results of `size` elements, at most `most`.
+pub(in crate::algorithm) fn parts(
     target: &Target,
     tile: Tile,
-    (size, limit, most): (u64, u64, u64),
+    (steps, tiles): (u64, u64),
+    (size, most): (u64, u64),
 ) -> Result<u64, Unsupported> {
-    let steps = products.iter().map(|p| p.steps).max().unwrap_or(1);
-    let of_group = products.iter().map(|p| p.row_tiles.saturating_mul(p.column_tiles));
-    let tiles = of_group.fold(0u64, u64::saturating_add).saturating_mul(roles.groups).max(1);
     let depth = u64::from(tile.depth);
+    let steps = steps.max(1);
     let least = steps.div_ceil(MAX_PRODUCTS / depth);
-    let units = target.compute_units.map_or(COMPUTE_UNITS, u64::from);
     // So many find room, so many are long enough.
-    let room = limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
+    let room = binding_limit(target).min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
     let room = room.min(steps.saturating_mul(depth) / MIN_PRODUCTS).max(1);
-    let wanted = (2 * units).div_ceil(tiles).min(room).max(least);
+    let wanted = (2 * compute_units(target)).div_ceil(tiles.max(1)).min(room).max(least);
     // Evenly: the last range is not shorter than it must be.
     let parts = steps.div_ceil(steps.div_ceil(wanted));
     if parts > most {
@@ -93,8 +91,12 @@ pub(super) fn parts(
     Ok(parts)
 }
 
+pub(in crate::algorithm) fn compute_units(target: &Target) -> u64 {
+    target.compute_units.map_or(COMPUTE_UNITS, u64::from).max(1)
+}
+
 /// Where the packed factors of each product begin, and how many bytes they are together.
-pub(super) fn offsets(
+pub(in crate::algorithm) fn offsets(
     problem: &ConvProblem,
     roles: &Roles,
     products: &[Product<'_>],

@@ -1,0 +1,44 @@
+// im2col: one invocation writes EACH products of one column of the matrix of a convolution, the Toeplitz matrix:
+//
+//   matrix[(c, t), (n, m)] = a[n, g * C + c, m * stride + t * dilation - pad]       g = the group, one per launch
+//
+// shapes   columns are the images n and cells m of one phase, products the pairs (c, t), both as for implicit_gemm.wgsl;
+//          of either a chunk: chunk.x and chunk.y are the first ones, counts.y and chunk.z how many
+// layout   a any, by its strides; the matrix compact, columns innermost
+// outside  TABLE = false: zero. TABLE = true: boundary[coordinate] is the cell to read, or OUTSIDE for the constant scale.z
+// grid     Grid::linear(columns * ceil(products / EACH), WG); surplus invocations return
+// rust     Kernel::Im2col, GemmParams (src/kernel/params.rs)
+// import: shared/columns.wgsl
+// import: shared/dispatch.wgsl
+// import: shared/gather.wgsl
+
+const WG: u32 = 64u;          // @spec invocations per workgroup
+const EACH: u32 = 8u;         // @spec products per invocation
+const TABLE: bool = false;    // @spec whether coordinates go through boundary tables
+alias Scalar = f32;           // @spec element of the operands
+
+const MASK: bool = false;
+
+@group(0) @binding(0) var<uniform> p: GemmParams;
+@group(0) @binding(1) var<storage, read> a: array<Scalar>;
+@group(0) @binding(2) var<storage, read> tap: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> boundary: array<u32>;
+@group(0) @binding(4) var<storage, read_write> matrix: array<Scalar>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = invocation_index(group, groups, local);
+    if index >= p.counts.w { return; }
+    let column = index % p.counts.y;
+    let first = index / p.counts.y * EACH;
+    let start = start_of(p.chunk.x + column, p.chunk.w);
+    var product = product_at(p.chunk.y + first);
+    for (var i = first; i < min(first + EACH, p.chunk.z); i++) {
+        matrix[i * p.counts.y + column] = Scalar(gather(start, entry_of(product)));
+        product = further(product, 1u, p.steps.z, p.steps.w);
+    }
+}

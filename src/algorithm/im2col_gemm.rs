@@ -1,0 +1,126 @@
+//! `Im2colGemm`: the convolution as a product of matrices that are both in memory. One launch writes the matrix whose
+//! columns are the windows of the cells of the result (the Toeplitz matrix, `im2col.wgsl`), the next one multiplies
+//! (`gemm_tiled.wgsl`): for one group, of as many images as the workspace budget holds. The next ones use the same
+//! workspace. A budget too small for one image tiles its columns.
+//!
+//! The gradient by the weight sums over images: there the matrix is cut by its products, and each chunk adds to the sums of
+//! the one before.
+
+use super::shared::gemm::Gemm;
+use super::shared::matrix::{self, Chunk, Matrix, Work};
+use super::shared::product::Product;
+use super::shared::roles::has_table;
+use super::shared::{binding_limit, count};
+use super::{Config, Unsupported};
+use crate::kernel::{GemmParams, Im2colSpec, Kernel, Params, Tile, TiledSpec, WORKGROUP};
+use crate::problem::{ConvProblem, Direction};
+use crate::program::{Binding, Grid, Launch, Program, Target};
+
+pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
+    matrix::candidates::<Made>(problem, target)
+}
+
+pub(super) fn lower(problem: &ConvProblem, target: &Target, tile: Tile) -> Result<Program, Unsupported> {
+    matrix::lower::<Made>(problem, target, tile)
+}
+
+/// A launch writes the windows to memory.
+struct Made;
+
+impl Matrix for Made {
+    fn config(tile: Tile) -> Config {
+        Config::Im2colGemm(tile)
+    }
+
+    /// What the workspace budget holds, but no less than a tile takes.
+    fn chunk(
+        problem: &ConvProblem,
+        target: &Target,
+        product: &Product<'_>,
+        images: u64,
+        tile: Tile,
+    ) -> Chunk {
+        let budget = target.limits.workspace_budget.min(binding_limit(target)) / problem.element().bytes();
+        let whole = Chunk::whole(product);
+        if Self::elements(whole) <= budget {
+            return whole;
+        }
+        if problem.direction() == Direction::GradWeight {
+            let depth = u64::from(tile.depth);
+            let products = (budget / whole.columns / depth).max(1) * depth;
+            return Chunk { products: products.min(whole.products), ..whole };
+        }
+        // Whole images, else whole tiles.
+        let (image, fits) = ((product.columns / images.max(1)).max(1), budget / whole.products);
+        let step = if fits >= image { image } else { tile.columns.into() };
+        Chunk { columns: ((fits / step).max(1) * step).min(whole.columns), ..whole }
+    }
+
+    fn elements(chunk: Chunk) -> u64 {
+        chunk.columns.saturating_mul(chunk.products)
+    }
+
+    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported> {
+        let &Work { product, chunk, taps, .. } = work;
+        let (across, along) = chunk.counts(product);
+        let mut launches = Vec::new();
+        for group in 0..gemm.roles.groups {
+            for column in (0..across).map(|i| i * chunk.columns) {
+                for first in (0..along).map(|i| i * chunk.products) {
+                    let columns = chunk.columns.min(product.columns - column);
+                    let products = chunk.products.min(product.products - first);
+                    let mut block = gemm.block(product, taps);
+                    block.chunk = [column, first, products, group].map(count);
+                    block.counts[1] = count(columns);
+                    // One of a group at a time.
+                    block.tiles[1] = count(columns.div_ceil(gemm.tile.columns.into()));
+                    block.tiles[2] = 1;
+                    let bytes = (columns * products * gemm.problem.element().bytes()).next_multiple_of(4);
+                    // Without products nothing is read; a binding has at least four bytes.
+                    let matrix = Binding { buffer: work.memory, offset: 0, size: bytes.max(4) };
+                    launches.push(make(gemm, block, matrix)?);
+                    launches.push(multiply(gemm, block, work.packed, matrix, first > 0)?);
+                }
+            }
+        }
+        Ok(launches)
+    }
+}
+
+/// The launch that writes a chunk.
+fn make(gemm: &Gemm<'_>, mut block: GemmParams, matrix: Binding) -> Result<Launch, Unsupported> {
+    let table = has_table(gemm.problem);
+    let rows = block.chunk[2].div_ceil(Im2colSpec::EACH);
+    let invocations = u64::from(block.counts[1]) * u64::from(rows);
+    let grid = Grid::linear(invocations, WORKGROUP, &gemm.target.limits)
+        .ok_or(Unsupported::GridTooLarge { invocations })?;
+    block.counts[3] = count(invocations);
+    // Products are counted on one by one.
+    let inner = block.stride[3];
+    block.steps[2..].copy_from_slice(&[1 / inner, 1 % inner]);
+    let [taps, boundary] = gemm.both_tables();
+    Ok(Launch {
+        kernel: Kernel::Im2col,
+        spec: Im2colSpec { table, element: gemm.problem.element() }.into(),
+        params: Params::Gemm(block),
+        bindings: vec![gemm.gathered(), taps, boundary, matrix],
+        grid,
+    })
+}
+
+/// The launch that multiplies it, and adds to the sums of the chunk before.
+fn multiply(
+    gemm: &Gemm<'_>,
+    mut block: GemmParams,
+    packed: Binding,
+    matrix: Binding,
+    adds: bool,
+) -> Result<Launch, Unsupported> {
+    // Column after column, and after all of them the next product.
+    block.a_stride = [0, 0, 0, block.counts[1]];
+    block.base[..2].copy_from_slice(&[0, 0]);
+    block.tables = [1, 0, 0, 0];
+    block.order[2..].copy_from_slice(&[0, adds.into()]);
+    let spec = TiledSpec { tile: gemm.tile, element: gemm.problem.element(), sum: gemm.sum() };
+    gemm.multiply((Kernel::GemmTiled, spec.into()), block, packed, matrix, &[])
+}

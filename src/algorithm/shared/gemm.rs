@@ -1,0 +1,302 @@
+//! The launches of matrix products, one of whose factors is packed: for algorithms that gather the other one and for those
+//! that have it in memory.
+
+use super::product::{Product, compute_units};
+use super::roles::{Loop, Roles, has_table, is_folded, three_axes};
+use super::{
+    MAX_TABLE, bind, binding_bytes, check_device, check_sizes, count, epilogue_bindings, epilogue_words,
+    single, tables, word,
+};
+use crate::algorithm::Unsupported;
+use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
+use crate::problem::{Axis, ConvProblem, Direction, Element, TensorLayout};
+use crate::program::{Binding, Buffer, DeviceClass, Grid, Launch, Table, Target};
+
+/// Most phases: each is a launch, with tables of its own.
+const MAX_PHASES: u64 = 64;
+
+/// Words of a tap in the table.
+const ENTRY: usize = 4;
+
+/// Where rows, columns and products are too few to fill even a small tile, sums read straight from the operands win.
+pub(in crate::algorithm) fn suits(problem: &ConvProblem, target: &Target) -> bool {
+    let roles = Roles::new(problem, &problem.result().strides);
+    let products: u64 = roles.axes.iter().map(Loop::taps).fold(roles.summed, u64::saturating_mul);
+    // A barrier costs a software device what a hundred products do.
+    target.device_class != DeviceClass::Software
+        && roles.channels >= 16
+        && products >= 32
+        && columns(&roles) >= 64
+}
+
+/// Cells of the largest phase, over all images.
+fn columns(roles: &Roles) -> u64 {
+    roles.axes.iter().map(Loop::cells).fold(roles.images, u64::saturating_mul)
+}
+
+/// Time in units of one workgroup's product, roughly: work with what hangs over, over the device's width.
+pub(in crate::algorithm) fn cost(roles: &Roles, target: &Target, tile: Tile) -> u64 {
+    let (rows, columns) =
+        (roles.channels.div_ceil(tile.rows.into()), columns(roles).div_ceil(tile.columns.into()));
+    let tiles = rows.saturating_mul(columns).saturating_mul(roles.groups);
+    let units = compute_units(target);
+    // Per mille of the multiplier's peak that a tile of so many accumulators per invocation reaches.
+    let share = match tile.fours {
+        (2, 2) => 850,
+        (1, 2) => 700,
+        _ => 450,
+    };
+    let volume = u64::from(tile.rows) * u64::from(tile.columns) * 1000 / share;
+    // Two workgroups of 256 invocations, or as many invocations in smaller ones, share a unit.
+    let at_once = units * 512 / u64::from(tile.invocations());
+    tiles.div_ceil(at_once).saturating_mul(at_once).saturating_mul(volume) / units
+}
+
+/// Declines what no tile can run. Gives how many padded cells stand for one cell of the result, at most.
+pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
+    if problem.unshared() {
+        return Err(Unsupported::Unshared);
+    }
+    check_device(problem, target, &[], 7)?;
+    let phases = three_axes(problem).iter().map(|axis| phases(problem, axis)).fold(1, u64::saturating_mul);
+    if phases > MAX_PHASES {
+        return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PHASES });
+    }
+    let words = tables::words(problem).saturating_add(taps(problem).saturating_mul(ENTRY as u64));
+    if words > MAX_TABLE {
+        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_TABLE });
+    }
+    check_sizes(problem, target, words)
+}
+
+/// Phases of an axis, before any is made.
+fn phases(problem: &ConvProblem, axis: &Axis) -> u64 {
+    match problem.direction() {
+        Direction::GradInput if is_folded(problem) => axis.stride.min(axis.reach()),
+        Direction::GradInput => axis.stride.min(axis.input),
+        _ => 1,
+    }
+}
+
+/// Taps of all phases, before any is made; at least one each.
+fn taps(problem: &ConvProblem) -> u64 {
+    let axes = three_axes(problem);
+    let of = |axis: &Axis| match problem.direction() {
+        Direction::GradWeight => axis.output,
+        // Each phase has its share of the kernel, rounded up.
+        Direction::GradInput => axis.kernel.saturating_add(phases(problem, axis)),
+        Direction::Forward => axis.kernel,
+    };
+    axes.iter().map(of).fold(1, u64::saturating_mul)
+}
+
+pub(in crate::algorithm) fn check_tile(
+    problem: &ConvProblem,
+    target: &Target,
+    tile: Tile,
+) -> Result<(), Unsupported> {
+    let needs = [
+        (tile.invocations(), "invocations per workgroup"),
+        (tile.workgroup_bytes(), "bytes of workgroup memory"),
+    ];
+    check_device(problem, target, &needs, 7)
+}
+
+/// In what order columns and products are counted, and invocations spread over them, so that neighbours read neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::algorithm) struct Order {
+    pub(in crate::algorithm) images_inner: bool,
+    pub(in crate::algorithm) channels_inner: bool,
+    /// Whether neighbouring invocations take neighbouring products, not columns.
+    pub(in crate::algorithm) along: bool,
+}
+
+impl Order {
+    /// By the smallest step in the gathered tensor; one with few places does not fill a load.
+    pub(in crate::algorithm) fn new(roles: &Roles) -> Self {
+        let order = |images_inner, channels_inner, along| Self { images_inner, channels_inner, along };
+        let (x, [image, _, channel]) = (&roles.axes[2], roles.a.1);
+        let step = |steps: i64| steps.unsigned_abs().saturating_mul(x.a_stride);
+        let ways = [
+            (x.cells(), step(x.stride), order(false, false, false)),
+            (roles.images, image, order(true, false, false)),
+            (roles.summed, channel, order(false, true, true)),
+            (x.taps(), step(x.dilation), order(false, false, true)),
+        ];
+        let best = ways.iter().min_by_key(|(places, step, _)| (*places < 4, *step));
+        best.map_or(order(false, false, false), |(_, _, order)| *order)
+    }
+
+    /// How many products are counted before the outer one goes on.
+    fn minor(self, roles: &Roles, product: &Product<'_>) -> u64 {
+        if self.channels_inner { roles.summed.max(1) } else { product.taps.max(1) }
+    }
+}
+
+/// The taps of every product, and the boundary.
+pub(in crate::algorithm) fn tables(problem: &ConvProblem, products: &[Product<'_>]) -> Vec<Table> {
+    let table = has_table(problem);
+    let mut words = Vec::new();
+    for product in products.iter().filter(|product| product.columns > 0) {
+        let [(z, pz), (y, py), (x, px)] = product.axes;
+        let steps = |axis: &Loop, tap: u64| (tap as i64).wrapping_mul(axis.dilation);
+        for (tz, ty, tx) in each(pz.taps, py.taps, px.taps) {
+            let at = [steps(z, tz), steps(y, ty), steps(x, tx)];
+            let strides = [z, y, x].map(|axis| axis.a_stride as i64);
+            let offset = at.iter().zip(strides).map(|(&at, stride)| at.wrapping_mul(stride)).sum::<i64>();
+            words.extend([if table { 0 } else { word(offset) }, word(at[0]), word(at[1]), word(at[2])]);
+        }
+        if product.taps == 0 {
+            // Never read as one, but counted from.
+            words.extend([0; ENTRY]);
+        }
+    }
+    words.resize(words.len().max(4), 0);
+    let mut boundary = tables::boundary(problem);
+    boundary.resize(boundary.len().max(4), 0);
+    vec![Table { name: "taps", words }, Table { name: "boundary", words: boundary }]
+}
+
+fn each(z: u64, y: u64, x: u64) -> impl Iterator<Item = (u64, u64, u64)> {
+    (0..z).flat_map(move |tz| (0..y).flat_map(move |ty| (0..x).map(move |tx| (tz, ty, tx))))
+}
+
+/// What the launches of a problem's products are made from.
+pub(in crate::algorithm) struct Gemm<'a> {
+    pub(in crate::algorithm) problem: &'a ConvProblem,
+    pub(in crate::algorithm) target: &'a Target,
+    pub(in crate::algorithm) roles: &'a Roles,
+    pub(in crate::algorithm) tile: Tile,
+    pub(in crate::algorithm) order: Order,
+    /// Where sums go.
+    pub(in crate::algorithm) sums: Sums,
+    /// What [`tables`] made.
+    pub(in crate::algorithm) tables: &'a [Table],
+}
+
+/// Where sums go.
+#[derive(Clone, Copy)]
+pub(in crate::algorithm) struct Sums {
+    /// The result, or else copies for a fold.
+    pub(in crate::algorithm) buffer: Buffer,
+    /// Elements of a copy.
+    pub(in crate::algorithm) size: u64,
+    pub(in crate::algorithm) parts: u64,
+}
+
+impl Gemm<'_> {
+    /// The launch that lays out the factors of one product.
+    pub(in crate::algorithm) fn pack(
+        &self,
+        product: &Product<'_>,
+        packed: Binding,
+    ) -> Result<Launch, Unsupported> {
+        let Self { problem, target, roles, tile, order, .. } = self;
+        let element = problem.element();
+        let fours = product.packed(roles, *tile) / 4;
+        let grid = Grid::linear(fours, WORKGROUP, &target.limits)
+            .ok_or(Unsupported::GridTooLarge { invocations: fours })?;
+        let (b, [b_group, b_channel, b_summed]) = roles.b;
+        let [z, y, x] = product.axes.map(|(axis, phase)| (axis.b_stride, phase.taps.max(1)));
+        let first = product.axes.iter().map(|(_, phase)| phase.b_first).sum();
+        let inner = if order.channels_inner { order.minor(roles, product) } else { 0 };
+        let depth = u64::from(tile.depth);
+        let block = PackParams {
+            counts: [fours, roles.channels, product.products, inner].map(count),
+            tile: [u64::from(tile.rows / 4), product.steps * depth, product.row_tiles, 0].map(count),
+            taps: [z.1, y.1, x.1, product.taps.max(1)].map(count),
+            b_stride: [word(z.0), word(y.0), word(x.0), count(b_summed)],
+            base: [count(b_group), count(b_channel), word(first), 0],
+        };
+        let tensor = if b == Buffer::Weight { problem.weight() } else { problem.output() };
+        // Without any factor nothing is read.
+        let factors = bind(&self.tables[0], 0, b, binding_bytes(problem, tensor));
+        Ok(Launch {
+            kernel: Kernel::Pack,
+            spec: PackSpec { element }.into(),
+            params: Params::Pack(block),
+            bindings: vec![factors, packed],
+            grid,
+        })
+    }
+
+    /// The uniform block that describes the whole matrix of `product`, whose taps begin at entry `taps` of the table.
+    pub(in crate::algorithm) fn block(&self, product: &Product<'_>, taps: u64) -> GemmParams {
+        let Self { problem, roles, order, sums, .. } = self;
+        let axes = product.axes;
+        let four = |[z, y, x]: [i64; 3], last: u64| [word(z), word(y), word(x), count(last)];
+        let of = |value: fn(&Loop) -> i64| axes.map(|(axis, _)| value(axis));
+        let first: i64 = axes.iter().map(|(_, phase)| phase.r_first).sum();
+        let (_, [a_image, a_group, a_channel]) = roles.a;
+        let [tz, ty, tx] = tables::boundary_begins(problem, 0);
+        let images = if order.images_inner { roles.images } else { 1 };
+        GemmParams {
+            a_extent: four(of(|axis| axis.a_extent as i64), product.products),
+            stride: four(of(|axis| axis.stride), order.minor(roles, product)),
+            pad: four(axes.map(|(_, phase)| phase.pad), taps),
+            a_stride: four(of(|axis| axis.a_stride as i64), a_channel),
+            cells: four(axes.map(|(_, phase)| phase.cells as i64), roles.images),
+            r_stride: four(of(|axis| axis.r_stride), roles.r[1]),
+            base: [count(a_image), count(a_group), count(roles.r[0]), word(first)],
+            tiles: [product.row_tiles, product.column_tiles, roles.groups, sums.parts].map(count),
+            steps: [0, count(product.steps), 0, 0],
+            counts: [roles.channels, product.columns, sums.size, 0].map(count),
+            chunk: [0, 0, count(product.products), 0],
+            order: [count(images), order.channels_inner.into(), order.along.into(), 0],
+            tables: [tz, ty, tx, 0],
+            scale: [1.0, 0.0, single(problem.boundary().fill()), 0.0],
+            ..GemmParams::default()
+        }
+    }
+
+    /// The launch that multiplies what `block` describes, in this kernel: the gathered matrix, then what it needs of tables.
+    pub(in crate::algorithm) fn multiply(
+        &self,
+        (kernel, spec): (Kernel, Spec),
+        mut block: GemmParams,
+        packed: Binding,
+        matrix: Binding,
+        tables: &[Binding],
+    ) -> Result<Launch, Unsupported> {
+        let Self { problem, target, tile, sums, .. } = self;
+        let workgroups = block.tiles.iter().fold(1u64, |all, &n| all.saturating_mul(n.into()));
+        let invocations = workgroups.saturating_mul(tile.invocations().into());
+        let grid = Grid::linear(invocations, tile.invocations(), &target.limits)
+            .ok_or(Unsupported::GridTooLarge { invocations })?;
+        let depth = u64::from(tile.depth);
+        block.counts[3] = count(workgroups);
+        block.steps[0] = count(u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts));
+        let minor = u64::from(block.stride[3]);
+        block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
+        let whole = sums.buffer == Buffer::Result;
+        if whole {
+            let factors;
+            (block.epilogue, factors, block.activation) = epilogue_words(problem);
+            block.scale[..2].copy_from_slice(&factors);
+        }
+        let [bias, residual] = epilogue_bindings(problem, &self.tables[0], 0, whole);
+        let output =
+            if whole { binding_bytes(problem, problem.result()) } else { sums.size * sums.parts * 4 };
+        let sums = bind(&self.tables[0], 0, sums.buffer, output);
+        let bindings = [&[matrix, packed, bias, residual], tables, &[sums]].concat();
+        Ok(Launch { kernel, spec, params: Params::Gemm(block), bindings, grid })
+    }
+
+    /// Storage of what is summed up.
+    pub(in crate::algorithm) fn sum(&self) -> Element {
+        if self.sums.buffer == Buffer::Result { self.problem.element() } else { Element::F32 }
+    }
+
+    /// The tensor that is gathered from.
+    pub(in crate::algorithm) fn gathered(&self) -> Binding {
+        let a = self.roles.a.0;
+        let tensor: &TensorLayout =
+            if a == Buffer::Input { self.problem.input() } else { self.problem.output() };
+        bind(&self.tables[0], 0, a, binding_bytes(self.problem, tensor))
+    }
+
+    /// The whole of both tables.
+    pub(in crate::algorithm) fn both_tables(&self) -> [Binding; 2] {
+        [0, 1].map(|i| bind(&self.tables[i], i, Buffer::Table(i), 0))
+    }
+}

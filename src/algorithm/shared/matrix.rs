@@ -1,0 +1,231 @@
+//! A convolution as products of matrices: the program, whether the matrix of windows is made in memory or gathered on the
+//! fly.
+
+use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile, cost};
+use super::product::{Product, offsets, parts};
+use super::roles::{Roles, is_folded, written_extents};
+use super::{MAX_INDEX, MAX_PARTS, MAX_PLACES, binding_limit, compact_strides, fold};
+use crate::algorithm::{Config, Unsupported};
+use crate::kernel::Tile;
+use crate::problem::{ConvProblem, Direction};
+use crate::program::{Binding, Buffer, Launch, Program, Target};
+
+/// Most launches of one run.
+const MAX_LAUNCHES: u64 = 1 << 12;
+
+/// How an algorithm comes by the matrix of windows: a column per cell of the result, a row per product.
+pub(in crate::algorithm) trait Matrix {
+    fn config(tile: Tile) -> Config;
+
+    /// How much of it is looked at in one launch that multiplies.
+    fn chunk(problem: &ConvProblem, target: &Target, product: &Product<'_>, images: u64, tile: Tile)
+    -> Chunk;
+
+    /// Elements of a chunk that are in memory.
+    fn elements(chunk: Chunk) -> u64;
+
+    /// The launches that multiply one product with its packed factors.
+    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported>;
+}
+
+/// A piece of the matrix: so many columns and products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::algorithm) struct Chunk {
+    pub(in crate::algorithm) columns: u64,
+    pub(in crate::algorithm) products: u64,
+}
+
+impl Chunk {
+    /// All of it; of either no less than one, because launches have bindings.
+    pub(in crate::algorithm) fn whole(product: &Product<'_>) -> Self {
+        Self { columns: product.columns.max(1), products: product.products.max(1) }
+    }
+
+    /// Of how many the whole matrix consists: along its columns, along its products.
+    pub(in crate::algorithm) fn counts(&self, product: &Product<'_>) -> (u64, u64) {
+        (product.columns.div_ceil(self.columns), product.products.div_ceil(self.products).max(1))
+    }
+}
+
+/// What is multiplied.
+pub(in crate::algorithm) struct Work<'a> {
+    pub(in crate::algorithm) product: &'a Product<'a>,
+    pub(in crate::algorithm) chunk: Chunk,
+    /// The factors.
+    pub(in crate::algorithm) packed: Binding,
+    /// Where its taps begin in the table, in entries.
+    pub(in crate::algorithm) taps: u64,
+    /// Where chunks are made.
+    pub(in crate::algorithm) memory: Buffer,
+}
+
+pub(in crate::algorithm) fn candidates<M: Matrix>(
+    problem: &ConvProblem,
+    target: &Target,
+) -> Result<Vec<Config>, Unsupported> {
+    let places = accepts(problem, target)?;
+    let sizes = |tile| Sizes::new::<M>(problem, target, tile, places);
+    let mut tiles: Vec<Tile> = Tile::ALL.into_iter().filter(|&tile| sizes(tile).is_ok()).collect();
+    if tiles.is_empty() {
+        // The smallest one's reason.
+        sizes(Tile::ALL[Tile::ALL.len() - 1])?;
+    }
+    let roles = Roles::new(problem, &problem.result().strides);
+    tiles.sort_by_key(|tile| cost(&roles, target, *tile));
+    Ok(tiles.into_iter().map(M::config).collect())
+}
+
+/// What one tile makes of a problem, as far as limits go.
+struct Sizes {
+    /// Elements that are written, before a fold.
+    size: u64,
+    /// Ranges into which the sums of a chunk are cut.
+    parts: u64,
+    /// Whether they go to a workspace.
+    in_parts: bool,
+    /// Bytes of the largest chunk in memory.
+    matrix: u64,
+}
+
+impl Sizes {
+    /// `places` padded cells stand for a cell of the result, at most.
+    fn new<M: Matrix>(
+        problem: &ConvProblem,
+        target: &Target,
+        tile: Tile,
+        places: u64,
+    ) -> Result<Self, Unsupported> {
+        check_tile(problem, target, tile)?;
+        let (limit, folded) = (binding_limit(target), is_folded(problem));
+        let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let roles = Roles::new(problem, &problem.result().strides);
+        let products = Product::all(&roles, tile);
+        let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
+        if all.launches > MAX_LAUNCHES {
+            return Err(Unsupported::Limit { what: "launches", needed: all.launches, limit: MAX_LAUNCHES });
+        }
+        let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
+        let parts = parts(target, tile, (all.steps, all.tiles), (size, most))?;
+        let in_parts = parts > 1 || folded || all.continued;
+        let elements = if in_parts { size.saturating_mul(parts) } else { 0 };
+        let largest = products.iter().map(|p| p.columns.max(p.products)).max().unwrap_or(0);
+        for (what, value) in [
+            ("partial sums", elements),
+            ("matrix of windows", all.elements),
+            ("columns or products of a matrix", largest),
+        ] {
+            if value >= MAX_INDEX {
+                return Err(Unsupported::IndexTooLarge { what, value });
+            }
+        }
+        let matrix = all.elements.saturating_mul(problem.element().bytes()).next_multiple_of(4);
+        let factors = offsets(problem, &roles, &products, tile).1;
+        for (buffer, bytes) in [
+            ("partial sums", elements.saturating_mul(4)),
+            ("packed factors", factors),
+            ("matrix of windows", matrix),
+        ] {
+            if bytes > limit {
+                return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
+            }
+        }
+        Ok(Self { size, parts, in_parts, matrix })
+    }
+}
+
+/// What the chunks of all products come to.
+struct Chunks {
+    /// Steps of the longest sum in one of them.
+    steps: u64,
+    /// Tiles of all that may be multiplied at once.
+    tiles: u64,
+    /// Elements in memory of the largest one.
+    elements: u64,
+    launches: u64,
+    /// Whether one adds to the sums of another.
+    continued: bool,
+}
+
+impl Chunks {
+    fn new<M: Matrix>(
+        problem: &ConvProblem,
+        target: &Target,
+        roles: &Roles,
+        products: &[Product<'_>],
+        tile: Tile,
+    ) -> Self {
+        let mut all = Self { steps: 1, tiles: 0, elements: 0, launches: 0, continued: false };
+        for product in products {
+            let chunk = M::chunk(problem, target, product, roles.images, tile);
+            let (across, along) = chunk.counts(product);
+            let tiles = product.row_tiles.saturating_mul(chunk.columns.div_ceil(tile.columns.into()));
+            all.steps = all.steps.max(chunk.products.div_ceil(tile.depth.into()));
+            all.tiles = all.tiles.saturating_add(tiles);
+            all.elements = all.elements.max(M::elements(chunk));
+            all.launches = all.launches.saturating_add(across.saturating_mul(along));
+            all.continued |= along > 1;
+        }
+        if all.elements > 0 {
+            // One launch makes a chunk of one group, one multiplies it.
+            all.launches = all.launches.saturating_mul(2).saturating_mul(roles.groups);
+        } else {
+            all.tiles = all.tiles.saturating_mul(roles.groups);
+        }
+        all
+    }
+}
+
+pub(in crate::algorithm) fn lower<M: Matrix>(
+    problem: &ConvProblem,
+    target: &Target,
+    tile: Tile,
+) -> Result<Program, Unsupported> {
+    let places = accepts(problem, target)?;
+    if !Tile::ALL.contains(&tile) {
+        return Err(Unsupported::Config { config: M::config(tile) });
+    }
+    let Sizes { size, parts, in_parts, matrix } = Sizes::new::<M>(problem, target, tile, places)?;
+    let result = problem.result();
+    if result.is_empty() {
+        return Ok(Program::default());
+    }
+    let written = written_extents(problem);
+    let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
+    let roles = Roles::new(problem, &strides);
+    let products = Product::all(&roles, tile);
+    let mut program = Program { tables: gemm::tables(problem, &products), ..Program::default() };
+    let mut workspace = |bytes: u64| {
+        program.workspace.push(bytes);
+        Buffer::Workspace(program.workspace.len() - 1)
+    };
+    let buffer = if in_parts { workspace(size * parts * 4) } else { Buffer::Result };
+    let memory = if matrix > 0 { workspace(matrix) } else { buffer };
+    let (offsets, factors) = offsets(problem, &roles, &products, tile);
+    let per_run = problem.direction() == Direction::GradWeight;
+    let packed_in = if per_run { workspace(factors) } else { Buffer::Prepared };
+    let sums = Sums { buffer, size, parts };
+    let order = Order::new(&roles);
+    let gemm = Gemm { problem, target, roles: &roles, tile, order, sums, tables: &program.tables };
+    let (mut packs, mut launches, mut taps) = (Vec::new(), Vec::new(), 0);
+    for (product, offset) in products.iter().zip(offsets).filter(|(product, _)| product.columns > 0) {
+        let bytes = product.packed(&roles, tile) * problem.element().bytes();
+        let packed = Binding { buffer: packed_in, offset, size: bytes };
+        let chunk = M::chunk(problem, target, product, roles.images, tile);
+        packs.push(gemm.pack(product, packed)?);
+        launches.extend(M::launches(&gemm, &Work { product, chunk, packed, taps, memory })?);
+        taps += product.taps.max(1);
+    }
+    if per_run {
+        program.launches = [packs, launches].concat();
+    } else {
+        program.prepared = factors;
+        program.prepare = packs;
+        program.launches = launches;
+    }
+    if in_parts {
+        let (launch, table) = fold::launch(problem, target, &written, parts, program.tables.len())?;
+        program.launches.push(launch);
+        program.tables.push(table);
+    }
+    Ok(program)
+}
