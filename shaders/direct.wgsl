@@ -122,7 +122,7 @@ fn main(
     let b_base = p.tables.w + channel_group * p.b_position.w + z.b_first + y.b_first + x.b_first
         + z.cell * p.b_position.x + y.cell * p.b_position.y + x.cell * p.b_position.z
         + skipped.x + skipped.y + skipped.z + skipped.w;
-    let r_base = part * p.parts.z + tile.w * p.base.z + z.r_first + y.r_first + x.r_first
+    let r_base = p.phase_tiles.w + part * p.parts.z + tile.w * p.base.z + z.r_first + y.r_first + x.r_first
         + z.cell * p.r_stride.x + y.cell * p.r_stride.y;
     var b_channel: array<u32, TILE_C>;
     for (var c = 0u; c < TILE_C; c++) {

@@ -49,7 +49,7 @@ fn main(
     let index = invocation_index(group, groups, local);
     if index >= p.counts.x { return; }
     var rest = index;
-    var at = 0u;
+    var at = p.epilogue.w;
     var from_other = 0u;
     var cell = vec3<u32>(0u);
     for (var i = 0u; i < 8u; i++) {

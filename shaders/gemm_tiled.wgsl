@@ -55,7 +55,7 @@ fn main(
         let column = column_of(tile, j);
         let cell = cell_of(column);
         let at = window_of(cell);
-        starts[j] = cell.x * p.base.x + tile.group * p.base.y + (column - p.chunk.x) * p.tables.x
+        starts[j] = p.first.x + cell.x * p.base.x + tile.group * p.base.y + (column - p.chunk.x) * p.tables.x
             + at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z;
         ends[j] = end_of(cell);
     }

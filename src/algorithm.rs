@@ -3,6 +3,7 @@
 mod direct;
 mod im2col_gemm;
 mod implicit_gemm;
+mod pieces;
 mod shared;
 
 pub use crate::algorithm_name::Algorithm;
@@ -117,18 +118,19 @@ impl Algorithm {
     /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
     pub const ALL: &[Self] = &[Self::ImplicitGemm, Self::Im2colGemm, Self::Direct];
 
-    /// The configurations that run `problem` on `target`, best guess first; at least one.
+    /// The configurations that run `problem` on `target`, best guess first; at least one. Of a problem that is past a limit,
+    /// those of its first piece.
     ///
     /// # Errors
     ///
     /// The reason this algorithm cannot run it.
     pub fn candidates(self, problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-        match self {
+        pieces::of_first(problem, target, &|problem| match self {
             Self::Direct => direct::candidates(problem, target),
             Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
             Self::Im2colGemm => im2col_gemm::candidates(problem, target),
             other => Err(Unsupported::NotOnGpu { algorithm: other }),
-        }
+        })
     }
 
     /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
@@ -139,7 +141,8 @@ impl Algorithm {
         }
     }
 
-    /// Lowers `problem` to launches. Touches no device.
+    /// Lowers `problem` to launches. Touches no device. A problem past a limit is cut, by images, groups, channels or cells,
+    /// into pieces within it, each with launches of its own.
     ///
     /// # Errors
     ///
@@ -150,11 +153,11 @@ impl Algorithm {
         target: &Target,
         config: Config,
     ) -> Result<Program, Unsupported> {
-        match (self, config) {
+        pieces::lower(problem, target, &|problem| match (self, config) {
             (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
             (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
             (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),
             (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
-        }
+        })
     }
 }

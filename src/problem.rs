@@ -5,6 +5,7 @@ mod boundary;
 mod conv;
 mod epilogue;
 mod error;
+mod halves;
 mod layout;
 mod padding;
 mod transpose;
@@ -28,6 +29,8 @@ pub struct TensorLayout {
     pub strides: Vec<u64>,
     /// Elements from the first to past the last.
     pub span: u64,
+    /// Where in its buffer the first one lies, in elements: not 0 only of a part of a larger tensor.
+    pub first: u64,
 }
 
 impl TensorLayout {
@@ -54,7 +57,7 @@ impl TensorLayout {
         product.and_then(bytes).ok_or(overflow.clone())?;
         let strides = layout.strides(what, &extents, channel)?;
         let span = layout::span(&extents, &strides).filter(|&s| bytes(s).is_some()).ok_or(overflow)?;
-        Ok(Self { extents, strides, span })
+        Ok(Self { extents, strides, span, first: 0 })
     }
 
     /// Number of elements.
@@ -103,6 +106,8 @@ pub struct ConvProblem {
     input: TensorLayout,
     weight: TensorLayout,
     output: TensorLayout,
+    /// Of a part of a larger problem: its first channel's element of the bias.
+    bias_first: u64,
     macs: u64,
 }
 
@@ -150,6 +155,7 @@ impl ConvProblem {
             input,
             weight,
             output,
+            bias_first: 0,
             macs,
         };
         problem.check_result()?;
@@ -259,6 +265,11 @@ impl ConvProblem {
     /// Length of a bias: the channels of the result.
     pub fn bias_len(&self) -> u64 {
         if self.direction == Direction::GradInput { self.c_in } else { self.c_out }
+    }
+
+    /// Where in the bias its channels begin: not 0 only of a part of a larger problem.
+    pub(crate) fn bias_first(&self) -> u64 {
+        self.bias_first
     }
 
     /// [`Self::bias_len`] as an array length.

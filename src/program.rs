@@ -132,6 +132,44 @@ impl Program {
     pub fn workspace_bytes(&self) -> u64 {
         self.workspace.iter().sum()
     }
+
+    /// This program, and after it `next`, which writes other parts of the result. Both use the same scratch buffers; equal
+    /// tables and equally prepared weights are there once.
+    #[must_use]
+    pub fn then(mut self, next: Self) -> Self {
+        let mut place = |table: Table| {
+            let known = self.tables.iter().position(|other| *other == table);
+            known.unwrap_or_else(|| {
+                self.tables.push(table);
+                self.tables.len() - 1
+            })
+        };
+        let tables: Vec<usize> = next.tables.into_iter().map(&mut place).collect();
+        let moved = |mut launch: Launch, prepared: u64| {
+            for binding in &mut launch.bindings {
+                match &mut binding.buffer {
+                    Buffer::Table(i) => *i = tables.get(*i).copied().unwrap_or(*i),
+                    Buffer::Prepared => binding.offset += prepared,
+                    _ => {}
+                }
+            }
+            launch
+        };
+        let prepare: Vec<_> = next.prepare.into_iter().map(|launch| moved(launch, 0)).collect();
+        let same = prepare == self.prepare;
+        // Where a binding may begin.
+        let prepared = if same { 0 } else { self.prepared.next_multiple_of(256) };
+        if !same {
+            self.prepare.extend(prepare.into_iter().map(|launch| moved(launch, prepared)));
+            self.prepared = prepared + next.prepared;
+        }
+        self.launches.extend(next.launches.into_iter().map(|launch| moved(launch, prepared)));
+        self.workspace.resize(self.workspace.len().max(next.workspace.len()), 0);
+        for (bytes, more) in self.workspace.iter_mut().zip(next.workspace) {
+            *bytes = more.max(*bytes);
+        }
+        self
+    }
 }
 
 /// A constant buffer made by the host.

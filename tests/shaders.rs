@@ -153,7 +153,7 @@ fn uniform_blocks_are_what_the_host_writes() {
         tile_step, tile_count, channel_tiles, phase_tiles, rows, tables, part_count, chunk, parts, epilogue, scale,
         activation);
     let fold = offsets!(FoldParams: extent, r_stride, s_stride, places, counts, epilogue, scale, activation);
-    let gemm = offsets!(GemmParams: a_extent, stride, pad, a_stride, cells, r_stride, base, tiles, steps, counts, chunk,
+    let gemm = offsets!(GemmParams: a_extent, stride, pad, a_stride, cells, r_stride, base, first, tiles, steps, counts, chunk,
         order, tables, epilogue, scale, activation);
     let pack = offsets!(PackParams: counts, tile, taps, b_stride, base);
     for (kernel, name, on_host, block) in [

@@ -9,6 +9,7 @@ struct GemmParams {
     cells: vec4<u32>,
     r_stride: vec4<u32>,
     base: vec4<u32>,
+    first: vec4<u32>,
     tiles: vec4<u32>,
     steps: vec4<u32>,
     counts: vec4<u32>,

@@ -36,7 +36,7 @@ fn entry_of(product: Product) -> vec4<u32> {
 fn start_of(column: u32, group: u32) -> vec4<u32> {
     let cell = cell_of(column);
     let at = window_of(cell);
-    var begin = cell.x * p.base.x + group * p.base.y;
+    var begin = p.first.x + cell.x * p.base.x + group * p.base.y;
     if !TABLE { begin += at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z; }
     if !MASK { return vec4<u32>(begin, at); }
     var inside = 0u;

@@ -46,7 +46,7 @@ fn column_of(tile: Tile, j: u32) -> u32 {
 }
 
 fn end_of(cell: vec4<u32>) -> u32 {
-    return p.base.w + cell.x * p.base.z + cell.y * p.r_stride.x + cell.z * p.r_stride.y + cell.w * p.r_stride.z;
+    return p.first.y + cell.x * p.base.z + cell.y * p.r_stride.x + cell.z * p.r_stride.y + cell.w * p.r_stride.z;
 }
 
 // Adds the products of what is in workgroup memory.

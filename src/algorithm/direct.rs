@@ -5,12 +5,12 @@ mod params;
 
 use super::shared::roles::{Roles, has_table, is_folded, written_extents};
 use super::shared::{
-    MAX_INDEX, MAX_PARTS, MAX_PLACES, bind, binding_bytes, binding_limit, check_device, check_sizes,
+    MAX_INDEX, MAX_PARTS, MAX_PLACES, bind, bind_tensor, binding_limit, check_device, check_sizes,
     compact_strides, epilogue_bindings, fold, tables,
 };
 use super::{Config, Unsupported};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
-use crate::problem::{ConvProblem, Element, TensorLayout};
+use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table, Target};
 
 use params::Cut;
@@ -100,7 +100,7 @@ pub(super) fn lower(
     let sums = if in_parts { Buffer::Workspace(0) } else { Buffer::Result };
     let mut launches = vec![gather(problem, &roles, target, config, &cut, &tables[0], sums, size)?];
     if in_parts {
-        let (launch, table) = fold::launch(problem, target, &written, cut.parts(), 1)?;
+        let (launch, table) = fold::launch(problem, target, &written, (cut.parts(), size), 1)?;
         launches.push(launch);
         tables.push(table);
     }
@@ -132,21 +132,18 @@ fn gather(
     let sum = if whole { element } else { Element::F32 };
     let spec = DirectSpec { tile_c, tile_x, lanes, table: has_table(problem), element, sum };
     let block = params::direct(problem, roles, &config, cut, counts, !whole, size);
-    let output = if whole { binding_bytes(problem, problem.result()) } else { size * cut.parts() * 4 };
-    let bytes = |tensor: &TensorLayout| binding_bytes(problem, tensor);
-    let operand = |buffer: Buffer| match buffer {
-        Buffer::Input => bytes(problem.input()),
-        Buffer::Weight => bytes(problem.weight()),
-        _ => bytes(problem.output()),
+    let sums = match whole {
+        true => bind_tensor(problem, table, 0, sums),
+        false => bind(table, 0, sums, size * cut.parts() * 4),
     };
     let [bias, residual] = epilogue_bindings(problem, table, 0, whole);
     let bindings = vec![
-        bind(table, 0, roles.a.0, operand(roles.a.0)),
-        bind(table, 0, roles.b.0, operand(roles.b.0)),
+        bind_tensor(problem, table, 0, roles.a.0),
+        bind_tensor(problem, table, 0, roles.b.0),
         bias,
         residual,
         bind(table, 0, Buffer::Table(0), 0),
-        bind(table, 0, sums, output),
+        sums,
     ];
     Ok(Launch { kernel: Kernel::Direct, spec: spec.into(), params: Params::Direct(block), bindings, grid })
 }

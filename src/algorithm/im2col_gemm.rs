@@ -119,6 +119,7 @@ fn multiply(
     // Column after column, and after all of them the next product.
     block.a_stride = [0, 0, 0, block.counts[1]];
     block.base[..2].copy_from_slice(&[0, 0]);
+    block.first[0] = 0;
     block.tables = [1, 0, 0, 0];
     block.order[2..].copy_from_slice(&[0, adds.into()]);
     let spec = TiledSpec { tile: gemm.tile, element: gemm.problem.element(), sum: gemm.sum() };

@@ -21,6 +21,9 @@ pub(super) const MAX_PLACES: u64 = 1 << 13;
 /// Indices, extents and coordinates stay below this.
 pub(super) const MAX_INDEX: u64 = 1 << 31;
 
+/// Where bindings begin: at multiples of so many bytes on every device.
+const BINDING_STEP: u64 = 256;
+
 /// Most words of the tables that the host computes: 64 MiB.
 pub(super) const MAX_TABLE: u64 = 1 << 24;
 
@@ -119,12 +122,18 @@ pub(super) fn epilogue_bindings(
     index: usize,
     used: bool,
 ) -> [Binding; 2] {
-    let epilogue = problem.epilogue();
-    let bias = problem.bias_len().saturating_mul(problem.element().bytes()).next_multiple_of(4);
-    let residual = binding_bytes(problem, problem.result());
+    let (epilogue, bytes) = (problem.epilogue(), problem.element().bytes());
+    let none = bind(table, index, Buffer::Bias, 0);
+    // A part of a problem begins at a bound address here.
+    let size = problem.bias_len().saturating_mul(bytes).next_multiple_of(4);
+    let bias = Binding { offset: problem.bias_first() * bytes, ..bind(table, index, Buffer::Bias, size) };
     [
-        bind(table, index, Buffer::Bias, if used && epilogue.bias { bias } else { 0 }),
-        bind(table, index, Buffer::Residual, if used && epilogue.beta.is_some() { residual } else { 0 }),
+        if used && epilogue.bias && size > 0 { bias } else { none },
+        if used && epilogue.beta.is_some() {
+            bind_tensor(problem, table, index, Buffer::Residual)
+        } else {
+            none
+        },
     ]
 }
 
@@ -137,9 +146,37 @@ pub(super) fn bind(table: &Table, index: usize, buffer: Buffer, size: u64) -> Bi
     }
 }
 
+/// The elements of a tensor of the problem. The kernel finds its first one at [`first`] of what is bound.
+pub(super) fn bind_tensor(problem: &ConvProblem, table: &Table, index: usize, buffer: Buffer) -> Binding {
+    let tensor = tensor(problem, buffer);
+    match binding_bytes(problem, tensor) {
+        0 => bind(table, index, buffer, 0),
+        size => {
+            let offset = (tensor.first - first(problem, tensor)) * problem.element().bytes();
+            Binding { buffer, offset, size }
+        }
+    }
+}
+
+/// The tensor that a buffer holds.
+pub(super) fn tensor(problem: &ConvProblem, buffer: Buffer) -> &TensorLayout {
+    match buffer {
+        Buffer::Input => problem.input(),
+        Buffer::Weight => problem.weight(),
+        Buffer::GradOutput => problem.output(),
+        _ => problem.result(),
+    }
+}
+
+/// Elements of a binding before a tensor's first one: bindings begin at multiples of 256 bytes.
+pub(super) fn first(problem: &ConvProblem, tensor: &TensorLayout) -> u64 {
+    tensor.first % (BINDING_STEP / problem.element().bytes())
+}
+
 /// Bytes bound for a tensor: whole words.
 pub(super) fn binding_bytes(problem: &ConvProblem, tensor: &TensorLayout) -> u64 {
-    tensor.span.saturating_mul(problem.element().bytes()).next_multiple_of(4)
+    let elements = if tensor.span == 0 { 0 } else { tensor.span.saturating_add(first(problem, tensor)) };
+    elements.saturating_mul(problem.element().bytes()).next_multiple_of(4)
 }
 
 /// Strides of a tensor without gaps, its last axis innermost.

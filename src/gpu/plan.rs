@@ -144,7 +144,7 @@ impl GpuPlan {
         }
         let gpu = self.gpu();
         let words = self.prepared_bytes() / 4;
-        let layout = TensorLayout { extents: vec![words], strides: vec![1], span: words };
+        let layout = TensorLayout { extents: vec![words], strides: vec![1], span: words, first: 0 };
         let tensor = gpu.tensor(&layout, Element::F32).await?;
         let create = || gpu.device().create_command_encoder(&Default::default());
         let mut encoder = scoped(gpu, || "a command encoder".to_owned(), create).await?;

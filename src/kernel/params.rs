@@ -55,11 +55,11 @@ pub struct DirectParams {
     pub tile_count: [u32; 4],
     /// Step and count of the channel tiles of all groups; channel tiles and channels per group.
     pub channel_tiles: [u32; 4],
-    /// Tiles of one phase; then 0.
+    /// Tiles of one phase; then first element of the result.
     pub phase_tiles: [u32; 4],
-    /// Where the rows of the phases begin in the table; then 0.
+    /// Where the rows of the phases begin in the table; then first element of `a`.
     pub rows: [u32; 4],
-    /// Where the boundary tables begin in the table; then 0.
+    /// Where the boundary tables begin in the table; then first element of `b`.
     pub tables: [u32; 4],
     /// Into how many parts the taps and the channels summed over are cut.
     pub part_count: [u32; 4],
@@ -89,7 +89,7 @@ pub struct FoldParams {
     pub places: [u32; 4],
     /// Elements of the result; parts; elements of one part; channels of the result.
     pub counts: [u32; 4],
-    /// Code of the activation; whether there is a residual; whether there is a bias; 0.
+    /// Code of the activation; whether there is a residual; whether there is a bias; first element of the result.
     pub epilogue: [u32; 4],
     /// Factor of the sum, factor of the residual, 0, 0.
     pub scale: [f32; 4],
@@ -114,8 +114,10 @@ pub struct GemmParams {
     pub cells: [u32; 4],
     /// Steps in the result per cell; then per channel.
     pub r_stride: [u32; 4],
-    /// Steps in `a` per image and per group, in the result per image; the phase's first element of the result.
+    /// Steps in `a` per image and per group, in the result per image; then 0.
     pub base: [u32; 4],
+    /// First elements of `a` and of the phase in the result, 0, 0.
+    pub first: [u32; 4],
     /// Row tiles and column tiles of a group, groups, parts.
     pub tiles: [u32; 4],
     /// Steps of a part and, as packed, in all; the products that an invocation counts on by, over the inner ones, and what

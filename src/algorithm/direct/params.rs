@@ -2,7 +2,7 @@
 
 use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, MIN_STEPS, Unsupported};
 use crate::algorithm::shared::roles::{Loop, Roles};
-use crate::algorithm::shared::{MAX_INDEX, count, epilogue_words, single, tables, word};
+use crate::algorithm::shared::{MAX_INDEX, count, epilogue_words, first, single, tables, tensor, word};
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
@@ -102,6 +102,7 @@ pub(super) fn direct(
     let steps = tile_steps(roles, counts);
     let [z, y, x] = phase_tiles(roles, config);
     let [rows, boundary] = tables::begins(problem, roles);
+    let first_of = |buffer| word(load(first(problem, tensor(problem, buffer))));
     let inner = cut.counts[..3].iter().product::<u64>();
     let mut block = DirectParams {
         a_extent: four(each(|a| a.a_extent as i64), load(roles.summed)),
@@ -120,9 +121,9 @@ pub(super) fn direct(
             count(roles.channels.div_ceil(config.tile_c.into())),
             count(roles.channels),
         ],
-        phase_tiles: [z, y, x, 0].map(count),
-        rows: [rows[0], rows[1], rows[2], 0],
-        tables: [boundary[0], boundary[1], boundary[2], 0],
+        phase_tiles: [z, y, x, if in_parts { 0 } else { first(problem, problem.result()) }].map(count),
+        rows: [rows[0], rows[1], rows[2], first_of(roles.a.0)],
+        tables: [boundary[0], boundary[1], boundary[2], first_of(roles.b.0)],
         part_count: cut.counts.map(count),
         chunk: cut.chunk.map(count),
         parts: [tiles.saturating_mul(cut.parts()), tiles, size, inner].map(count),

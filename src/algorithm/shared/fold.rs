@@ -1,7 +1,7 @@
 //! The launch that adds up parts of sums and places of cells, and applies the epilogue.
 
 use super::roles::is_folded;
-use super::{bind, binding_bytes, compact_strides, count, epilogue_bindings, epilogue_words, tables};
+use super::{bind, bind_tensor, compact_strides, count, epilogue_bindings, epilogue_words, first, tables};
 use crate::algorithm::Unsupported;
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
@@ -10,13 +10,13 @@ use crate::program::{Buffer, Grid, Launch, Table, Target};
 /// Axes of the kernel: those of an unshared weight of rank 3.
 const AXES: usize = 8;
 
-/// For `parts` copies in the first workspace of a tensor of `written` extents; the launch's table is the program's
-/// number `index`.
+/// For `parts` copies in the first workspace of a tensor of `written` extents, `size` elements apart; the launch's table is
+/// the program's number `index`.
 pub(in crate::algorithm) fn launch(
     problem: &ConvProblem,
     target: &Target,
     written: &[u64],
-    parts: u64,
+    (parts, size): (u64, u64),
     index: usize,
 ) -> Result<(Launch, Table), Unsupported> {
     let result = problem.result();
@@ -24,9 +24,9 @@ pub(in crate::algorithm) fn launch(
     let grid = Grid::linear(elements, WORKGROUP, &target.limits)
         .ok_or(Unsupported::GridTooLarge { invocations: elements })?;
     let (table, places) = tables::places(problem);
-    let size: u64 = written.iter().product();
     let fold = is_folded(problem);
-    let (epilogue, [alpha, beta], activation) = epilogue_words(problem);
+    let (mut epilogue, [alpha, beta], activation) = epilogue_words(problem);
+    epilogue[3] = count(first(problem, result));
     let spatial = problem.rank();
     // The last three axes are z, y and x of an activation: a rank below 3 has leading ones between.
     let eight = |values: &[u64], missing: u64| -> [[u32; 4]; 2] {
@@ -60,7 +60,7 @@ pub(in crate::algorithm) fn launch(
         bias,
         residual,
         bind(&table, index, Buffer::Table(index), 0),
-        bind(&table, index, Buffer::Result, binding_bytes(problem, result)),
+        bind_tensor(problem, &table, index, Buffer::Result),
     ];
     Ok((
         Launch { kernel: Kernel::Fold, spec: spec.into(), params: Params::Fold(block), bindings, grid },

@@ -4,16 +4,19 @@
 use super::product::{Product, compute_units};
 use super::roles::{Loop, Roles, has_table, is_folded, three_axes};
 use super::{
-    MAX_TABLE, bind, binding_bytes, check_device, check_sizes, count, epilogue_bindings, epilogue_words,
-    single, tables, word,
+    bind, bind_tensor, check_device, check_sizes, count, epilogue_bindings, epilogue_words, first, single,
+    tables, tensor, word,
 };
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
-use crate::problem::{Axis, ConvProblem, Direction, Element, TensorLayout};
+use crate::problem::{Axis, ConvProblem, Direction, Element};
 use crate::program::{Binding, Buffer, DeviceClass, Grid, Launch, Table, Target};
 
 /// Most phases: each is a launch, with tables of its own.
 const MAX_PHASES: u64 = 64;
+
+/// Most words of the table of taps: what needs more is cut into pieces.
+const MAX_WORDS: u64 = 1 << 22;
 
 /// Words of a tap in the table.
 const ENTRY: usize = 4;
@@ -63,8 +66,8 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
         return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PHASES });
     }
     let words = tables::words(problem).saturating_add(taps(problem).saturating_mul(ENTRY as u64));
-    if words > MAX_TABLE {
-        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_TABLE });
+    if words > MAX_WORDS {
+        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_WORDS });
     }
     check_sizes(problem, target, words)
 }
@@ -198,7 +201,8 @@ impl Gemm<'_> {
             .ok_or(Unsupported::GridTooLarge { invocations: fours })?;
         let (b, [b_group, b_channel, b_summed]) = roles.b;
         let [z, y, x] = product.axes.map(|(axis, phase)| (axis.b_stride, phase.taps.max(1)));
-        let first = product.axes.iter().map(|(_, phase)| phase.b_first).sum();
+        let begin = first(problem, tensor(problem, b)) as i64;
+        let first = product.axes.iter().map(|(_, phase)| phase.b_first).fold(begin, i64::wrapping_add);
         let inner = if order.channels_inner { order.minor(roles, product) } else { 0 };
         let depth = u64::from(tile.depth);
         let block = PackParams {
@@ -208,9 +212,8 @@ impl Gemm<'_> {
             b_stride: [word(z.0), word(y.0), word(x.0), count(b_summed)],
             base: [count(b_group), count(b_channel), word(first), 0],
         };
-        let tensor = if b == Buffer::Weight { problem.weight() } else { problem.output() };
         // Without any factor nothing is read.
-        let factors = bind(&self.tables[0], 0, b, binding_bytes(problem, tensor));
+        let factors = bind_tensor(problem, &self.tables[0], 0, b);
         Ok(Launch {
             kernel: Kernel::Pack,
             spec: PackSpec { element }.into(),
@@ -226,7 +229,11 @@ impl Gemm<'_> {
         let axes = product.axes;
         let four = |[z, y, x]: [i64; 3], last: u64| [word(z), word(y), word(x), count(last)];
         let of = |value: fn(&Loop) -> i64| axes.map(|(axis, _)| value(axis));
-        let first: i64 = axes.iter().map(|(_, phase)| phase.r_first).sum();
+        let result = if self.is_whole() { first(problem, problem.result()) as i64 } else { 0 };
+        let first = [
+            count(first(problem, tensor(problem, roles.a.0))),
+            word(axes.iter().map(|(_, phase)| phase.r_first).fold(result, i64::wrapping_add)),
+        ];
         let (_, [a_image, a_group, a_channel]) = roles.a;
         let [tz, ty, tx] = tables::boundary_begins(problem, 0);
         let images = if order.images_inner { roles.images } else { 1 };
@@ -237,7 +244,8 @@ impl Gemm<'_> {
             a_stride: four(of(|axis| axis.a_stride as i64), a_channel),
             cells: four(axes.map(|(_, phase)| phase.cells as i64), roles.images),
             r_stride: four(of(|axis| axis.r_stride), roles.r[1]),
-            base: [count(a_image), count(a_group), count(roles.r[0]), word(first)],
+            base: [count(a_image), count(a_group), count(roles.r[0]), 0],
+            first: [first[0], first[1], 0, 0],
             tiles: [product.row_tiles, product.column_tiles, roles.groups, sums.parts].map(count),
             steps: [0, count(product.steps), 0, 0],
             counts: [roles.channels, product.columns, sums.size, 0].map(count),
@@ -268,31 +276,33 @@ impl Gemm<'_> {
         block.steps[0] = count(u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts));
         let minor = u64::from(block.stride[3]);
         block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
-        let whole = sums.buffer == Buffer::Result;
-        if whole {
+        if self.is_whole() {
             let factors;
             (block.epilogue, factors, block.activation) = epilogue_words(problem);
             block.scale[..2].copy_from_slice(&factors);
         }
-        let [bias, residual] = epilogue_bindings(problem, &self.tables[0], 0, whole);
-        let output =
-            if whole { binding_bytes(problem, problem.result()) } else { sums.size * sums.parts * 4 };
-        let sums = bind(&self.tables[0], 0, sums.buffer, output);
+        let [bias, residual] = epilogue_bindings(problem, &self.tables[0], 0, self.is_whole());
+        let sums = match self.is_whole() {
+            true => bind_tensor(problem, &self.tables[0], 0, sums.buffer),
+            false => bind(&self.tables[0], 0, sums.buffer, sums.size * sums.parts * 4),
+        };
         let bindings = [&[matrix, packed, bias, residual], tables, &[sums]].concat();
         Ok(Launch { kernel, spec, params: Params::Gemm(block), bindings, grid })
     }
 
     /// Storage of what is summed up.
     pub(in crate::algorithm) fn sum(&self) -> Element {
-        if self.sums.buffer == Buffer::Result { self.problem.element() } else { Element::F32 }
+        if self.is_whole() { self.problem.element() } else { Element::F32 }
+    }
+
+    /// Whether sums are the result, or else parts of it.
+    fn is_whole(&self) -> bool {
+        self.sums.buffer == Buffer::Result
     }
 
     /// The tensor that is gathered from.
     pub(in crate::algorithm) fn gathered(&self) -> Binding {
-        let a = self.roles.a.0;
-        let tensor: &TensorLayout =
-            if a == Buffer::Input { self.problem.input() } else { self.problem.output() };
-        bind(&self.tables[0], 0, a, binding_bytes(self.problem, tensor))
+        bind_tensor(self.problem, &self.tables[0], 0, self.roles.a.0)
     }
 
     /// The whole of both tables.

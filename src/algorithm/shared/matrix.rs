@@ -223,7 +223,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         program.launches = launches;
     }
     if in_parts {
-        let (launch, table) = fold::launch(problem, target, &written, parts, program.tables.len())?;
+        let (launch, table) = fold::launch(problem, target, &written, (parts, size), program.tables.len())?;
         program.launches.push(launch);
         program.tables.push(table);
     }

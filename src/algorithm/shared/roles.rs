@@ -158,6 +158,7 @@ impl Loop {
 fn steps_by_four((tensor, channel): (&TensorLayout, usize)) -> bool {
     let axes = tensor.strides.iter().zip(&tensor.extents).enumerate();
     tensor.strides[channel] == 1
+        && tensor.first.is_multiple_of(4)
         && axes.filter(|&(a, (_, &e))| a != channel && e > 1).all(|(_, (s, _))| s.is_multiple_of(4))
 }
 

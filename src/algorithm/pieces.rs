@@ -1,0 +1,139 @@
+//! A problem past a device's limits, as several within them: each is lowered by itself, and the launches are those of all.
+
+use super::Unsupported;
+use super::shared::{binding_limit, fold};
+use crate::problem::{ConvProblem, Direction, Element};
+use crate::program::{Buffer, Program, Target};
+
+/// Halvings of a problem: at most 2^10 pieces.
+const MAX_DEPTH: u32 = 10;
+
+/// Most sums over images or cells that are added up: one invocation does it.
+const MAX_SUMMANDS: u64 = 64;
+
+/// Elements, a multiple of which all bindings of f32 begin at.
+const STEP: u64 = 64;
+
+/// Lowers `problem`, or where a limit forbids that, its pieces.
+pub(super) fn lower(
+    problem: &ConvProblem,
+    target: &Target,
+    whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
+) -> Result<Program, Unsupported> {
+    match whole(problem) {
+        Err(why) if why.is_limit() && problem.result().is_empty() => Ok(Program::default()),
+        Err(why) if why.is_limit() && fits_buffers(problem, target) => {
+            let cut = || sums(problem, target, whole);
+            halved(problem, whole, MAX_DEPTH).or_else(cut).ok_or(why)
+        }
+        other => other,
+    }
+}
+
+/// What `of` says of `problem`, or where a limit forbids it, of its first piece.
+pub(super) fn of_first<T>(
+    problem: &ConvProblem,
+    target: &Target,
+    of: &dyn Fn(&ConvProblem) -> Result<T, Unsupported>,
+) -> Result<T, Unsupported> {
+    let why = match of(problem) {
+        Err(why) if why.is_limit() && fits_buffers(problem, target) => why,
+        other => return other,
+    };
+    let mut piece = problem.clone();
+    while let Some([first, _]) = best(&piece, piece.halves()).or_else(|| best(&piece, piece.summands())) {
+        if let Ok(found) = of(&first) {
+            return Ok(found);
+        }
+        piece = first;
+    }
+    Err(why)
+}
+
+/// Whether each tensor is a buffer: what the device cannot hold, no cut makes smaller.
+fn fits_buffers(problem: &ConvProblem, target: &Target) -> bool {
+    let bytes = spans(problem).map(|span| span.saturating_mul(problem.element().bytes()));
+    bytes.iter().all(|&bytes| bytes <= target.limits.max_buffer_bytes)
+}
+
+fn spans(problem: &ConvProblem) -> [u64; 3] {
+    [problem.input().span, problem.weight().span, problem.output().span]
+}
+
+/// The largest tensor, then all of them, then the work.
+fn size(problem: &ConvProblem) -> [u64; 3] {
+    let spans = spans(problem);
+    let all = spans.iter().fold(0u64, |sum, &span| sum.saturating_add(span));
+    [spans.into_iter().max().unwrap_or(0), all, problem.macs()]
+}
+
+/// Of the ways to halve a problem that of which the larger one is smallest; `None` where none makes it smaller.
+fn best(problem: &ConvProblem, ways: Vec<[ConvProblem; 2]>) -> Option<[ConvProblem; 2]> {
+    let larger = |halves: &[ConvProblem; 2]| size(&halves[0]).max(size(&halves[1]));
+    ways.into_iter().min_by_key(larger).filter(|halves| larger(halves) < size(problem))
+}
+
+fn halved(
+    problem: &ConvProblem,
+    whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
+    depth: u32,
+) -> Option<Program> {
+    let [first, second] = best(problem, problem.halves())?;
+    let of = |half: &ConvProblem| match whole(half) {
+        Err(why) if why.is_limit() && depth > 1 => halved(half, whole, depth - 1),
+        other => other.ok(),
+    };
+    Some(of(&first)?.then(of(&second)?))
+}
+
+/// The gradient by the weight of some images or cells at a time, added up by a last launch.
+fn sums(
+    problem: &ConvProblem,
+    target: &Target,
+    whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
+) -> Option<Program> {
+    // Sums are kept in f32.
+    if problem.direction() != Direction::GradWeight || problem.element() != Element::F32 {
+        return None;
+    }
+    let mut pieces = vec![problem.clone()];
+    while (pieces.len() as u64) < MAX_SUMMANDS {
+        let halves: Option<Vec<_>> = pieces.iter().map(|piece| best(piece, piece.summands())).collect();
+        pieces = halves?.concat();
+        let size = problem.result().len().next_multiple_of(STEP);
+        let bytes = size.checked_mul(4 * pieces.len() as u64)?;
+        if bytes > binding_limit(target) {
+            return None;
+        }
+        let programs: Option<Vec<Program>> = (0..)
+            .zip(&pieces)
+            .map(|(i, piece)| {
+                let piece = piece.as_sums(i * size);
+                whole(&piece).ok().or_else(|| halved(&piece, whole, MAX_DEPTH))
+            })
+            .collect();
+        if let Some(programs) = programs {
+            return added_up(problem, target, programs, size);
+        }
+    }
+    None
+}
+
+/// Programs whose results are copies of `size` elements of the sums of one.
+fn added_up(problem: &ConvProblem, target: &Target, programs: Vec<Program>, size: u64) -> Option<Program> {
+    let parts = programs.len() as u64;
+    let mut all = programs.into_iter().fold(Program::default(), Program::then);
+    for binding in all.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
+        binding.buffer = match binding.buffer {
+            Buffer::Result => Buffer::Workspace(0),
+            Buffer::Workspace(i) => Buffer::Workspace(i + 1),
+            other => other,
+        };
+    }
+    all.workspace.insert(0, size * parts * 4);
+    let written = &problem.result().extents;
+    let (launch, table) = fold::launch(problem, target, written, (parts, size), all.tables.len()).ok()?;
+    all.launches.push(launch);
+    all.tables.push(table);
+    Some(all)
+}

@@ -1,0 +1,105 @@
+//! Problems past a device's limits, cut into pieces: the limits are lowered case by case until every tensor but the
+//! smallest is too large, and the result is still exact.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::cases::named;
+use common::compare::{Tally, exact};
+use common::device::{any_gpu, run_guarded};
+use common::report::report;
+use common::values::{Data, seed_of};
+use wgconv::cpu::reference;
+use wgconv::gpu::{Gpu, GpuPlan};
+use wgconv::program::{Binding, Buffer, Program, Target};
+use wgconv::{Algorithm, Choice, ConvProblem, Direction, PlanOptions};
+
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
+
+/// Whether a software adapter, to which barriers are expensive, takes long for all such products of matrices.
+fn is_slow(algorithm: Algorithm, name: &str, problem: &ConvProblem) -> bool {
+    algorithm != Algorithm::Direct && (problem.macs() > 1 << 14 || !seed_of(name).is_multiple_of(3))
+}
+
+/// As `target`, with bindings of a third of the largest tensor, but of no less than what `algorithm` makes of the smallest
+/// weights.
+fn lowered(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Target {
+    let mut target = target.clone();
+    let spans = [problem.input(), problem.weight(), problem.output()].map(|tensor| tensor.span);
+    let largest = spans.into_iter().max().unwrap_or(0) * 4;
+    let least = if algorithm == Algorithm::Direct { 1 << 10 } else { 6 << 10 };
+    target.limits.max_binding_bytes = (largest / 3).max(least).next_multiple_of(4);
+    target
+}
+
+/// Every binding of an operand, a result or prepared weights is within the limit.
+fn keeps_to(program: &Program, limit: u64) -> bool {
+    let small = |b: &Binding| matches!(b.buffer, Buffer::Table(_)) || b.size <= limit;
+    program.launches.iter().chain(&program.prepare).flat_map(|launch| &launch.bindings).all(small)
+}
+
+fn check(gpu: &Gpu, choice: Choice, name: &str) -> Result<(), String> {
+    let problem = choice.problem.clone();
+    let data = Data::ints(&problem, seed_of(name));
+    let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
+    let plan = plan.map_err(|e| format!("{name}: {e}"))?;
+    let got = run_guarded(&plan, &data).map_err(|e| format!("{name}: {e}"))?;
+    exact(name, got.view(), reference::run(&problem, &data.operands()).view())
+}
+
+#[test]
+fn pieces_are_exact() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let mut tally = Tally::default();
+    let mut cut: BTreeMap<(String, usize), u32> = BTreeMap::new();
+    let cases: Vec<_> =
+        named().into_iter().filter(|case| case.exact && !case.name.contains("dispatch_")).collect();
+    for case in &cases {
+        for (which, &direction) in DIRECTIONS.iter().enumerate() {
+            let Some(case) = case.in_direction(direction) else { continue };
+            let problem = case.problem();
+            for &algorithm in Algorithm::ALL {
+                let target = lowered(gpu.target(), &problem, algorithm);
+                let name = format!("{algorithm} {}", case.name);
+                let Ok(whole) = algorithm.candidates(&problem, gpu.target()) else { continue };
+                if is_slow(algorithm, &name, &problem) {
+                    continue;
+                }
+                let lower = || {
+                    let config = algorithm.candidates(&problem, &target)?[0];
+                    Ok::<_, wgconv::algorithm::Unsupported>((
+                        config,
+                        algorithm.lower(&problem, &target, config)?,
+                    ))
+                };
+                let (config, program) = match lower() {
+                    Ok(lowered) => lowered,
+                    Err(why) => {
+                        assert!(why.is_limit(), "{name}: {why}");
+                        tally.skip(
+                            name,
+                            why.to_string().split_whitespace().take(2).collect::<Vec<_>>().join(" "),
+                        );
+                        continue;
+                    }
+                };
+                assert!(keeps_to(&program, target.limits.max_binding_bytes), "{name}");
+                let uncut = algorithm.lower(&problem, gpu.target(), whole[0]).expect("a candidate lowers");
+                if program.launches.len() <= uncut.launches.len() {
+                    continue;
+                }
+                *cut.entry((algorithm.to_string(), which)).or_default() += 1;
+                let problem = problem.clone();
+                let choice = Choice { problem, algorithm, config, program, declined: Vec::new() };
+                tally.check(check(gpu, choice, &name));
+            }
+        }
+    }
+    tally.finish("GPU f32, pieces");
+    report(&format!("cut by algorithm and direction: {cut:?}"));
+    let expected = Algorithm::ALL.len() * DIRECTIONS.len();
+    assert!(cut.len() == expected && cut.values().all(|&count| count > 10), "so many were cut: {cut:?}");
+}
