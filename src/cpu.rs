@@ -1,6 +1,8 @@
 //! The CPU path: `f32` and `f64`, every problem that can be described, the same bits whatever the number of threads.
 
 mod direct;
+#[cfg(not(target_arch = "wasm32"))]
+mod probe;
 mod real;
 pub mod reference;
 
@@ -11,6 +13,8 @@ use ndarray::{ArrayD, ArrayView1, ArrayViewD};
 
 use crate::algorithm_name::Algorithm;
 use crate::problem::{ConvProblem, Direction, Element, TensorLayout, to_usize};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use probe::copy_bytes_per_second;
 pub use real::Real;
 
 /// The algorithms that the CPU has, the fastest first.

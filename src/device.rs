@@ -8,8 +8,11 @@ mod operands;
 mod operation;
 mod plan;
 mod prepared;
+#[cfg(not(target_arch = "wasm32"))]
+mod probe;
 mod run;
 mod tensor;
+mod timed;
 mod wait;
 
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +25,8 @@ pub use operation::OperationPlan;
 pub(crate) use operation::run_once;
 pub use plan::Plan;
 pub use prepared::PreparedWeights;
-pub use run::Timing;
 pub use tensor::Tensor;
+pub use timed::Timing;
 
 use crate::algorithm_name::Algorithm;
 use crate::cpu::CPU_ALGORITHMS;

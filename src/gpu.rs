@@ -6,6 +6,8 @@ mod encode;
 mod pack;
 mod pipeline;
 mod plan;
+#[cfg(not(target_arch = "wasm32"))]
+mod probe;
 mod scope;
 mod selftest;
 mod timing;

@@ -8,7 +8,7 @@ use tile::{gemm_specs, im2col_specs, tiled_specs};
 
 use crate::problem::Element;
 
-pub use params::{DirectParams, FoldParams, GemmParams, PackParams, Params};
+pub use params::{DirectParams, FoldParams, GemmParams, PackParams, Params, ProbeParams};
 pub use tile::{GemmSpec, Im2colSpec, PackSpec, Tile, TiledSpec};
 
 pub use source::{SourceError, compose};
@@ -28,6 +28,10 @@ pub enum Kernel {
     Im2col,
     /// `pack.wgsl`: lays factors where the matrix products read them in a row.
     Pack,
+    /// `probe_fma.wgsl`: multiply-adds and nothing else.
+    ProbeFma,
+    /// `probe_copy.wgsl`: copies and nothing else.
+    ProbeCopy,
 }
 
 /// Every kernel with its file. A shader is added here, and its variant above.
@@ -38,12 +42,22 @@ const FILES: &[(Kernel, &str, &str)] = &[
     (Kernel::GemmTiled, "gemm_tiled", include_str!("../shaders/gemm_tiled.wgsl")),
     (Kernel::Im2col, "im2col", include_str!("../shaders/im2col.wgsl")),
     (Kernel::Pack, "pack", include_str!("../shaders/pack.wgsl")),
+    (Kernel::ProbeFma, "probe_fma", include_str!("../shaders/probe_fma.wgsl")),
+    (Kernel::ProbeCopy, "probe_copy", include_str!("../shaders/probe_copy.wgsl")),
 ];
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: &[Self] =
-        &[Self::Direct, Self::Fold, Self::ImplicitGemm, Self::GemmTiled, Self::Im2col, Self::Pack];
+    pub const ALL: &[Self] = &[
+        Self::Direct,
+        Self::Fold,
+        Self::ImplicitGemm,
+        Self::GemmTiled,
+        Self::Im2col,
+        Self::Pack,
+        Self::ProbeFma,
+        Self::ProbeCopy,
+    ];
 
     /// Its name: that of its file.
     pub fn name(self) -> &'static str {
@@ -69,6 +83,7 @@ impl Kernel {
             Self::GemmTiled => tiled_specs(),
             Self::Im2col => im2col_specs(),
             Self::Pack => [Element::F32, Element::F16].map(|element| PackSpec { element }.into()).to_vec(),
+            Self::ProbeFma | Self::ProbeCopy => vec![probe_spec()],
         }
     }
 }
@@ -192,4 +207,12 @@ impl From<FoldSpec> for Spec {
 fn fold_specs() -> Vec<Spec> {
     let fold = |fold| [Element::F32, Element::F16].map(|element| FoldSpec { fold, element }.into());
     [fold(false), fold(true)].concat()
+}
+
+/// Invocations per workgroup of the probes: as many as every device has.
+pub const PROBE_WORKGROUP: u32 = 256;
+
+/// What both probes are built for.
+pub fn probe_spec() -> Spec {
+    Spec(vec![("WG", SpecValue::U32(PROBE_WORKGROUP))])
 }

@@ -44,6 +44,7 @@ pub use problem::{
     Activation, Axis, Boundary, Conv, ConvProblem, ConvTranspose, Direction, Element, Epilogue, Layout,
     Layouts, Padding, PerAxis, ProblemError, Rounding, Source, TensorLayout, TransposedOutput,
 };
+pub use program::Peaks;
 
 pub use half;
 pub use ndarray;

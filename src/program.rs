@@ -1,5 +1,7 @@
 //! What a device is to do, as plain data: comparable, printable, made without a device.
 
+use std::time::Duration;
+
 use crate::kernel::{Kernel, Params, Spec};
 
 /// What lowering must know of a device. Plain data: tests make their own.
@@ -110,6 +112,23 @@ impl Default for Target {
             cooperative: Vec::new(),
         }
     }
+}
+
+/// What a device does at most, measured on it by [`Device::probe`](crate::Device::probe): what a benchmark's numbers are
+/// shares of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Peaks {
+    /// Single-precision operations a second, of which a fused multiply-add counts two. `None` where it was not measured:
+    /// the CPU path is built for every processor of its family, whose widest multiply-adds it does not know.
+    pub fma_flops: Option<f64>,
+    /// Bytes a second, those read and those written, of a copy that is larger than most caches.
+    pub copy_bytes_per_second: Option<f64>,
+    /// The shortest time that the clock of the device gave for a launch that does next to nothing. Of a run that takes
+    /// less than some of these, the time says little.
+    pub least: Option<Duration>,
+    /// Whether these were taken by the device's own clock rather than the host's.
+    pub device_clock: bool,
 }
 
 /// One convolution as launches. `prepare` reads the weights alone and runs once per weights.

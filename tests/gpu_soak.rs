@@ -34,7 +34,7 @@ fn plans(device: &Device) -> Vec<(Plan, Data)> {
     let launches = |plan: &Plan| plan.gpu().expect("on the GPU").choice().program.launches.clone();
     let parts = |launch: &Launch| match launch.params {
         Params::Fold(p) => p.counts[1],
-        Params::Direct(_) | Params::Gemm(_) | Params::Pack(_) => 0,
+        _ => 0,
     };
     let most = plans.iter().flat_map(|(plan, _)| launches(plan)).map(|l| parts(&l)).max();
     assert!(most.is_some_and(|most| most > 1), "a plan adds up parts");

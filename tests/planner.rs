@@ -120,6 +120,7 @@ fn check(name: &str, program: &Program, target: &Target) {
 fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
     let of = |launch: &Launch| {
         let parts = match launch.params {
+            Params::Probe(_) => unreachable!("no convolution is a probe"),
             Params::Direct(p) => p.part_count.iter().product(),
             Params::Fold(p) => p.counts[1],
             Params::Gemm(p) => p.tiles[3],

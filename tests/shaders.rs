@@ -11,7 +11,9 @@ use common::report::report;
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use wgconv::kernel::{DirectParams, FoldParams, GemmParams, Kernel, PackParams, Params, Spec, compose};
+use wgconv::kernel::{
+    DirectParams, FoldParams, GemmParams, Kernel, PackParams, Params, ProbeParams, Spec, compose,
+};
 
 fn every_source() -> Vec<(String, String)> {
     let mut sources = Vec::new();
@@ -156,6 +158,7 @@ fn uniform_blocks_are_what_the_host_writes() {
     let gemm = offsets!(GemmParams: a_extent, stride, pad, a_stride, cells, r_stride, base, first, tiles, steps, counts, chunk,
         order, tables, epilogue, scale, activation);
     let pack = offsets!(PackParams: counts, tile, taps, b_stride, base);
+    let probe = offsets!(ProbeParams: counts, start);
     for (kernel, name, on_host, block) in [
         (Kernel::ImplicitGemm, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
         (Kernel::GemmTiled, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
@@ -163,6 +166,8 @@ fn uniform_blocks_are_what_the_host_writes() {
         (Kernel::Pack, "PackParams", pack, Params::Pack(PackParams::default())),
         (Kernel::Direct, "DirectParams", direct, Params::Direct(DirectParams::default())),
         (Kernel::Fold, "FoldParams", fold, Params::Fold(FoldParams::default())),
+        (Kernel::ProbeFma, "ProbeParams", probe.clone(), Params::Probe(ProbeParams::default())),
+        (Kernel::ProbeCopy, "ProbeParams", probe, Params::Probe(ProbeParams::default())),
     ] {
         let (module, _) = parsed(name, &compose(kernel, &kernel.specs()[0]).expect("composes"));
         let (span, in_shader) = members(&module, name);

@@ -18,17 +18,8 @@ use crate::problem::{Direction, Element, TensorLayout};
 #[cfg(feature = "gpu")]
 use crate::gpu::{GpuOperands, GpuPlan, GpuTensor};
 
-/// How long a run took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// From the call to the result on the host, transfers included.
-    pub total: Duration,
-    /// The kernels alone, on the device's clock; `None` where it has none (and on the CPU path).
-    pub device: Option<Duration>,
-}
-
 /// Operands by role, checked against the plan.
-struct Given<'a> {
+pub(super) struct Given<'a> {
     input: Source<'a>,
     weight: Weight<'a>,
     grad_output: Source<'a>,
@@ -37,7 +28,7 @@ struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    fn new<V: Operand<'a>>(operands: Operands<'a, V>) -> Self {
+    pub(super) fn new<V: Operand<'a>>(operands: Operands<'a, V>) -> Self {
         Self {
             input: operands.input.source(),
             weight: operands.weight,
@@ -127,21 +118,6 @@ impl Plan {
         self.result_of(operands, false, wait::ASYNC).await.map(|(result, _)| result)
     }
 
-    /// [`Self::run`], with the time it took.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::run`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn run_timed<'a, T: Scalar, D: Dimension>(
-        &self,
-        operands: Operands<'a, ArrayView<'a, T, D>>,
-    ) -> Result<(ArrayD<T>, Timing), Error> {
-        let start = std::time::Instant::now();
-        let (result, device) = wait::block_on(self.result_of(operands, true, wait::BLOCKING))?;
-        Ok((result, Timing { total: start.elapsed(), device }))
-    }
-
     /// [`Self::run`] into an array of the caller's, of any strides.
     ///
     /// # Errors
@@ -204,7 +180,7 @@ impl Plan {
     }
 
     /// The operands were checked.
-    async fn execute(
+    pub(super) async fn execute(
         &self,
         given: &Given<'_>,
         timed: bool,
@@ -229,7 +205,7 @@ impl Plan {
     }
 
     /// Presence, shape and element of every operand.
-    fn check(&self, given: &Given<'_>) -> Result<(), Error> {
+    pub(super) fn check(&self, given: &Given<'_>) -> Result<(), Error> {
         let problem = self.problem();
         let direction = problem.direction();
         let bias = TensorLayout::new("bias", &[problem.bias_shape()], &Default::default())?;

@@ -1,7 +1,7 @@
 //! A program in an encoder: every slice checked against the layout it stands for.
 
 use super::plan::{GpuPlan, Stage};
-use super::{GpuError, SliceProblem, scoped};
+use super::{Gpu, GpuError, SliceProblem, scoped};
 use crate::planner::Choice;
 use crate::problem::{Direction, TensorLayout};
 use crate::program::{Buffer, Launch};
@@ -54,7 +54,7 @@ impl<'a> BufferOperands<'a> {
 }
 
 /// The bindings of a launch as buffers: `(buffer, first byte, bytes)`.
-type Bound<'a> = Vec<(&'a wgpu::Buffer, u64, u64)>;
+pub(super) type Bound<'a> = Vec<(&'a wgpu::Buffer, u64, u64)>;
 
 impl GpuPlan {
     /// Records one run into `encoder`. Nothing is submitted, no callback is set; the buffers may
@@ -159,20 +159,8 @@ impl GpuPlan {
             let reason = "a launch binds an operand that its problem does not have".to_owned();
             return Err(GpuError::Refused { what: "recording a plan".into(), reason });
         };
-        let record = || {
-            let groups: Vec<_> =
-                bound.iter().zip(stages).map(|(b, stage)| self.bind_group(stage, b)).collect();
-            let label = Some(self.choice().algorithm.name());
-            let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: timestamps };
-            let mut pass = encoder.begin_compute_pass(&descriptor);
-            for ((launch, stage), group) in launches.iter().zip(stages).zip(&groups) {
-                let [x, y, z] = launch.grid.0;
-                pass.set_pipeline(&stage.pipeline);
-                pass.set_bind_group(0, group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-            }
-        };
-        scoped(self.gpu(), || "recording a plan".to_owned(), record).await
+        let label = self.choice().algorithm.name();
+        record_pass(self.gpu(), label, encoder, launches, stages, &bound, timestamps).await
     }
 
     fn resolve<'a>(
@@ -189,26 +177,6 @@ impl GpuPlan {
             Some((buffer, base + binding.offset, binding.size))
         };
         launch.bindings.iter().map(one).collect()
-    }
-
-    fn bind_group(&self, stage: &Stage, bound: &Bound<'_>) -> wgpu::BindGroup {
-        let storage = bound.iter().map(|&(buffer, offset, size)| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset,
-                size: std::num::NonZeroU64::new(size),
-            })
-        });
-        let entries: Vec<_> = std::iter::once(stage.params.as_entire_binding())
-            .chain(storage)
-            .zip(0..)
-            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
-            .collect();
-        self.gpu().device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(self.choice().algorithm.name()),
-            layout: &stage.pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        })
     }
 
     fn check(&self, operands: &BufferOperands<'_>) -> Result<(), GpuError> {
@@ -269,4 +237,49 @@ impl GpuPlan {
         }
         Ok(())
     }
+}
+
+/// Records launches in one pass, each with its stage and its buffers, and timestamps around them if given.
+pub(super) async fn record_pass(
+    gpu: &Gpu,
+    label: &str,
+    encoder: &mut wgpu::CommandEncoder,
+    launches: &[Launch],
+    stages: &[Stage],
+    bound: &[Bound<'_>],
+    timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) -> Result<(), GpuError> {
+    let record = || {
+        let groups: Vec<_> =
+            bound.iter().zip(stages).map(|(b, stage)| bind_group(gpu, label, stage, b)).collect();
+        let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: timestamps };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        for ((launch, stage), group) in launches.iter().zip(stages).zip(&groups) {
+            let [x, y, z] = launch.grid.0;
+            pass.set_pipeline(&stage.pipeline);
+            pass.set_bind_group(0, group, &[]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+    };
+    scoped(gpu, || "recording a plan".to_owned(), record).await
+}
+
+fn bind_group(gpu: &Gpu, label: &str, stage: &Stage, bound: &Bound<'_>) -> wgpu::BindGroup {
+    let storage = bound.iter().map(|&(buffer, offset, size)| {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset,
+            size: std::num::NonZeroU64::new(size),
+        })
+    });
+    let entries: Vec<_> = std::iter::once(stage.params.as_entire_binding())
+        .chain(storage)
+        .zip(0..)
+        .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+        .collect();
+    gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(label),
+        layout: &stage.pipeline.get_bind_group_layout(0),
+        entries: &entries,
+    })
 }

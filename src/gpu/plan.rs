@@ -30,6 +30,7 @@ pub(super) struct Ready {
 }
 
 /// What one launch needs beside its operands.
+#[derive(Clone)]
 pub(super) struct Stage {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) params: wgpu::Buffer,
@@ -214,7 +215,11 @@ impl GpuPlan {
 }
 
 /// Pipelines and uniform blocks of launches.
-async fn stages(gpu: &Gpu, launches: &[Launch], options: &PlanOptions) -> Result<Vec<Stage>, GpuError> {
+pub(super) async fn stages(
+    gpu: &Gpu,
+    launches: &[Launch],
+    options: &PlanOptions,
+) -> Result<Vec<Stage>, GpuError> {
     let mut stages = Vec::new();
     for launch in launches {
         let (kernel, spec) = (launch.kernel, &launch.spec);

@@ -14,6 +14,9 @@ pub enum Params {
     Gemm(GemmParams),
     /// Of [`Kernel::Pack`](crate::kernel::Kernel::Pack).
     Pack(PackParams),
+    /// Of [`Kernel::ProbeFma`](crate::kernel::Kernel::ProbeFma) and
+    /// [`Kernel::ProbeCopy`](crate::kernel::Kernel::ProbeCopy).
+    Probe(ProbeParams),
 }
 
 impl Params {
@@ -24,6 +27,7 @@ impl Params {
             Self::Fold(params) => bytemuck::bytes_of(params),
             Self::Gemm(params) => bytemuck::bytes_of(params),
             Self::Pack(params) => bytemuck::bytes_of(params),
+            Self::Probe(params) => bytemuck::bytes_of(params),
         }
     }
 }
@@ -154,4 +158,14 @@ pub struct PackParams {
     pub b_stride: [u32; 4],
     /// Steps in `b` per group and per channel; its first element; 0.
     pub base: [u32; 4],
+}
+
+/// `ProbeParams` of `shaders/probe_fma.wgsl` and `shaders/probe_copy.wgsl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ProbeParams {
+    /// Invocations; turns, or vectors that each copies; 0, 0.
+    pub counts: [u32; 4],
+    /// First `a` and `b` of every point, the factor of a step, how far apart points start: 0.
+    pub start: [f32; 4],
 }

@@ -1,5 +1,6 @@
 //! `wgconv`: convolutions of `.npy` files from the command line.
 
+mod bench;
 mod conv;
 mod execute;
 mod failure;
@@ -62,6 +63,12 @@ enum Command {
     Filter(filter::Options),
     /// Compare every algorithm with the f64 reference
     Verify(verify::Options),
+    /// Time published convolutions, or those of a file, on one device
+    ///
+    /// A line per shape, direction and algorithm: the median time of a run on the device's own clock, operations and
+    /// bytes per second, and what shares they are of the peaks that two probe kernels measured in the same process. Results
+    /// are compared with sums in f64, cell by cell, in a sample. What does not run is a line with its reason.
+    Bench(bench::Options),
     /// Show the adapters and the CPU path, or with --ops what runs which operation
     Info(info::Options),
     /// Write every kernel in every configuration as plain WGSL
@@ -95,6 +102,7 @@ fn dispatch(command: Command) -> Result<Outcome, Failure> {
         Command::Run(options) => run::run(&options),
         Command::Filter(options) => filter::run(&options),
         Command::Verify(options) => verify::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Info(options) => info::run(&options),
         Command::Shaders(options) => shaders::run(&options),
     }

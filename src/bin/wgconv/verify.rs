@@ -1,8 +1,8 @@
 //! `wgconv verify`: every algorithm against the f64 reference, element by element.
 
-mod bound;
+pub(crate) mod bound;
 mod case;
-mod table;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -49,7 +49,7 @@ pub(super) fn judge(case: &Case, algorithm: Algorithm, result: &ArrayD<f64>) -> 
 }
 
 /// The relative rounding error of the numbers that are stored.
-fn stored_unit(problem: &ConvProblem) -> f64 {
+pub(crate) fn stored_unit(problem: &ConvProblem) -> f64 {
     if problem.element() == Element::F16 { 2f64.powi(-11) } else { unit(problem) }
 }
 
@@ -97,7 +97,7 @@ fn is_exact(case: &Case, algorithm: Algorithm, mag: &ArrayD<f64>) -> bool {
 /// Theory bounds the error of a sum of `K` products in any order by about `K*u*mag` (Higham, Accuracy
 /// and Stability of Numerical Algorithms, section 3.1); roundings largely cancel, and measured errors
 /// stay below `1.2*sqrt(K)*u*mag`.
-fn allowed(problem: &ConvProblem, want: f64, mag: f64) -> f64 {
+pub(crate) fn allowed(problem: &ConvProblem, want: f64, mag: f64) -> f64 {
     let (terms, unit) = (problem.terms() as f64, unit(problem));
     let (gain, slack) = slack(problem.epilogue().activation);
     let slack = slack * unit / 2f64.powi(-24);
