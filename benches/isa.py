@@ -19,9 +19,13 @@ LOOP = re.compile(r"^( *)loop \S+?( innermost)?: fma (\d+) matrix (\d+) valu (\d
                   r"transcendental (\d+) lds (\d+) vmem (\d+)")
 
 
+# Products of a turn of the inner loop of a matrix product.
+PER_TURN = 4
+
+
 def slots(loop):
-    """Vector issue slots; multiplications of integers take four."""
-    return loop["fma"] + loop["valu"] + 4 * loop["mul"] + loop["transcendental"]
+    """Vector issue slots; multiplications of integers take four, and accesses to memory one."""
+    return loop["fma"] + loop["valu"] + 4 * loop["mul"] + loop["transcendental"] + loop["lds"] + loop["vmem"]
 
 
 def compiled(tool, path):
@@ -53,7 +57,7 @@ def step_of_product(path, entry):
     loops = entry["loops"]
     for outer, inner in zip(loops, loops[1:]):
         if depth and inner["innermost"] and inner["depth"] > outer["depth"] and inner["lds"] and outer["vmem"]:
-            times = int(depth.group(1)) - 1
+            times = int(depth.group(1)) // PER_TURN - 1
             fma = outer["fma"] + times * inner["fma"]
             entry["step_fma_share"] = round(fma / (slots(outer) + times * slots(inner)), 3)
             return

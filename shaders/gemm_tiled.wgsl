@@ -36,9 +36,7 @@ alias Sum = f32;              // @spec element of r: Scalar, or f32 for parts
 var<workgroup> starts: array<u32, BN>;
 
 fn load(start: u32, k: u32) -> f32 {
-    // Past the last product the factor is 0, but the other one might be no number.
-    let inside = k < p.chunk.z;
-    return select(0.0, f32(a[select(0u, start + k * p.a_stride.w, inside)]), inside);
+    return f32(a[min(start + k * p.a_stride.w, p.first.z)]);
 }
 
 @compute @workgroup_size(WG)
@@ -82,7 +80,11 @@ fn main(
     var acc: array<vec4f, 4u * SM * SN>;
     for (var step = 0u; step < steps.y; step++) {
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = next_rows[i]; }
-        for (var i = 0u; i < COLUMN_LOADS; i++) { columns[(depth + i * DEPTHS) * PITCH + slot] = next_columns[i]; }
+        for (var i = 0u; i < COLUMN_LOADS; i++) {
+            // Past the last product the factor is 0, but what was read might be no number.
+            columns[(depth + i * DEPTHS) * PITCH + slot] =
+                select(vec4f(), next_columns[i], product + i * DEPTHS < p.chunk.z);
+        }
         workgroupBarrier();
         packed_at += BK * BM / 4u;
         product += BK;

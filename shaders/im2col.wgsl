@@ -38,7 +38,8 @@ fn main(
     let start = start_of(p.chunk.x + column, p.chunk.w);
     var product = product_at(p.chunk.y + first);
     for (var i = first; i < min(first + EACH, p.chunk.z); i++) {
-        matrix[i * p.counts.y + column] = Scalar(gather(start, entry_of(product)));
+        let entry = entry_of(product);
+        matrix[i * p.counts.y + column] = Scalar(kept(gather(start, entry), start, entry));
         product = further(product, 1u, p.steps.z, p.steps.w);
     }
 }

@@ -88,15 +88,21 @@ fn main(
 
     var acc: array<vec4f, 4u * SM * SN>;
     for (var step = 0u; step < steps.y; step++) {
+        let entries = (step & 1u) * BK + depth;
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = next_rows[i]; }
-        for (var i = 0u; i < COLUMN_LOADS; i++) { columns[(depth + i * DEPTHS) * PITCH + slot] = next_columns[i]; }
+        for (var i = 0u; i < COLUMN_LOADS; i++) {
+            let e = taps[entries + i * DEPTHS];
+            let v = next_columns[i];
+            columns[(depth + i * DEPTHS) * PITCH + slot] =
+                vec4f(kept(v.x, start[0], e), kept(v.y, start[1], e), kept(v.z, start[2], e), kept(v.w, start[3], e));
+        }
         workgroupBarrier();
         packed_at += BK * BM / 4u;
         if step + 1u < steps.y {
-            let entries = ((step + 1u) & 1u) * BK + depth;
+            let next_entries = BK - (step & 1u) * BK + depth;
             for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
             for (var i = 0u; i < COLUMN_LOADS; i++) {
-                let e = taps[entries + i * DEPTHS];
+                let e = taps[next_entries + i * DEPTHS];
                 next_columns[i] =
                     vec4f(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
             }

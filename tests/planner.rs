@@ -234,8 +234,7 @@ fn direct_declines_with_its_reason() {
     let problem = problem(&[1, 1, 5000], &[1, 1, 1], &conv().boundary(Boundary::Wrap));
     let declined = Planner::new(small_grid).choose(&problem, None).expect_err("declined");
     // The matrix products, which this does not suit, are asked last.
-    let reasons =
-        [(Algorithm::Direct, 5000), (Algorithm::ImplicitGemm, 10_048), (Algorithm::Im2colGemm, 5000)];
+    let reasons = [(Algorithm::Direct, 5000), (Algorithm::ImplicitGemm, 5056), (Algorithm::Im2colGemm, 5000)];
     let reasons = reasons.map(|(algorithm, n)| (algorithm, Unsupported::GridTooLarge { invocations: n }));
     assert_eq!(declined.reasons, reasons);
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
@@ -292,7 +291,7 @@ fn huge_problems_are_limits_and_not_crashes() {
 fn choices_explain_themselves() {
     let text = choose(&problem(&[8, 64, 56, 56], &[64, 64, 3, 3], &Conv::default().padding(1))).explain();
     for part in [
-        "implicit_gemm (64x64x8, 8x8 per invocation)",
+        "implicit_gemm (64x64x16, 8x8 per invocation)",
         "workspace 0 bytes",
         "prepare: pack on",
         "run: implicit_gemm on",
@@ -380,8 +379,8 @@ fn im2col_takes_the_workspace_it_is_given() {
     assert_eq!(lowered(Some(4 * image)), (4 * image, 4));
     assert_eq!(lowered(Some(4 * image - 1)), (3 * image, 8));
     assert_eq!(lowered(Some(image)), (image, 16));
-    // A tile of 32 columns at a time: 7 of 4 * 56.
-    assert_eq!(lowered(Some(0)), (27 * 32 * 4, 28));
+    // A tile of 64 columns at a time: 4 of 4 * 56.
+    assert_eq!(lowered(Some(0)), (27 * 64 * 4, 16));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn further(product: Product, count: u32, major: u32, minor: u32) -> Product {
         product.minor + minor - select(0u, p.stride.w, over));
 }
 
-// Its offset in a, and its z, y, x or its bit of a column's mask.
+// Its offset in a, and its z, y, x or its bit in a column's mask.
 fn entry_of(product: Product) -> vec4<u32> {
     // Past the last product nothing may be read: its factor is 0, but the other one might be no number.
     if product.index >= p.a_extent.w { return vec4<u32>(0u, select(FAR, 0u, MASK), 0u, 0u); }
@@ -46,17 +46,20 @@ fn start_of(column: u32, group: u32) -> vec4<u32> {
     return vec4<u32>(begin, inside, 0u, 0u);
 }
 
+// What is read for an element. Outside it is some number of a, which `kept` drops: not before it is needed, so that nothing
+// waits for the load until then.
 fn gather(start: vec4<u32>, entry: vec4<u32>) -> f32 {
-    var at = start.yzw + entry.yzw;
-    if TABLE {
-        if entry.y == FAR { return 0.0; }
-        at = vec3<u32>(boundary[p.tables.x + at.x], boundary[p.tables.y + at.y], boundary[p.tables.z + at.z]);
-        if any(at == vec3<u32>(OUTSIDE)) { return p.scale.z; }
-        return f32(a[start.x + entry.x + at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z]);
-    }
+    if !TABLE { return f32(a[min(start.x + entry.x, p.first.z)]); }
+    if entry.y == FAR { return 0.0; }
+    let to = start.yzw + entry.yzw;
+    let at = vec3<u32>(boundary[p.tables.x + to.x], boundary[p.tables.y + to.y], boundary[p.tables.z + to.z]);
+    if any(at == vec3<u32>(OUTSIDE)) { return p.scale.z; }
+    return f32(a[start.x + entry.x + at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z]);
+}
+
+fn kept(value: f32, start: vec4<u32>, entry: vec4<u32>) -> f32 {
+    if TABLE { return value; }
+    if MASK { return select(0.0, value, (start.y & entry.y) != 0u); }
     // A coordinate before the first wraps round to a large number, which is not below the extent either.
-    var inside = all(at < p.a_extent.xyz);
-    if MASK { inside = (start.y & entry.y) != 0u; }
-    let value = f32(a[select(0u, start.x + entry.x, inside)]);
-    return select(0.0, value, inside);
+    return select(0.0, value, all(start.yzw + entry.yzw < p.a_extent.xyz));
 }

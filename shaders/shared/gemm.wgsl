@@ -11,7 +11,7 @@ const ROW_LOADS: u32 = BM * BK / 4u / WG;
 const COLUMN_LOADS: u32 = BN * BK / 4u / WG;
 const DEPTHS: u32 = WG / FOURS;       // products that are loaded at once
 
-const_assert BM * BK % (4u * WG) == 0u && BN * BK % (4u * WG) == 0u && WG % FOURS == 0u && BK <= WG;
+const_assert BM * BK % (4u * WG) == 0u && BN * BK % (4u * WG) == 0u && WG % FOURS == 0u && (BK & (BK - 1u)) == 0u && BK >= 4u && BK <= WG;
 
 var<workgroup> rows: array<vec4f, BK * BM / 4u>;
 var<workgroup> columns: array<vec4f, BK * PITCH>;
@@ -49,20 +49,22 @@ fn end_of(cell: vec4<u32>) -> u32 {
     return p.first.y + cell.x * p.base.z + cell.y * p.r_stride.x + cell.z * p.r_stride.y + cell.w * p.r_stride.z;
 }
 
-// Adds the products of what is in workgroup memory.
+// Adds the products of what is in workgroup memory. Four to a turn: a turn's addresses are then one sum and constants.
 fn multiply(acc: ptr<function, array<vec4f, 4u * SM * SN>>, local: u32) {
     let tx = local % TN;
     let ty = local / TN;
-    for (var k = 0u; k < BK; k++) {
-        var column: array<vec4f, SN>;
-        for (var j = 0u; j < SN; j++) { column[j] = columns[k * PITCH + tx + j * TN]; }
-        for (var i = 0u; i < SM; i++) {
-            let row = rows[k * (BM / 4u) + ty + i * TM];
-            for (var j = 0u; j < SN; j++) {
-                (*acc)[(i * 4u + 0u) * SN + j] += row.x * column[j];
-                (*acc)[(i * 4u + 1u) * SN + j] += row.y * column[j];
-                (*acc)[(i * 4u + 2u) * SN + j] += row.z * column[j];
-                (*acc)[(i * 4u + 3u) * SN + j] += row.w * column[j];
+    for (var k4 = 0u; k4 < BK; k4 += 4u) {
+        for (var k = 0u; k < 4u; k++) {
+            var column: array<vec4f, SN>;
+            for (var j = 0u; j < SN; j++) { column[j] = columns[(k4 + k) * PITCH + tx + j * TN]; }
+            for (var i = 0u; i < SM; i++) {
+                let row = rows[(k4 + k) * (BM / 4u) + ty + i * TM];
+                for (var j = 0u; j < SN; j++) {
+                    (*acc)[(i * 4u + 0u) * SN + j] += row.x * column[j];
+                    (*acc)[(i * 4u + 1u) * SN + j] += row.y * column[j];
+                    (*acc)[(i * 4u + 2u) * SN + j] += row.z * column[j];
+                    (*acc)[(i * 4u + 3u) * SN + j] += row.w * column[j];
+                }
             }
         }
     }

@@ -98,6 +98,7 @@ fn make(gemm: &Gemm<'_>, mut block: GemmParams, matrix: Binding) -> Result<Launc
     // Products are counted on one by one.
     let inner = block.stride[3];
     block.steps[2..].copy_from_slice(&[1 / inner, 1 % inner]);
+    block.first[2] = gemm.last_of(gemm.gathered());
     let [taps, boundary] = gemm.both_tables();
     Ok(Launch {
         kernel: Kernel::Im2col,

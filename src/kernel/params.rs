@@ -120,7 +120,7 @@ pub struct GemmParams {
     pub r_stride: [u32; 4],
     /// Steps in `a` per image and per group, in the result per image; then 0.
     pub base: [u32; 4],
-    /// First elements of `a` and of the phase in the result, 0, 0.
+    /// First elements of `a` and of the phase in the result; last element of `a`; 0.
     pub first: [u32; 4],
     /// Row tiles and column tiles of a group, groups, parts.
     pub tiles: [u32; 4],

@@ -22,9 +22,9 @@ impl Tile {
         Self { rows: 128, columns: 128, depth: 16, fours: (2, 2) },
         Self { rows: 128, columns: 128, depth: 8, fours: (2, 2) },
         Self { rows: 64, columns: 128, depth: 16, fours: (2, 2) },
-        Self { rows: 64, columns: 64, depth: 8, fours: (2, 2) },
+        Self { rows: 64, columns: 64, depth: 16, fours: (2, 2) },
         Self { rows: 32, columns: 128, depth: 16, fours: (1, 2) },
-        Self { rows: 32, columns: 32, depth: 16, fours: (1, 1) },
+        Self { rows: 32, columns: 64, depth: 16, fours: (1, 2) },
     ];
 
     /// Invocations of a workgroup.

@@ -46,8 +46,7 @@ pub(in crate::algorithm) fn cost(roles: &Roles, target: &Target, tile: Tile) -> 
     // Per mille of the multiplier's peak that a tile of so many accumulators per invocation reaches.
     let share = match tile.fours {
         (2, 2) => 850,
-        (1, 2) => 700,
-        _ => 450,
+        _ => 700,
     };
     let volume = u64::from(tile.rows) * u64::from(tile.columns) * 1000 / share;
     // Two workgroups of 256 invocations, or as many invocations in smaller ones, share a unit.
@@ -273,6 +272,7 @@ impl Gemm<'_> {
             .ok_or(Unsupported::GridTooLarge { invocations })?;
         let depth = u64::from(tile.depth);
         block.counts[3] = count(workgroups);
+        block.first[2] = self.last_of(matrix);
         block.steps[0] = count(u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts));
         let minor = u64::from(block.stride[3]);
         block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
@@ -303,6 +303,11 @@ impl Gemm<'_> {
     /// The tensor that is gathered from.
     pub(in crate::algorithm) fn gathered(&self) -> Binding {
         bind_tensor(self.problem, &self.tables[0], 0, self.roles.a.0)
+    }
+
+    /// The last element of what is gathered from: what lies past it is not read.
+    pub(in crate::algorithm) fn last_of(&self, matrix: Binding) -> u32 {
+        count((matrix.size / self.problem.element().bytes()).saturating_sub(1))
     }
 
     /// The whole of both tables.
