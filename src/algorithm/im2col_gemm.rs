@@ -32,6 +32,10 @@ impl Matrix for Made {
         Config::Im2colGemm(tile)
     }
 
+    fn has_kernel(_: &ConvProblem, _: &[Product<'_>], _: Tile) -> bool {
+        true
+    }
+
     /// What the workspace budget holds, but no less than a tile takes.
     fn chunk(
         problem: &ConvProblem,

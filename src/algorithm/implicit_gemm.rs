@@ -36,6 +36,11 @@ impl Matrix for Gathered {
         Config::ImplicitGemm(tile)
     }
 
+    fn has_kernel(problem: &ConvProblem, products: &[Product<'_>], tile: Tile) -> bool {
+        let bits = |product: &Product<'_>| has_mask(problem, product) || is_plain(problem, product);
+        tile.holds_coordinates() || products.iter().all(bits)
+    }
+
     fn chunk(_: &ConvProblem, _: &Target, product: &Product<'_>, _: u64, _: Tile) -> Chunk {
         Chunk::whole(product)
     }
@@ -54,12 +59,16 @@ impl Matrix for Gathered {
             let kernel = (Kernel::GemmTiled, TiledSpec { tile, element, sum }.into());
             return Ok(vec![gemm.multiply(kernel, block, packed, gathered, &[])?]);
         }
-        let table = has_table(problem);
-        let mask = !table && product.taps <= MASK_BITS;
+        let (table, mask) = (has_table(problem), has_mask(problem, product));
         block.tables[3] = if mask { count(product.taps) } else { 0 };
         let kernel = (Kernel::ImplicitGemm, GemmSpec { tile, mask, table, element, sum }.into());
         Ok(vec![gemm.multiply(kernel, block, packed, gathered, &gemm.both_tables())?])
     }
+}
+
+/// Whether columns have a bit per tap.
+fn has_mask(problem: &ConvProblem, product: &Product<'_>) -> bool {
+    !has_table(problem) && product.taps <= MASK_BITS
 }
 
 /// Whether the gathered tensor is the matrix: one tap, and all that it reads lies inside.

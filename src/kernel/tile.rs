@@ -18,11 +18,12 @@ pub struct Tile {
 
 impl Tile {
     /// The tiles that there are, the largest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self { rows: 128, columns: 128, depth: 16, fours: (2, 2) },
         Self { rows: 128, columns: 128, depth: 8, fours: (2, 2) },
         Self { rows: 64, columns: 128, depth: 16, fours: (2, 2) },
         Self { rows: 64, columns: 64, depth: 16, fours: (2, 2) },
+        Self { rows: 64, columns: 64, depth: 8, fours: (2, 2) },
         Self { rows: 32, columns: 128, depth: 16, fours: (1, 2) },
         Self { rows: 32, columns: 64, depth: 16, fours: (1, 2) },
     ];
@@ -30,6 +31,12 @@ impl Tile {
     /// Invocations of a workgroup.
     pub fn invocations(&self) -> u32 {
         self.rows / 4 / self.fours.0 * (self.columns / 4 / self.fours.1)
+    }
+
+    /// Whether an invocation has registers left for the coordinates of its columns, beside its sums and what it loads ahead:
+    /// else columns must have a bit per tap.
+    pub fn holds_coordinates(&self) -> bool {
+        (self.rows + self.columns) * self.depth / self.invocations() <= 24
     }
 
     /// Bytes of workgroup memory that `implicit_gemm.wgsl` takes; `gemm_tiled.wgsl` takes less.
@@ -115,7 +122,8 @@ pub(super) fn gemm_specs() -> Vec<Spec> {
     let mut specs = Vec::new();
     for (element, sum) in ELEMENTS {
         for (mask, table) in [(true, false), (false, false), (false, true)] {
-            specs.extend(Tile::ALL.map(|tile| GemmSpec { tile, mask, table, element, sum }.into()));
+            let tiles = Tile::ALL.into_iter().filter(|tile| mask || tile.holds_coordinates());
+            specs.extend(tiles.map(|tile| Spec::from(GemmSpec { tile, mask, table, element, sum })));
         }
     }
     specs

@@ -17,6 +17,9 @@ const MAX_LAUNCHES: u64 = 1 << 12;
 pub(in crate::algorithm) trait Matrix {
     fn config(tile: Tile) -> Config;
 
+    /// Whether a tile has a kernel for these windows.
+    fn has_kernel(problem: &ConvProblem, products: &[Product<'_>], tile: Tile) -> bool;
+
     /// How much of it is looked at in one launch that multiplies.
     fn chunk(problem: &ConvProblem, target: &Target, product: &Product<'_>, images: u64, tile: Tile)
     -> Chunk;
@@ -100,6 +103,9 @@ impl Sizes {
         let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
         let roles = Roles::new(problem, &problem.result().strides);
         let products = Product::all(&roles, tile);
+        if !M::has_kernel(problem, &products, tile) {
+            return Err(Unsupported::Config { config: M::config(tile) });
+        }
         let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
         if all.launches > MAX_LAUNCHES {
             return Err(Unsupported::Limit { what: "launches", needed: all.launches, limit: MAX_LAUNCHES });
