@@ -1,5 +1,6 @@
 //! Which algorithms the GPU has, what each declines, and how it becomes launches.
 
+mod depthwise;
 mod direct;
 mod im2col_gemm;
 mod implicit_gemm;
@@ -7,6 +8,7 @@ mod pieces;
 mod shared;
 
 pub use crate::algorithm_name::Algorithm;
+pub use depthwise::DepthwiseConfig;
 pub use direct::DirectConfig;
 
 use crate::kernel::Tile;
@@ -71,6 +73,14 @@ pub enum Unsupported {
     /// Every output position has weights of its own: there is no matrix that all positions share.
     #[error("weights per position make no matrix product")]
     Unshared,
+    /// More channels are summed over than the algorithm takes.
+    #[error("sums over {got} channels of a group, at most {wanted} are taken")]
+    Channels {
+        /// At most so many are taken.
+        wanted: u64,
+        /// So many are summed over.
+        got: u64,
+    },
     /// The configuration does not belong to the algorithm or to the problem's layout.
     #[error("configuration {config} does not fit the problem")]
     Config {
@@ -95,6 +105,8 @@ impl Unsupported {
 /// The free choices of an algorithm: tile sizes and the like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Config {
+    /// Of [`Algorithm::Depthwise`].
+    Depthwise(DepthwiseConfig),
     /// Of [`Algorithm::Direct`].
     Direct(DirectConfig),
     /// Of [`Algorithm::ImplicitGemm`].
@@ -106,6 +118,7 @@ pub enum Config {
 impl std::fmt::Display for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Depthwise(c) => write!(f, "{} x 8 rows per invocation", c.channels),
             Self::Direct(c) => {
                 write!(f, "{} channels x {} outputs, {} per load", c.tile_c, c.tile_x, c.lanes)
             }
@@ -116,7 +129,7 @@ impl std::fmt::Display for Config {
 
 impl Algorithm {
     /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
-    pub const ALL: &[Self] = &[Self::ImplicitGemm, Self::Im2colGemm, Self::Direct];
+    pub const ALL: &[Self] = &[Self::Depthwise, Self::ImplicitGemm, Self::Im2colGemm, Self::Direct];
 
     /// The configurations that run `problem` on `target`, best guess first; at least one. Of a problem that is past a limit,
     /// those of its first piece.
@@ -126,6 +139,7 @@ impl Algorithm {
     /// The reason this algorithm cannot run it.
     pub fn candidates(self, problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
         pieces::of_first(problem, target, &|problem| match self {
+            Self::Depthwise => depthwise::candidates(problem, target),
             Self::Direct => direct::candidates(problem, target),
             Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
             Self::Im2colGemm => im2col_gemm::candidates(problem, target),
@@ -136,6 +150,7 @@ impl Algorithm {
     /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
     pub fn suits(self, problem: &ConvProblem, target: &Target) -> bool {
         match self {
+            Self::Depthwise => depthwise::suits(problem, target),
             Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suits(problem, target),
             _ => true,
         }
@@ -154,6 +169,7 @@ impl Algorithm {
         config: Config,
     ) -> Result<Program, Unsupported> {
         pieces::lower(problem, target, &|problem| match (self, config) {
+            (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(problem, target, config),
             (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
             (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
             (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),

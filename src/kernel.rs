@@ -1,9 +1,13 @@
 //! The kernels: which files they are, and which compile-time constants each may be built with.
 
+pub mod depthwise;
+pub mod depthwise_weight;
 mod params;
 mod source;
 mod tile;
 
+use depthwise::depthwise_specs;
+use depthwise_weight::depthwise_weight_specs;
 use tile::{gemm_specs, im2col_specs, tiled_specs};
 
 use crate::problem::Element;
@@ -16,6 +20,10 @@ pub use source::{SourceError, compose};
 /// A kernel, one `.wgsl` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kernel {
+    /// `depthwise.wgsl`: sums over few channels, from tiles in workgroup memory.
+    Depthwise,
+    /// `depthwise_weight.wgsl`: the gradient of the weight over few channels.
+    DepthwiseWeight,
     /// `direct.wgsl`: one invocation sums a small tile of the result.
     Direct,
     /// `fold.wgsl`: adds up the parts of sums and the places of cells.
@@ -36,6 +44,8 @@ pub enum Kernel {
 
 /// Every kernel with its file. A shader is added here, and its variant above.
 const FILES: &[(Kernel, &str, &str)] = &[
+    (Kernel::Depthwise, "depthwise", include_str!("../shaders/depthwise.wgsl")),
+    (Kernel::DepthwiseWeight, "depthwise_weight", include_str!("../shaders/depthwise_weight.wgsl")),
     (Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl")),
     (Kernel::Fold, "fold", include_str!("../shaders/fold.wgsl")),
     (Kernel::ImplicitGemm, "implicit_gemm", include_str!("../shaders/implicit_gemm.wgsl")),
@@ -49,6 +59,8 @@ const FILES: &[(Kernel, &str, &str)] = &[
 impl Kernel {
     /// Every kernel.
     pub const ALL: &[Self] = &[
+        Self::Depthwise,
+        Self::DepthwiseWeight,
         Self::Direct,
         Self::Fold,
         Self::ImplicitGemm,
@@ -77,6 +89,8 @@ impl Kernel {
     /// Every combination of constants that the kernel may be built with.
     pub fn specs(self) -> Vec<Spec> {
         match self {
+            Self::Depthwise => depthwise_specs(),
+            Self::DepthwiseWeight => depthwise_weight_specs(),
             Self::Direct => direct_specs(),
             Self::Fold => fold_specs(),
             Self::ImplicitGemm => gemm_specs(),

@@ -23,6 +23,13 @@ pub struct Target {
     pub cooperative: Vec<CooperativeShape>,
 }
 
+impl Target {
+    /// Compute units; 32 where the device does not tell.
+    pub fn units(&self) -> u64 {
+        self.compute_units.map_or(32, u64::from).max(1)
+    }
+}
+
 /// Sizes a device accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -138,7 +138,7 @@ fn algorithms_do_not_know_each_other() {
     // What algorithms share is none.
     let names = found.iter().filter_map(|(path, _)| name(path)).filter(|name| name != "shared");
     let names: Vec<String> = names.collect();
-    for algorithm in ["direct", "implicit_gemm", "im2col_gemm"] {
+    for algorithm in ["depthwise", "direct", "implicit_gemm", "im2col_gemm"] {
         assert!(names.contains(&algorithm.to_owned()), "{names:?}");
     }
     for (path, text) in &found {

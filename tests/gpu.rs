@@ -93,8 +93,8 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
-/// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the matrix products
-/// one tile, another one in every case and direction, and none of the largest cases; all of them with `WGCONV_FULL`. In a
+/// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the algorithms
+/// with barriers one configuration, another one in every case and direction, and none of the largest cases; all of them with `WGCONV_FULL`. In a
 /// quick run the first configuration of each algorithm.
 fn taken(choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
     let full = std::env::var_os("WGCONV_FULL").is_some();
@@ -103,8 +103,8 @@ fn taken(choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
         let turn = seed_of(&case.name) % choices.len() as u64;
         for (i, choice) in (0..).zip(choices) {
             let first = !quick() || i == 0;
-            let fast = !is_product(choice.algorithm)
-                || !is_slow_product(case, &choice.problem) && (quick() || i == turn);
+            let fast =
+                !has_barriers(choice.algorithm) || !is_slow(case, &choice.problem) && (quick() || i == turn);
             if first && (full || fast) {
                 taken.push(choice.clone());
             } else if first {
@@ -115,13 +115,14 @@ fn taken(choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
     taken
 }
 
-fn is_product(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::ImplicitGemm | Algorithm::Im2colGemm)
+/// Whether its kernels wait for each other's invocations.
+fn has_barriers(algorithm: Algorithm) -> bool {
+    algorithm != Algorithm::Direct
 }
 
-/// Whether a software adapter takes long to multiply it.
-fn is_slow_product(case: &Case, problem: &ConvProblem) -> bool {
-    is_dispatch(case) || case.name.contains("long_") || problem.macs() > 1 << 18
+/// Whether a software adapter takes long for it where there are barriers.
+fn is_slow(case: &Case, problem: &ConvProblem) -> bool {
+    is_dispatch(case) || case.name.contains("long_") || problem.macs() > 1 << 16
 }
 
 /// Integers through `encode`, every binding between guard bands, result and workspace full of NaNs
@@ -315,7 +316,7 @@ fn reals(direction: Direction) {
         let data = Data::reals(&problem, seed_of(&case.name));
         let wanted = Wanted::of_reals(&case, &problem, &data);
         for (algorithm, options) in &forced {
-            let slow = is_product(*algorithm) && is_slow_product(&case, &problem);
+            let slow = has_barriers(*algorithm) && is_slow(&case, &problem);
             if slow && std::env::var_os("WGCONV_FULL").is_none() {
                 tally.skip(&case.name, "runs with WGCONV_FULL");
                 continue;

@@ -18,9 +18,10 @@ use wgconv::{Algorithm, Choice, ConvProblem, Direction, PlanOptions};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
-/// Whether a software adapter, to which barriers are expensive, takes long for all such products of matrices.
+/// Whether a software adapter, to which barriers are expensive, takes long for all such problems.
 fn is_slow(algorithm: Algorithm, name: &str, problem: &ConvProblem) -> bool {
-    algorithm != Algorithm::Direct && (problem.macs() > 1 << 14 || !seed_of(name).is_multiple_of(3))
+    let often = matches!(algorithm, Algorithm::Direct | Algorithm::Depthwise);
+    algorithm != Algorithm::Direct && (problem.macs() > 1 << 14 || !often && !seed_of(name).is_multiple_of(3))
 }
 
 /// As `target`, with bindings of a third of the largest tensor, but of no less than what `algorithm` makes of the smallest
@@ -29,7 +30,8 @@ fn lowered(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Targ
     let mut target = target.clone();
     let spans = [problem.input(), problem.weight(), problem.output()].map(|tensor| tensor.span);
     let largest = spans.into_iter().max().unwrap_or(0) * 4;
-    let least = if algorithm == Algorithm::Direct { 1 << 10 } else { 6 << 10 };
+    let packs = matches!(algorithm, Algorithm::ImplicitGemm | Algorithm::Im2colGemm);
+    let least = if packs { 6 << 10 } else { 1 << 10 };
     target.limits.max_binding_bytes = (largest / 3).max(least).next_multiple_of(4);
     target
 }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use wgconv::cpu::reference;
 use wgconv::gpu::GpuPlan;
-use wgconv::{ConvProblem, Device, Element, Layout, Layouts, PlanOptions, Planner};
+use wgconv::{Algorithm, ConvProblem, Device, Element, Layout, Layouts, PlanOptions, Planner};
 
 /// Any problem, each of its tensors in any named layout.
 fn any_layout() -> impl Strategy<Value = Spec> {
@@ -26,10 +26,18 @@ fn any_layout() -> impl Strategy<Value = Spec> {
     })
 }
 
-/// The problem on the device between guard bands; `None` where every algorithm declines it.
-fn run(device: &Device, problem: &ConvProblem, data: &Data) -> Option<Result<ArrayD<f64>, String>> {
+/// The problem on the device between guard bands, by a drawn algorithm, or where that declines, by the planner's; `None`
+/// where every algorithm declines it.
+fn run(
+    device: &Device,
+    problem: &ConvProblem,
+    data: &Data,
+    seed: u64,
+) -> Option<Result<ArrayD<f64>, String>> {
     let gpu = device.gpu().expect("a GPU device");
-    let choice = Planner::new(gpu.target().clone()).choose(problem, None).ok()?;
+    let planner = Planner::new(gpu.target().clone());
+    let drawn = Algorithm::ALL[(seed % Algorithm::ALL.len() as u64) as usize];
+    let choice = planner.choose(problem, Some(drawn)).or_else(|_| planner.choose(problem, None)).ok()?;
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     Some(plan.map_err(|e| e.to_string()).and_then(|plan| run_guarded(&plan, data)))
 }
@@ -46,7 +54,7 @@ fn check(
     let outcome = runner.run(&(any_layout(), any::<u64>()), |(spec, seed)| {
         let problem = spec.problem(Element::F32);
         let data = data(&problem, seed);
-        match run(&device, &problem, &data) {
+        match run(&device, &problem, &data, seed) {
             None => tally.borrow_mut().skip(format!("{spec:?}"), "declined"),
             Some(got) => {
                 got.and_then(|got| judge(&problem, &got, &data)).map_err(TestCaseError::fail)?;

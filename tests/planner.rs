@@ -124,7 +124,8 @@ fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
             Params::Direct(p) => p.part_count.iter().product(),
             Params::Fold(p) => p.counts[1],
             Params::Gemm(p) => p.tiles[3],
-            Params::Pack(_) => 1,
+            Params::Depthwise(_) | Params::Pack(_) => 1,
+            Params::DepthwiseWeight(ref p) => p.counts[0].div_ceil(p.counts[1]),
         };
         (launch.kernel, launch.bindings.iter().map(|b| b.buffer).collect(), parts)
     };
@@ -234,7 +235,12 @@ fn direct_declines_with_its_reason() {
     let problem = problem(&[1, 1, 5000], &[1, 1, 1], &conv().boundary(Boundary::Wrap));
     let declined = Planner::new(small_grid).choose(&problem, None).expect_err("declined");
     // The matrix products, which this does not suit, are asked last.
-    let reasons = [(Algorithm::Direct, 5000), (Algorithm::ImplicitGemm, 5056), (Algorithm::Im2colGemm, 5000)];
+    let reasons = [
+        (Algorithm::Direct, 5000),
+        (Algorithm::Depthwise, 20_224),
+        (Algorithm::ImplicitGemm, 5056),
+        (Algorithm::Im2colGemm, 5000),
+    ];
     let reasons = reasons.map(|(algorithm, n)| (algorithm, Unsupported::GridTooLarge { invocations: n }));
     assert_eq!(declined.reasons, reasons);
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
@@ -301,8 +307,12 @@ fn choices_explain_themselves() {
     }
     // Few channels make no matrix worth the name.
     let text = choose(&problem(&[16, 3, 56, 56], &[8, 3, 3, 3], &Conv::default().padding(1))).explain();
+    for part in ["depthwise (8 x 8 rows per invocation)", "workspace 0 bytes", "run: depthwise on", "QN-8"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let text = choose(&problem(&[1, 3, 16, 16], &[8, 3, 3, 3], &Conv::default().padding(1))).explain();
     for part in
-        ["direct (4 channels x 4 outputs, 1 per load)", "workspace 0 bytes", "run: direct on", "TILE_C-4"]
+        ["direct (1 channels x 1 outputs, 1 per load)", "workspace 0 bytes", "run: direct on", "TILE_C-1"]
     {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }

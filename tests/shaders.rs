@@ -11,6 +11,8 @@ use common::report::report;
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use wgconv::kernel::depthwise::DepthwiseParams;
+use wgconv::kernel::depthwise_weight::DepthwiseWeightParams;
 use wgconv::kernel::{
     DirectParams, FoldParams, GemmParams, Kernel, PackParams, Params, ProbeParams, Spec, compose,
 };
@@ -159,11 +161,19 @@ fn uniform_blocks_are_what_the_host_writes() {
         order, tables, epilogue, scale, activation);
     let pack = offsets!(PackParams: counts, tile, taps, b_stride, base);
     let probe = offsets!(ProbeParams: counts, start);
+    let depthwise = offsets!(DepthwiseParams: window, factors, plane_radix, plane_inverse, plane_a, plane_b, plane_r,
+        plane_z, plane_q, lane_step, lane_count, lane_inverse, count_inverse, lane_a, lane_b, tiles, phases, tile, taps,
+        rows, stride, dilation, b_stride, r_stride, counts, channel, epilogue, scale, activation);
+    let weight = offsets!(DepthwiseWeightParams: window, gradients, work, lane, lane_inverse, places, pair_radix, pair_a,
+        pair_b, pair_r, planes, tiles, tile, taps, boxes, stride, dilation, pad, cells, b_stride, r_stride, counts,
+        epilogue, scale, activation);
     for (kernel, name, on_host, block) in [
         (Kernel::ImplicitGemm, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
         (Kernel::GemmTiled, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
         (Kernel::Im2col, "GemmParams", gemm, Params::Gemm(GemmParams::default())),
         (Kernel::Pack, "PackParams", pack, Params::Pack(PackParams::default())),
+        (Kernel::Depthwise, "DepthwiseParams", depthwise, Params::Depthwise(Box::default())),
+        (Kernel::DepthwiseWeight, "DepthwiseWeightParams", weight, Params::DepthwiseWeight(Box::default())),
         (Kernel::Direct, "DirectParams", direct, Params::Direct(DirectParams::default())),
         (Kernel::Fold, "FoldParams", fold, Params::Fold(FoldParams::default())),
         (Kernel::ProbeFma, "ProbeParams", probe.clone(), Params::Probe(ProbeParams::default())),

@@ -2,9 +2,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::depthwise::DepthwiseParams;
+use super::depthwise_weight::DepthwiseWeightParams;
+
 /// The uniform block of one launch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Params {
+    /// Of [`Kernel::Depthwise`](crate::kernel::Kernel::Depthwise).
+    Depthwise(Box<DepthwiseParams>),
+    /// Of [`Kernel::DepthwiseWeight`](crate::kernel::Kernel::DepthwiseWeight).
+    DepthwiseWeight(Box<DepthwiseWeightParams>),
     /// Of [`Kernel::Direct`](crate::kernel::Kernel::Direct).
     Direct(DirectParams),
     /// Of [`Kernel::Fold`](crate::kernel::Kernel::Fold).
@@ -23,6 +30,8 @@ impl Params {
     /// The block as it is uploaded.
     pub fn bytes(&self) -> &[u8] {
         match self {
+            Self::Depthwise(params) => bytemuck::bytes_of(&**params),
+            Self::DepthwiseWeight(params) => bytemuck::bytes_of(&**params),
             Self::Direct(params) => bytemuck::bytes_of(params),
             Self::Fold(params) => bytemuck::bytes_of(params),
             Self::Gemm(params) => bytemuck::bytes_of(params),

@@ -9,6 +9,7 @@ const SHARED: &[(&str, &str)] = &[
     ("shared/gather.wgsl", include_str!("../../shaders/shared/gather.wgsl")),
     ("shared/gemm.wgsl", include_str!("../../shaders/shared/gemm.wgsl")),
     ("shared/dispatch.wgsl", include_str!("../../shaders/shared/dispatch.wgsl")),
+    ("shared/window.wgsl", include_str!("../../shaders/shared/window.wgsl")),
 ];
 
 /// Why a kernel's file and a spec do not make a shader: always a defect of this crate.

@@ -5,6 +5,7 @@
 
 mod boundary;
 mod channels;
+mod depthwise;
 mod dispatch;
 mod epilogue;
 mod flip;
@@ -83,6 +84,7 @@ pub fn themes() -> Vec<(&'static str, Vec<Case>)> {
         ("padding", padding::cases()),
         ("boundary", boundary::cases()),
         ("channels", channels::cases()),
+        ("depthwise", depthwise::cases()),
         ("layout", layout::cases()),
         ("long", long::cases()),
         ("epilogue", epilogue::cases()),

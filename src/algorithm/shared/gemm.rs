@@ -1,7 +1,7 @@
 //! The launches of matrix products, one of whose factors is packed: for algorithms that gather the other one and for those
 //! that have it in memory.
 
-use super::product::{Product, compute_units};
+use super::product::Product;
 use super::roles::{Loop, Roles, has_table, is_folded, three_axes};
 use super::{
     bind, bind_tensor, check_device, check_sizes, count, epilogue_bindings, epilogue_words, first, single,
@@ -42,7 +42,7 @@ pub(in crate::algorithm) fn cost(roles: &Roles, target: &Target, tile: Tile) -> 
     let (rows, columns) =
         (roles.channels.div_ceil(tile.rows.into()), columns(roles).div_ceil(tile.columns.into()));
     let tiles = rows.saturating_mul(columns).saturating_mul(roles.groups);
-    let units = compute_units(target);
+    let units = target.units();
     // Per mille of the multiplier's peak that a tile of so many accumulators per invocation reaches.
     let share = match tile.fours {
         (2, 2) => 850,

@@ -7,9 +7,6 @@ use crate::kernel::Tile;
 use crate::problem::ConvProblem;
 use crate::program::Target;
 
-/// Compute units assumed where the device does not tell.
-const COMPUTE_UNITS: u64 = 32;
-
 /// Most products that one invocation sums up one after the other: it bounds the time of an invocation, and keeps its
 /// loops below the 65,535 iterations after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader.
 const MAX_PRODUCTS: u64 = 1 << 14;
@@ -82,17 +79,13 @@ pub(in crate::algorithm) fn parts(
     // So many find room, so many are long enough.
     let room = binding_limit(target).min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
     let room = room.min(steps.saturating_mul(depth) / MIN_PRODUCTS).max(1);
-    let wanted = (2 * compute_units(target)).div_ceil(tiles.max(1)).min(room).max(least);
+    let wanted = (2 * target.units()).div_ceil(tiles.max(1)).min(room).max(least);
     // Evenly: the last range is not shorter than it must be.
     let parts = steps.div_ceil(steps.div_ceil(wanted));
     if parts > most {
         return Err(Unsupported::Limit { what: "parts of one sum", needed: parts, limit: most });
     }
     Ok(parts)
-}
-
-pub(in crate::algorithm) fn compute_units(target: &Target) -> u64 {
-    target.compute_units.map_or(COMPUTE_UNITS, u64::from).max(1)
 }
 
 /// Where the packed factors of each product begin, and how many bytes they are together.

@@ -277,7 +277,7 @@ fn grad_input(problem: &ConvProblem, axis: &Axis, [tap, position]: [i64; 2], [y,
     }
 }
 
-fn gcd(a: u64, b: u64) -> u64 {
+pub(in crate::algorithm) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

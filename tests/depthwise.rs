@@ -1,0 +1,109 @@
+//! Groups of few channels: what is not finite stays where it belongs, and who takes what.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use common::compare::Tally;
+use common::device::{any_gpu, run_guarded};
+use common::values::Data;
+use ndarray::ArrayD;
+use wgconv::algorithm::Unsupported;
+use wgconv::cpu::reference;
+use wgconv::gpu::{Gpu, GpuPlan};
+use wgconv::program::{DeviceClass, Target};
+use wgconv::{Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, PlanOptions, Planner};
+
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
+
+fn problem(x: &[usize], w: &[usize], conv: &Conv) -> ConvProblem {
+    ConvProblem::new(x, w, conv).expect("a problem")
+}
+
+/// Where the reference is finite, the same numbers; elsewhere nothing finite.
+fn alike(got: &ArrayD<f64>, want: &ArrayD<f64>) -> Result<(), String> {
+    let wrong = got
+        .indexed_iter()
+        .zip(want)
+        .find(|((_, got), want)| if want.is_finite() { got != want } else { got.is_finite() });
+    wrong.map_or(Ok(()), |((index, got), want)| Err(format!("at {index:?} got {got}, want {want}")))
+}
+
+fn every_config(gpu: &Gpu, name: &str, problem: &ConvProblem, data: &Data, tally: &mut Tally) {
+    let want = reference::run(problem, &data.operands());
+    assert!(want.iter().any(|v| !v.is_finite()) && want.iter().any(|v| v.is_finite()), "{name}");
+    let algorithm = Algorithm::Depthwise;
+    for config in algorithm.candidates(problem, gpu.target()).expect("it takes this") {
+        let program = algorithm.lower(problem, gpu.target(), config).expect("a candidate lowers");
+        let choice = Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() };
+        let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default())).expect("a plan");
+        let verdict = run_guarded(&plan, data).and_then(|got| alike(&got, &want));
+        tally.check(verdict.map_err(|e| format!("{name} ({config}): {e}")));
+    }
+}
+
+/// Blocks of eight rows and pieces of eight taps hang over; what they reach past must not count, not even times 0.
+#[test]
+fn a_cell_that_is_not_finite_reaches_its_own_windows_alone() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let mut tally = Tally::default();
+    let kernels = [[3, 3], [4, 2], [5, 5], [9, 7]];
+    for (i, kernel) in kernels.into_iter().enumerate() {
+        for (stride, dilation) in [(1, 1), (2, 1), (1, 2), (3, 1)] {
+            for direction in DIRECTIONS {
+                // Without padding: outside, a reference skips what the kernels multiply by 0.
+                let conv = Conv::default().stride(stride).dilation(dilation).groups(2).direction(direction);
+                let problem = problem(&[1, 2, 21, 22], &[6, 1, kernel[0], kernel[1]], &conv);
+                let mut data = Data::ints(&problem, i as u64);
+                data.w.mapv_inplace(|v| if v == 0.0 { 1.0 } else { v });
+                // Of a gradient by the weight, an outer cell meets the outer taps alone.
+                let tensor =
+                    if direction == Direction::GradInput { &mut data.grad_output } else { &mut data.x };
+                let last = tensor.len() - 1;
+                for (at, value) in [(0, f64::INFINITY), (last, f64::NEG_INFINITY)] {
+                    let cell = tensor.iter_mut().nth(at).expect("a cell");
+                    *cell = value;
+                }
+                let name = format!("{direction:?} of {kernel:?}, stride {stride}, dilation {dilation}");
+                every_config(gpu, &name, &problem, &data, &mut tally);
+            }
+        }
+    }
+    tally.finish("cells that are not finite");
+}
+
+/// What the planner chooses for a GPU.
+fn chosen(x: &[usize], w: &[usize], conv: &Conv) -> Algorithm {
+    Planner::new(Target::default()).choose(&problem(x, w, conv), None).expect("a choice").algorithm
+}
+
+#[test]
+fn few_channels_are_its_own() {
+    let (x, conv) = ([8, 32, 56, 56], Conv::default().padding(1));
+    for direction in DIRECTIONS {
+        let conv = conv.clone().groups(32).direction(direction);
+        assert_eq!(chosen(&x, &[32, 1, 3, 3], &conv), Algorithm::Depthwise);
+    }
+    assert_eq!(chosen(&[4, 3, 112, 112], &[64, 3, 7, 7], &Conv::default().stride(2)), Algorithm::Depthwise);
+    assert_eq!(chosen(&x, &[64, 32, 3, 3], &conv), Algorithm::ImplicitGemm);
+    // A barrier costs a software adapter too much.
+    let software = Target { device_class: DeviceClass::Software, ..Target::default() };
+    let depthwise = problem(&x, &[32, 1, 3, 3], &conv.groups(32));
+    let choice = Planner::new(software).choose(&depthwise, None).expect("a choice");
+    assert_eq!(choice.algorithm, Algorithm::Direct);
+}
+
+#[test]
+fn what_it_declines_has_a_reason() {
+    let target = Target::default();
+    let why = |x: &[usize], w: &[usize], conv: &Conv| {
+        Algorithm::Depthwise.candidates(&problem(x, w, conv), &target).expect_err("declined")
+    };
+    let conv = Conv::default;
+    assert_eq!(why(&[1, 9, 8], &[2, 9, 3], &conv()), Unsupported::Channels { wanted: 8, got: 9 });
+    let back = conv().direction(Direction::GradInput);
+    assert_eq!(why(&[1, 2, 8], &[9, 2, 3], &back), Unsupported::Channels { wanted: 8, got: 9 });
+    assert_eq!(why(&[1, 2, 8], &[2, 6, 2, 3], &conv().unshared(true)), Unsupported::Unshared);
+    let long = why(&[1, 1, 9_000], &[1, 1, 4_000], &conv().boundary(Boundary::Wrap));
+    assert_eq!(long, Unsupported::Limit { what: "columns of taps", needed: 500, limit: 400 });
+}
