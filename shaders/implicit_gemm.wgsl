@@ -14,7 +14,7 @@
 //          compared with a's extents for every load, for kernels of more than 32 taps. TABLE = true: boundary[coordinate] is
 //          the cell to read, or OUTSIDE for the constant scale.z
 // parts    long sums are cut into ranges of products, each of which writes its own copy of r; fold.wgsl adds them
-// grid     a workgroup per row tile, column tile, group and part, rows fastest
+// grid     a workgroup per row tile, column tile, group and part, rows fastest within groups of eight
 // memory   BK * BM * 4 + BK * (BN + 4) * 4 + BK * 32 + BN * 20 bytes
 // rust     Kernel::ImplicitGemm, GemmParams (src/kernel/params.rs)
 // import: shared/activation.wgsl

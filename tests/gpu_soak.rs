@@ -10,7 +10,8 @@ use wgconv::cpu::reference;
 use wgconv::kernel::Params;
 use wgconv::program::Launch;
 use wgconv::{
-    Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Fallback, Operands, Plan, PlanOptions,
+    Algorithm, Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Fallback, Operands, Plan,
+    PlanOptions,
 };
 
 /// Plans of every direction and rank, sums in parts and folded boundaries among them, with data that is exact.
@@ -106,14 +107,22 @@ fn plans_dropped_in_flight_finish() {
 #[test]
 fn the_same_plan_gives_the_same_bits() {
     let Some(device) = any_gpu() else { return };
+    let mut ran = [0; Algorithm::ALL.len()];
     for (plan, _) in plans(&device) {
         let data = Data::reals(plan.problem(), 3);
-        let bits = || run(&plan, &data).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        let first = bits();
-        for _ in 0..20 {
-            assert_eq!(bits(), first, "{:?}", plan.problem());
+        for (ran, &algorithm) in ran.iter_mut().zip(Algorithm::ALL) {
+            let options =
+                PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() };
+            let Ok(plan) = device.plan(plan.problem(), &options) else { continue };
+            let bits = || run(&plan, &data).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            let first = bits();
+            for _ in 0..20 {
+                assert_eq!(bits(), first, "{algorithm}, {:?}", plan.problem());
+            }
+            *ran += 1;
         }
     }
+    assert!(ran.iter().all(|&ran| ran > 5), "{:?} ran {ran:?} of them", Algorithm::ALL);
 }
 
 /// Eight threads run the same plans at once: their workspaces are shared.

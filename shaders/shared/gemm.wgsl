@@ -13,6 +13,8 @@ const DEPTHS: u32 = WG / FOURS;       // products that are loaded at once
 
 const_assert BM * BK % (4u * WG) == 0u && BN * BK % (4u * WG) == 0u && WG % FOURS == 0u && (BK & (BK - 1u)) == 0u && BK >= 4u && BK <= WG;
 
+const ROW_GROUP: u32 = 8u;            // row tiles that are gone through together
+
 var<workgroup> rows: array<vec4f, BK * BM / 4u>;
 var<workgroup> columns: array<vec4f, BK * PITCH>;
 var<workgroup> ends: array<u32, BN>;  // of every column: where in r it lies
@@ -20,10 +22,16 @@ var<workgroup> ends: array<u32, BN>;  // of every column: where in r it lies
 // What a workgroup computes, the same for all its invocations.
 struct Tile { row: u32, column: u32, group: u32, part: u32 }
 
-// Rows fastest: workgroups that run at the same time share columns.
+// Row tiles in groups: within one, rows fastest, so that workgroups that run at the same time share columns, and not so many
+// rows that their factors fall out of the cache.
 fn tile_of(id: u32) -> Tile {
-    let rest = id / (p.tiles.x * p.tiles.y);
-    return Tile(id % p.tiles.x, (id / p.tiles.x) % p.tiles.y, p.chunk.w + rest % p.tiles.z, rest / p.tiles.z);
+    let of_group = p.tiles.x * p.tiles.y;
+    let rest = id / of_group;
+    let at = id % of_group;
+    let band = at / (ROW_GROUP * p.tiles.y);
+    let rows_here = min(p.tiles.x - band * ROW_GROUP, ROW_GROUP);
+    let within = at - band * ROW_GROUP * p.tiles.y;
+    return Tile(band * ROW_GROUP + within % rows_here, within / rows_here, p.chunk.w + rest % p.tiles.z, rest / p.tiles.z);
 }
 
 // Steps of a part: where they begin, counted from the chunk's first, and how many. A phase of fewer steps than another may
