@@ -199,9 +199,10 @@ fn main(
             let plane = tile.w * p.pair_radix.w + plane_of_pair;
             let image = quotient(plane, p.lane_inverse.w);
             let z = plane - image * p.planes.y;
-            planes[local] = vec4<u32>(
+            let there = vec4<u32>(
                 p.pad.w + steps.x + image * p.pair_a.w, p.cells.w + steps.y + image * p.pair_b.w + z * p.b_stride.x,
-                z * p.stride.x + tap.x * p.dilation.x - p.pad.x, u32(plane < p.planes.x));
+                z * p.stride.x + tap.x * p.dilation.x - p.pad.x, 1u);
+            planes[local] = select(vec4<u32>(0u, 0u, MISSING, 0u), there, plane < p.planes.x);
         }
         workgroupBarrier();
         let row = tile.z * p.tile.z * TY * p.stride.w + tile.y * p.tile.y;

@@ -18,7 +18,7 @@ use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
 use wgconv::half::f16;
 use wgconv::kernel::{Kernel, Spec, SpecValue};
-use wgconv::program::{Features, Target};
+use wgconv::program::{DeviceClass, Features, Target};
 use wgconv::{
     Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions,
     Planner,
@@ -94,10 +94,10 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
 }
 
 /// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the algorithms
-/// with barriers one configuration, another one in every case and direction, and none of the largest cases; all of them with `WGCONV_FULL`. In a
+/// with barriers one configuration, another one in every case and direction, and none of the largest cases; all of them on a GPU that is one, or with `WGCONV_FULL`. In a
 /// quick run the first configuration of each algorithm.
-fn taken(choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
-    let full = std::env::var_os("WGCONV_FULL").is_some();
+fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
+    let full = is_full(gpu);
     let mut taken = Vec::new();
     for choices in choices.chunk_by(|a, b| a.algorithm == b.algorithm) {
         let turn = seed_of(&case.name) % choices.len() as u64;
@@ -113,6 +113,11 @@ fn taken(choices: Vec<Choice>, case: &Case, tally: &mut Tally) -> Vec<Choice> {
         }
     }
     taken
+}
+
+/// Whether everything is run: on a GPU that is one, or if it is asked for.
+fn is_full(gpu: &Gpu) -> bool {
+    gpu.target().device_class != DeviceClass::Software || std::env::var_os("WGCONV_FULL").is_some()
 }
 
 /// Whether its kernels wait for each other's invocations.
@@ -138,7 +143,7 @@ fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool
     let data = Data::ints(&problem, seed_of(&case.name));
     let wanted = Wanted::of_integers(case, &problem, &data);
     let mut seen = BTreeSet::new();
-    for choice in taken(choices, case, tally) {
+    for choice in taken(choices, case, gpu, tally) {
         // Checked, a kernel with barriers takes a software adapter's compiler very long.
         let turn = choice.algorithm == Algorithm::Direct || seed_of(&case.name).is_multiple_of(64);
         let is_first = seen.insert(choice.algorithm) && turn;
@@ -256,7 +261,7 @@ fn a_workspace_that_is_read_before_it_is_written_is_seen() {
     assert!(got.iter().all(|v| v.is_nan()), "{got}");
 }
 
-/// What is lowered here is what the tables above run.
+/// What is lowered here is what the tables above run with `WGCONV_FULL`; otherwise a part of it, spread over the cases.
 #[test]
 fn the_tables_reach_every_kernel_in_every_spec() {
     let half = Target { features: Features { f16: true, ..Default::default() }, ..Default::default() };
@@ -317,7 +322,7 @@ fn reals(direction: Direction) {
         let wanted = Wanted::of_reals(&case, &problem, &data);
         for (algorithm, options) in &forced {
             let slow = has_barriers(*algorithm) && is_slow(&case, &problem);
-            if slow && std::env::var_os("WGCONV_FULL").is_none() {
+            if slow && !is_full(device.gpu().expect("a GPU device")) {
                 tally.skip(&case.name, "runs with WGCONV_FULL");
                 continue;
             }

@@ -15,7 +15,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use wgconv::cpu::reference;
 use wgconv::gpu::GpuPlan;
-use wgconv::{Algorithm, ConvProblem, Device, Element, Layout, Layouts, PlanOptions, Planner};
+use wgconv::kernel::Kernel;
+use wgconv::program::Target;
+use wgconv::{Algorithm, Conv, ConvProblem, Device, Element, Layout, Layouts, PlanOptions, Planner};
 
 /// Any problem, each of its tensors in any named layout.
 fn any_layout() -> impl Strategy<Value = Spec> {
@@ -83,4 +85,26 @@ fn reals_stay_within_the_bound() {
         within("drawn", got.view(), want.view(), mag.view(), &Bound::of(problem)).map(|_| ())
     };
     check("GPU, drawn problems, reals", Data::reals, judge);
+}
+
+/// The longest sum that one invocation makes, with every run-time check and without: no loop ends early.
+#[test]
+fn long_products_are_summed_to_their_end() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    // Two tiles are enough for one compute unit, so sums are cut no sooner than they must be.
+    let target = Target { compute_units: Some(1), ..gpu.target().clone() };
+    let problem = ConvProblem::new(&[1, 8192, 81], &[4, 8192, 2], &Conv::default()).expect("a problem");
+    let data = Data::ints(&problem, 7);
+    let want = reference::run(&problem, &data.operands());
+    for algorithm in [Algorithm::ImplicitGemm, Algorithm::Im2colGemm] {
+        let choice = Planner::new(target.clone()).choose(&problem, Some(algorithm)).expect("it takes this");
+        assert!(choice.program.launches.iter().all(|launch| launch.kernel != Kernel::Fold), "{algorithm}");
+        for checked in [false, true] {
+            let options = PlanOptions { checked, ..Default::default() };
+            let plan = pollster::block_on(GpuPlan::new(gpu, choice.clone(), &options)).expect("a plan");
+            let got = run_guarded(&plan, &data).expect("it runs");
+            exact(&format!("{algorithm}, checked: {checked}"), got.view(), want.view()).expect("exact");
+        }
+    }
 }

@@ -59,6 +59,9 @@ fn cell_of(axis: u32, at: u32) -> u32 {
     return table[p.window.tables[axis] + min(at, p.window.last[axis])];
 }
 
+// The cell along z of a plane that is not there: everything in it is outside.
+const MISSING: u32 = 0x80000000u;
+
 // From `first`, for the tile whose first coordinates are `origin`; `begin` is its channel's first element, `rows` how
 // many rows of a band are wanted. Cells outside are `fill`.
 fn stage_window(first: Walk, local: u32, origin: vec3<u32>, begin: u32, rows: u32, fill: f32) {
@@ -77,7 +80,7 @@ fn stage_window(first: Walk, local: u32, origin: vec3<u32>, begin: u32, rows: u3
             offset = rows_at * p.window.stride.y;
         }
         offset += begin + plane.x + at.x * p.window.stride.x + at.z * p.window.stride.z;
-        let here = at.x < p.window.extent.x && at.z < p.window.extent.z;
+        let here = plane.z != MISSING && at.x < p.window.extent.x && at.z < p.window.extent.z;
         let wanted = (item.at.w >> 16u) + four < vec4<u32>(rows);
         let inside = wanted & (rows_at < vec4<u32>(p.window.extent.y)) & vec4<bool>(here);
         let index = select(vec4<u32>(0u), offset, inside);

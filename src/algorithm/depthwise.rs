@@ -43,7 +43,8 @@ const MEMORY: u32 = 944 * 16 + 64 * 20;
 /// Where few channels are summed over and rows share their values, it reads least.
 pub(super) fn suits(problem: &ConvProblem, target: &Target) -> bool {
     // A barrier costs a software device what a hundred products do.
-    if target.device_class == DeviceClass::Software || accepts(problem, target).is_err() {
+    let declines = accepts(problem, target).is_err_and(|why| !why.is_limit());
+    if target.device_class == DeviceClass::Software || declines {
         return false;
     }
     if problem.direction() == Direction::GradWeight {

@@ -1,12 +1,16 @@
 //! A problem past a device's limits, as several within them: each is lowered by itself, and the launches are those of all.
 
 use super::Unsupported;
-use super::shared::{binding_limit, fold};
-use crate::problem::{ConvProblem, Direction, Element};
+use super::shared::roles::is_folded;
+use super::shared::{MAX_INDEX, TABLE_WORDS, binding_bytes, binding_limit, fold};
+use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Program, Target};
 
 /// Halvings of a problem: at most 2^10 pieces.
 const MAX_DEPTH: u32 = 10;
+
+/// Most launches of all pieces.
+const MAX_LAUNCHES: usize = 1 << 12;
 
 /// Most sums over images or cells that are added up: one invocation does it.
 const MAX_SUMMANDS: u64 = 64;
@@ -14,40 +18,69 @@ const MAX_SUMMANDS: u64 = 64;
 /// Elements, a multiple of which all bindings of f32 begin at.
 const STEP: u64 = 64;
 
-/// Lowers `problem`, or where a limit forbids that, its pieces.
+/// Lowers `problem`, or where its size forbids that, its pieces.
 pub(super) fn lower(
     problem: &ConvProblem,
     target: &Target,
     whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
 ) -> Result<Program, Unsupported> {
-    match whole(problem) {
-        Err(why) if why.is_limit() && problem.result().is_empty() => Ok(Program::default()),
-        Err(why) if why.is_limit() && fits_buffers(problem, target) => {
-            let cut = || sums(problem, target, whole);
-            halved(problem, whole, MAX_DEPTH).or_else(cut).ok_or(why)
-        }
-        other => other,
+    let why = match whole(problem) {
+        Err(why) if is_size(&why) => why,
+        other => return other,
+    };
+    if problem.result().is_empty() {
+        return Ok(Program::default());
     }
+    if !fits_buffers(problem, target) {
+        return Err(why);
+    }
+    let cut = || sums(problem, target, whole);
+    let program = halved(problem, whole, MAX_DEPTH).or_else(cut).ok_or(why)?;
+    let (needed, limit) = (program.launches.len() + program.prepare.len(), MAX_LAUNCHES);
+    if needed > limit {
+        let (needed, limit) = (needed as u64, limit as u64);
+        return Err(Unsupported::Limit { what: "launches of pieces", needed, limit });
+    }
+    let (bytes, limit) = (program.prepared, target.limits.max_buffer_bytes);
+    if bytes > limit {
+        return Err(Unsupported::BindingTooLarge { buffer: "prepared weights", bytes, limit });
+    }
+    Ok(program)
 }
 
-/// What `of` says of `problem`, or where a limit forbids it, of its first piece.
+/// What `of` says of `problem`, or where its size forbids it, of its first piece.
 pub(super) fn of_first<T>(
     problem: &ConvProblem,
     target: &Target,
     of: &dyn Fn(&ConvProblem) -> Result<T, Unsupported>,
 ) -> Result<T, Unsupported> {
     let why = match of(problem) {
-        Err(why) if why.is_limit() && fits_buffers(problem, target) => why,
+        Err(why) if is_size(&why) && fits_buffers(problem, target) => why,
         other => return other,
     };
-    let mut piece = problem.clone();
-    while let Some([first, _]) = best(&piece, piece.halves()).or_else(|| best(&piece, piece.summands())) {
-        if let Ok(found) = of(&first) {
-            return Ok(found);
+    let ways: [fn(&ConvProblem) -> Vec<[ConvProblem; 2]>; 2] = [ConvProblem::halves, ConvProblem::summands];
+    for ways in ways {
+        let mut piece = problem.clone();
+        for _ in 0..MAX_DEPTH {
+            let Some([first, _]) = best(&piece, ways(&piece)) else { break };
+            match of(&first) {
+                Err(why) if is_size(&why) => piece = first,
+                other => return other,
+            }
         }
-        piece = first;
     }
     Err(why)
+}
+
+/// Whether a smaller problem may do without it.
+fn is_size(why: &Unsupported) -> bool {
+    match why {
+        Unsupported::BindingTooLarge { .. }
+        | Unsupported::IndexTooLarge { .. }
+        | Unsupported::GridTooLarge { .. } => true,
+        Unsupported::Limit { what, .. } => *what == TABLE_WORDS,
+        _ => false,
+    }
 }
 
 /// Whether each tensor is a buffer: what the device cannot hold, no cut makes smaller.
@@ -80,20 +113,22 @@ fn halved(
 ) -> Option<Program> {
     let [first, second] = best(problem, problem.halves())?;
     let of = |half: &ConvProblem| match whole(half) {
-        Err(why) if why.is_limit() && depth > 1 => halved(half, whole, depth - 1),
+        Err(why) if is_size(&why) && depth > 1 => halved(half, whole, depth - 1),
         other => other.ok(),
     };
     Some(of(&first)?.then(of(&second)?))
 }
 
-/// The gradient by the weight of some images or cells at a time, added up by a last launch.
+/// Sums over some channels, or of a gradient by the weight over some images or cells at a time, added up by a last launch.
 fn sums(
     problem: &ConvProblem,
     target: &Target,
     whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
 ) -> Option<Program> {
-    // Sums are kept in f32.
-    if problem.direction() != Direction::GradWeight || problem.element() != Element::F32 {
+    let limit = binding_limit(target);
+    // Sums are kept in f32, and folded once.
+    let adds = problem.element() == Element::F32 && !is_folded(problem);
+    if !adds || binding_bytes(problem, problem.result()) > limit {
         return None;
     }
     let mut pieces = vec![problem.clone()];
@@ -102,7 +137,7 @@ fn sums(
         pieces = halves?.concat();
         let size = problem.result().len().next_multiple_of(STEP);
         let bytes = size.checked_mul(4 * pieces.len() as u64)?;
-        if bytes > binding_limit(target) {
+        if bytes > limit || bytes / 4 >= MAX_INDEX {
             return None;
         }
         let programs: Option<Vec<Program>> = (0..)

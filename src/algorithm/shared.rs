@@ -27,6 +27,9 @@ const BINDING_STEP: u64 = 256;
 /// Most words of the tables that the host computes: 64 MiB.
 pub(super) const MAX_TABLE: u64 = 1 << 24;
 
+/// What a limit on tables counts.
+pub(super) const TABLE_WORDS: &str = "words of tables";
+
 /// Most parts of one sum: one invocation adds them up.
 pub(super) const MAX_PARTS: u64 = 1 << 14;
 
@@ -80,7 +83,7 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
         }
     }
     if words > MAX_TABLE {
-        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_TABLE });
+        return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_TABLE });
     }
     let limit = binding_limit(target);
     let table = ("tables", words * 4);

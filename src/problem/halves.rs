@@ -48,12 +48,20 @@ impl ConvProblem {
         ways
     }
 
-    /// Of a gradient by the weight, the ways to compute it as the sum of two: of some images, or of some outputs.
+    /// The ways to compute it as the sum of two: over some channels, or of a gradient by the weight over some images or outputs.
     pub(crate) fn summands(&self) -> Vec<[Self; 2]> {
         let mut ways = Vec::new();
-        if self.direction == Direction::GradWeight {
-            ways.extend(two(self.n, 1).map(|ranges| ranges.map(|range| self.images(range))));
-            ways.extend(self.cell_halves(&self.output));
+        let summed = match self.direction {
+            Direction::Forward => self.c_in,
+            Direction::GradInput => self.c_out,
+            Direction::GradWeight => {
+                ways.extend(two(self.n, 1).map(|ranges| ranges.map(|range| self.images(range))));
+                ways.extend(self.cell_halves(&self.output));
+                0
+            }
+        };
+        if self.groups == 1 {
+            ways.extend(two(summed, 1).map(|ranges| ranges.map(|range| self.summed(range))));
         }
         ways
     }
@@ -70,16 +78,28 @@ impl ConvProblem {
         axes.filter_map(of).collect()
     }
 
-    /// Its sums alone, without gaps from element `first` on: the gradient by the weight before the epilogue.
+    /// Its sums alone, before the epilogue, without gaps from element `first` on.
     pub(crate) fn as_sums(&self, first: u64) -> Self {
-        let mut weight = self.weight.clone();
+        let mut sums = Self { epilogue: Epilogue::default(), ..self.clone() };
+        let result = match self.direction {
+            Direction::Forward => &mut sums.output,
+            Direction::GradInput => &mut sums.input,
+            Direction::GradWeight => &mut sums.weight,
+        };
         let mut step = 1u64;
-        for (stride, extent) in weight.strides.iter_mut().zip(&weight.extents).rev() {
+        for (stride, extent) in result.strides.iter_mut().zip(&result.extents).rev() {
             *stride = step;
             step *= extent.max(&1);
         }
-        weight = TensorLayout { span: weight.len(), first, ..weight };
-        Self { epilogue: Epilogue::default(), weight, ..self.clone() }
+        (result.span, result.first) = (result.len(), first);
+        sums
+    }
+
+    /// The sums over these channels.
+    fn summed(&self, range: Range) -> Self {
+        let part =
+            if self.direction == Direction::GradInput { self.outputs(range) } else { self.inputs(range) };
+        Self { bias_first: self.bias_first, ..part }
     }
 
     fn images(&self, range: Range) -> Self {

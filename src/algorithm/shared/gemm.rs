@@ -4,8 +4,8 @@
 use super::product::Product;
 use super::roles::{Loop, Roles, has_table, is_folded, three_axes};
 use super::{
-    bind, bind_tensor, check_device, check_sizes, count, epilogue_bindings, epilogue_words, first, single,
-    tables, tensor, word,
+    TABLE_WORDS, bind, bind_tensor, check_device, check_sizes, count, epilogue_bindings, epilogue_words,
+    first, single, tables, tensor, word,
 };
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
@@ -66,7 +66,7 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
     }
     let words = tables::words(problem).saturating_add(taps(problem).saturating_mul(ENTRY as u64));
     if words > MAX_WORDS {
-        return Err(Unsupported::Limit { what: "words of tables", needed: words, limit: MAX_WORDS });
+        return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_WORDS });
     }
     check_sizes(problem, target, words)
 }

@@ -79,7 +79,7 @@ pub(in crate::algorithm) fn parts(
     // So many find room, so many are long enough.
     let room = binding_limit(target).min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
     let room = room.min(steps.saturating_mul(depth) / MIN_PRODUCTS).max(1);
-    let wanted = (2 * target.units()).div_ceil(tiles.max(1)).min(room).max(least);
+    let wanted = (2 * target.units()).div_ceil(tiles.max(1)).min(room).min(most.max(1)).max(least);
     // Evenly: the last range is not shorter than it must be.
     let parts = steps.div_ceil(steps.div_ceil(wanted));
     if parts > most {
