@@ -6,6 +6,8 @@ use super::shared::{MAX_INDEX, TABLE_WORDS, binding_bytes, binding_limit, fold};
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Program, Target};
 
+type Ways = Vec<[ConvProblem; 2]>;
+
 /// Halvings of a problem: at most 2^10 pieces.
 const MAX_DEPTH: u32 = 10;
 
@@ -58,8 +60,7 @@ pub(super) fn of_first<T>(
         Err(why) if is_size(&why) && fits_buffers(problem, target) => why,
         other => return other,
     };
-    let ways: [fn(&ConvProblem) -> Vec<[ConvProblem; 2]>; 2] = [ConvProblem::halves, ConvProblem::summands];
-    for ways in ways {
+    for ways in [ConvProblem::halves as fn(&_) -> Ways, ConvProblem::summands] {
         let mut piece = problem.clone();
         for _ in 0..MAX_DEPTH {
             let Some([first, _]) = best(&piece, ways(&piece)) else { break };
@@ -101,7 +102,7 @@ fn size(problem: &ConvProblem) -> [u64; 3] {
 }
 
 /// Of the ways to halve a problem that of which the larger one is smallest; `None` where none makes it smaller.
-fn best(problem: &ConvProblem, ways: Vec<[ConvProblem; 2]>) -> Option<[ConvProblem; 2]> {
+fn best(problem: &ConvProblem, ways: Ways) -> Option<[ConvProblem; 2]> {
     let larger = |halves: &[ConvProblem; 2]| size(&halves[0]).max(size(&halves[1]));
     ways.into_iter().min_by_key(larger).filter(|halves| larger(halves) < size(problem))
 }
