@@ -11,6 +11,7 @@ mod padding;
 mod transpose;
 
 pub use axis::Axis;
+pub(crate) use axis::gcd;
 pub use boundary::{Boundary, Source};
 pub use conv::{Conv, Direction, Element, Rounding};
 pub use epilogue::{Activation, Epilogue};

@@ -9,8 +9,7 @@ mod weight;
 
 use super::shared::roles::{Loop, Roles, has_table, is_folded, written_extents};
 use super::shared::{
-    MAX_INDEX, bind, bind_tensor, binding_limit, check_device, check_sizes, compact_strides,
-    epilogue_bindings, fold, tables,
+    bind, bind_tensor, check_device, check_sizes, compact_strides, epilogue_bindings, fold, tables,
 };
 use super::{Config, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
@@ -36,6 +35,9 @@ const MAX_COLUMNS: u64 = 400;
 
 /// Below this many results a launch is over before a tile is staged.
 const WORTHWHILE: u64 = 1 << 12;
+
+/// Invocations of a workgroup.
+const INVOCATIONS: u32 = 256;
 
 /// Bytes of workgroup memory: values and factors, planes, their channels.
 const MEMORY: u32 = 944 * 16 + 64 * 20;
@@ -75,7 +77,7 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     if problem.unshared() {
         return Err(Unsupported::Unshared);
     }
-    let needs = [(256, "invocations per workgroup"), (MEMORY, "bytes of workgroup memory")];
+    let needs = [(INVOCATIONS, "invocations per workgroup"), (MEMORY, "bytes of workgroup memory")];
     check_device(problem, target, &needs, 6)?;
     check_sizes(problem, target, tables::words(problem))?;
     let groups = problem.groups();
@@ -127,22 +129,14 @@ pub(super) fn lower(
     if result.is_empty() {
         return Ok(Program::default());
     }
-    let (workspace, limit) = (size.saturating_mul(4), binding_limit(target));
-    if folded && size >= MAX_INDEX {
-        return Err(Unsupported::IndexTooLarge { what: "padded cells", value: size });
-    }
-    if folded && workspace > limit {
-        return Err(Unsupported::BindingTooLarge { buffer: "padded cells", bytes: workspace, limit });
-    }
+    let copies = if folded { fold::copies(target, size, 1)? } else { 0 };
     let mut program = Program { tables: vec![tables::direct(problem, &roles, 1)], ..Program::default() };
     let sums = if folded { Buffer::Workspace(0) } else { Buffer::Result };
     let launch = gather(problem, target, (&roles, &axes), config, &program.tables[0], (sums, size))?;
     program.launches.push(launch);
     if folded {
-        let (launch, table) = fold::launch(problem, target, &written, (1, size), 1)?;
-        program.launches.push(launch);
-        program.tables.push(table);
-        program.workspace.push(workspace);
+        program.workspace.push(copies);
+        fold::append(&mut program, problem, target, &written, (1, size))?;
     }
     Ok(program)
 }
@@ -161,8 +155,8 @@ fn gather(
     let (block, workgroups) =
         params::block(problem, target, (roles, axes), &whole, &tile, sums == Buffer::Result);
     let invocations = workgroups.saturating_mul(WORKGROUP);
-    let grid =
-        Grid::linear(invocations, 256, &target.limits).ok_or(Unsupported::GridTooLarge { invocations })?;
+    let grid = Grid::linear(invocations, INVOCATIONS, &target.limits)
+        .ok_or(Unsupported::GridTooLarge { invocations })?;
     let direct = sums == Buffer::Result;
     let element = problem.element();
     let sum = if direct { element } else { Element::F32 };

@@ -5,8 +5,8 @@ mod params;
 
 use super::shared::roles::{Roles, has_table, is_folded, written_extents};
 use super::shared::{
-    MAX_INDEX, MAX_PARTS, MAX_PLACES, bind, bind_tensor, binding_limit, check_device, check_sizes,
-    compact_strides, epilogue_bindings, fold, tables,
+    MAX_PARTS, MAX_PLACES, bind, bind_tensor, binding_limit, check_device, check_sizes, compact_strides,
+    epilogue_bindings, fold, tables,
 };
 use super::{Config, Unsupported};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
@@ -88,24 +88,18 @@ pub(super) fn lower(
     let in_parts = cut.parts() > 1 || is_folded(problem);
     let compact = compact_strides(&written);
     let roles = if in_parts { Roles::new(problem, &compact) } else { direct };
-    let mut tables = vec![tables::direct(problem, &roles, config.lanes)];
-    let elements = size.saturating_mul(cut.parts());
-    let (workspace, limit) = (elements.saturating_mul(4), binding_limit(target));
-    if in_parts && elements >= MAX_INDEX {
-        return Err(Unsupported::IndexTooLarge { what: "partial sums", value: elements });
-    }
-    if in_parts && workspace > limit {
-        return Err(Unsupported::BindingTooLarge { buffer: "partial sums", bytes: workspace, limit });
-    }
+    let mut program =
+        Program { tables: vec![tables::direct(problem, &roles, config.lanes)], ..Program::default() };
     let sums = if in_parts { Buffer::Workspace(0) } else { Buffer::Result };
-    let mut launches = vec![gather(problem, &roles, target, config, &cut, &tables[0], sums, size)?];
     if in_parts {
-        let (launch, table) = fold::launch(problem, target, &written, (cut.parts(), size), 1)?;
-        launches.push(launch);
-        tables.push(table);
+        program.workspace.push(fold::copies(target, size, cut.parts())?);
     }
-    let workspace = if in_parts { vec![workspace] } else { Vec::new() };
-    Ok(Program { tables, workspace, launches, ..Program::default() })
+    let launch = gather(problem, &roles, target, config, &cut, &program.tables[0], sums, size)?;
+    program.launches.push(launch);
+    if in_parts {
+        fold::append(&mut program, problem, target, &written, (cut.parts(), size))?;
+    }
+    Ok(program)
 }
 
 /// The launch that sums, into the result or, without the epilogue, into parts.

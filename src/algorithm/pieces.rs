@@ -2,7 +2,7 @@
 
 use super::Unsupported;
 use super::shared::roles::is_folded;
-use super::shared::{MAX_INDEX, TABLE_WORDS, binding_bytes, binding_limit, fold};
+use super::shared::{TABLE_WORDS, binding_bytes, binding_limit, fold};
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Program, Target};
 
@@ -126,10 +126,9 @@ fn sums(
     target: &Target,
     whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
 ) -> Option<Program> {
-    let limit = binding_limit(target);
     // Sums are kept in f32, and folded once.
     let adds = problem.element() == Element::F32 && !is_folded(problem);
-    if !adds || binding_bytes(problem, problem.result()) > limit {
+    if !adds || binding_bytes(problem, problem.result()) > binding_limit(target) {
         return None;
     }
     let mut pieces = vec![problem.clone()];
@@ -137,10 +136,7 @@ fn sums(
         let halves: Option<Vec<_>> = pieces.iter().map(|piece| best(piece, piece.summands())).collect();
         pieces = halves?.concat();
         let size = problem.result().len().next_multiple_of(STEP);
-        let bytes = size.checked_mul(4 * pieces.len() as u64)?;
-        if bytes > limit || bytes / 4 >= MAX_INDEX {
-            return None;
-        }
+        let copies = fold::copies(target, size, pieces.len() as u64).ok()?;
         let programs: Option<Vec<Program>> = (0..)
             .zip(&pieces)
             .map(|(i, piece)| {
@@ -149,14 +145,19 @@ fn sums(
             })
             .collect();
         if let Some(programs) = programs {
-            return added_up(problem, target, programs, size);
+            return added_up(problem, target, programs, (size, copies));
         }
     }
     None
 }
 
-/// Programs whose results are copies of `size` elements of the sums of one.
-fn added_up(problem: &ConvProblem, target: &Target, programs: Vec<Program>, size: u64) -> Option<Program> {
+/// Programs whose results are copies of `size` elements of the sums of one, `copies` bytes in all.
+fn added_up(
+    problem: &ConvProblem,
+    target: &Target,
+    programs: Vec<Program>,
+    (size, copies): (u64, u64),
+) -> Option<Program> {
     let parts = programs.len() as u64;
     let mut all = programs.into_iter().fold(Program::default(), Program::then);
     for binding in all.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
@@ -166,10 +167,8 @@ fn added_up(problem: &ConvProblem, target: &Target, programs: Vec<Program>, size
             other => other,
         };
     }
-    all.workspace.insert(0, size * parts * 4);
+    all.workspace.insert(0, copies);
     let written = &problem.result().extents;
-    let (launch, table) = fold::launch(problem, target, written, (parts, size), all.tables.len()).ok()?;
-    all.launches.push(launch);
-    all.tables.push(table);
+    fold::append(&mut all, problem, target, written, (parts, size)).ok()?;
     Some(all)
 }

@@ -135,3 +135,8 @@ fn checked_axis(
     let (output, pad_end) = ((steps + 1) as u64, end as i64);
     Ok(Axis { input, kernel, output, stride, dilation, pad_begin, pad_end })
 }
+
+/// The greatest common divisor.
+pub(crate) fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,5 +1,6 @@
 //! A problem as two smaller ones: for devices that do not hold it at once.
 
+use super::axis::gcd;
 use super::{Axis, Boundary, ConvProblem, Direction, Epilogue, TensorLayout, layout, macs};
 
 /// Elements of a bias that are certain to begin at an address that every device binds, whatever their type.
@@ -183,8 +184,4 @@ fn outputs_of(axis: &Axis, (first, count): Range) -> Option<Range> {
     let begin = reached.min(low / axis.stride).min(axis.output.checked_sub(1)?);
     let end = (high / axis.stride + 1).clamp(begin + 1, axis.output);
     Some((begin, end - begin))
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

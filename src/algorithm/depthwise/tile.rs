@@ -1,11 +1,12 @@
 //! What a workgroup takes at once, and where it lies in workgroup memory.
 
+use super::INVOCATIONS;
 use super::axes::Axes;
 use crate::kernel::depthwise::ROWS;
 use crate::program::Target;
 
 /// Invocations of a workgroup.
-pub(super) const WORKGROUP: u64 = 256;
+pub(super) const WORKGROUP: u64 = INVOCATIONS as u64;
 /// Fours that `memory` of the kernel holds.
 pub(super) const PLACES: u64 = 944;
 /// Planes that it holds.

@@ -3,7 +3,7 @@
 use super::axes::{Axes, forwards};
 use super::params::{four, window_items};
 use super::tile::{PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
-use super::{Config, DepthwiseConfig, outside};
+use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
 use crate::algorithm::Unsupported;
 use crate::algorithm::shared::roles::{Loop, Phase, Roles, written_extents};
 use crate::algorithm::shared::{
@@ -224,16 +224,10 @@ pub(super) fn lower(
     }
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
-    let share = Share::choose(&Sum::new(problem, &result.strides));
-    let [steps, each, parts] = share.parts(&Sum::new(problem, &result.strides), target, size)?;
-    let (elements, limit) = (size.saturating_mul(parts), binding_limit(target));
-    let bytes = elements.saturating_mul(4);
-    if parts > 1 && elements >= MAX_INDEX {
-        return Err(Unsupported::IndexTooLarge { what: "partial sums", value: elements });
-    }
-    if parts > 1 && bytes > limit {
-        return Err(Unsupported::BindingTooLarge { buffer: "partial sums", bytes, limit });
-    }
+    let sum = Sum::new(problem, &result.strides);
+    let share = Share::choose(&sum);
+    let [steps, each, parts] = share.parts(&sum, target, size)?;
+    let copies = if parts > 1 { fold::copies(target, size, parts)? } else { 0 };
     let strides = if parts > 1 { compact_strides(&written) } else { result.strides.clone() };
     let sum = Sum::new(problem, &strides);
     let mut words = tables::boundary(problem);
@@ -242,12 +236,12 @@ pub(super) fn lower(
     let sums = if parts > 1 { Buffer::Workspace(0) } else { Buffer::Result };
     let written_to = match parts {
         1 => bind_tensor(problem, &program.tables[0], 0, sums),
-        _ => bind(&program.tables[0], 0, sums, bytes),
+        _ => bind(&program.tables[0], 0, sums, copies),
     };
     let mut block = block(problem, &sum, &share, [steps, each, parts], size);
     let invocations = u64::from(block.counts[2]).saturating_mul(WORKGROUP);
-    let grid =
-        Grid::linear(invocations, 256, &target.limits).ok_or(Unsupported::GridTooLarge { invocations })?;
+    let grid = Grid::linear(invocations, INVOCATIONS, &target.limits)
+        .ok_or(Unsupported::GridTooLarge { invocations })?;
     if parts == 1 {
         let factors;
         (block.epilogue, factors, block.activation) = epilogue_words(problem);
@@ -255,10 +249,8 @@ pub(super) fn lower(
     }
     program.launches.push(launch(problem, &sum, &program.tables[0], block, grid, written_to));
     if parts > 1 {
-        let (launch, table) = fold::launch(problem, target, &written, (parts, size), 1)?;
-        program.launches.push(launch);
-        program.tables.push(table);
-        program.workspace.push(bytes);
+        program.workspace.push(copies);
+        fold::append(&mut program, problem, target, &written, (parts, size))?;
     }
     Ok(program)
 }

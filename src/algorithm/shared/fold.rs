@@ -1,18 +1,48 @@
 //! The launch that adds up parts of sums and places of cells, and applies the epilogue.
 
 use super::roles::is_folded;
-use super::{bind, bind_tensor, compact_strides, count, epilogue_bindings, epilogue_words, first, tables};
+use super::{
+    MAX_INDEX, bind, bind_tensor, binding_limit, compact_strides, count, epilogue_bindings, epilogue_words,
+    first, tables,
+};
 use crate::algorithm::Unsupported;
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Buffer, Grid, Launch, Table, Target};
+use crate::program::{Buffer, Grid, Launch, Program, Table, Target};
 
 /// Axes of the kernel: those of an unshared weight of rank 3.
 const AXES: usize = 8;
 
+/// Bytes of `parts` copies of `size` sums in f32, for a fold to add up.
+pub(in crate::algorithm) fn copies(target: &Target, size: u64, parts: u64) -> Result<u64, Unsupported> {
+    let (elements, limit) = (size.saturating_mul(parts), binding_limit(target));
+    let bytes = elements.saturating_mul(4);
+    if elements >= MAX_INDEX {
+        return Err(Unsupported::IndexTooLarge { what: "partial sums", value: elements });
+    }
+    if bytes > limit {
+        return Err(Unsupported::BindingTooLarge { buffer: "partial sums", bytes, limit });
+    }
+    Ok(bytes)
+}
+
+/// Ends `program` with the launch that folds `parts` copies of `size` elements from its first workspace.
+pub(in crate::algorithm) fn append(
+    program: &mut Program,
+    problem: &ConvProblem,
+    target: &Target,
+    written: &[u64],
+    (parts, size): (u64, u64),
+) -> Result<(), Unsupported> {
+    let (launch, table) = launch(problem, target, written, (parts, size), program.tables.len())?;
+    program.launches.push(launch);
+    program.tables.push(table);
+    Ok(())
+}
+
 /// For `parts` copies in the first workspace of a tensor of `written` extents, `size` elements apart; the launch's table is
 /// the program's number `index`.
-pub(in crate::algorithm) fn launch(
+fn launch(
     problem: &ConvProblem,
     target: &Target,
     written: &[u64],

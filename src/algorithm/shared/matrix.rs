@@ -84,8 +84,8 @@ struct Sizes {
     size: u64,
     /// Ranges into which the sums of a chunk are cut.
     parts: u64,
-    /// Whether they go to a workspace.
-    in_parts: bool,
+    /// Bytes of them in a workspace; 0: the result is written at once.
+    copies: u64,
     /// Bytes of the largest chunk in memory.
     matrix: u64,
 }
@@ -113,29 +113,23 @@ impl Sizes {
         let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
         let parts = parts(target, tile, (all.steps, all.tiles), (size, most))?;
         let in_parts = parts > 1 || folded || all.continued;
-        let elements = if in_parts { size.saturating_mul(parts) } else { 0 };
+        let copies = if in_parts { fold::copies(target, size, parts)? } else { 0 };
         let largest = products.iter().map(|p| p.columns.max(p.products)).max().unwrap_or(0);
-        for (what, value) in [
-            ("partial sums", elements),
-            ("matrix of windows", all.elements),
-            ("columns or products of a matrix", largest),
-        ] {
+        for (what, value) in
+            [("matrix of windows", all.elements), ("columns or products of a matrix", largest)]
+        {
             if value >= MAX_INDEX {
                 return Err(Unsupported::IndexTooLarge { what, value });
             }
         }
         let matrix = all.elements.saturating_mul(problem.element().bytes()).next_multiple_of(4);
         let factors = offsets(problem, &roles, &products, tile).1;
-        for (buffer, bytes) in [
-            ("partial sums", elements.saturating_mul(4)),
-            ("packed factors", factors),
-            ("matrix of windows", matrix),
-        ] {
+        for (buffer, bytes) in [("packed factors", factors), ("matrix of windows", matrix)] {
             if bytes > limit {
                 return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
             }
         }
-        Ok(Self { size, parts, in_parts, matrix })
+        Ok(Self { size, parts, copies, matrix })
     }
 }
 
@@ -190,11 +184,12 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
     if !Tile::ALL.contains(&tile) {
         return Err(Unsupported::Config { config: M::config(tile) });
     }
-    let Sizes { size, parts, in_parts, matrix } = Sizes::new::<M>(problem, target, tile, places)?;
+    let Sizes { size, parts, copies, matrix } = Sizes::new::<M>(problem, target, tile, places)?;
     let result = problem.result();
     if result.is_empty() {
         return Ok(Program::default());
     }
+    let in_parts = copies > 0;
     let written = written_extents(problem);
     let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
     let roles = Roles::new(problem, &strides);
@@ -204,7 +199,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         program.workspace.push(bytes);
         Buffer::Workspace(program.workspace.len() - 1)
     };
-    let buffer = if in_parts { workspace(size * parts * 4) } else { Buffer::Result };
+    let buffer = if in_parts { workspace(copies) } else { Buffer::Result };
     let memory = if matrix > 0 { workspace(matrix) } else { buffer };
     let (offsets, factors) = offsets(problem, &roles, &products, tile);
     let per_run = problem.direction() == Direction::GradWeight;
@@ -229,9 +224,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         program.launches = launches;
     }
     if in_parts {
-        let (launch, table) = fold::launch(problem, target, &written, (parts, size), program.tables.len())?;
-        program.launches.push(launch);
-        program.tables.push(table);
+        fold::append(&mut program, problem, target, &written, (parts, size))?;
     }
     Ok(program)
 }

@@ -1,7 +1,7 @@
 //! Which tensor the kernel gathers from, which holds the factors and which is the result: the three
 //! directions as one loop.
 
-use crate::problem::{Axis, Boundary, ConvProblem, Direction, TensorLayout};
+use crate::problem::{Axis, Boundary, ConvProblem, Direction, TensorLayout, gcd};
 use crate::program::Buffer;
 
 /// A problem has fewer axes than the kernel: the missing leading ones hold one cell.
@@ -277,10 +277,6 @@ fn grad_input(problem: &ConvProblem, axis: &Axis, [tap, position]: [i64; 2], [y,
     }
 }
 
-pub(in crate::algorithm) fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
 /// The smallest `t ≥ 0` with `t·back ≡ padded (mod step)`; `back` and `step` have no common divisor.
 fn first_tap(padded: u64, back: u64, step: u64) -> u64 {
     // Extended Euclid: `inverse·back ≡ 1 (mod step)`.
@@ -297,7 +293,8 @@ fn first_tap(padded: u64, back: u64, step: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_tap, gcd};
+    use super::first_tap;
+    use crate::problem::gcd;
 
     #[test]
     fn the_first_tap_is_the_smallest_that_reaches() {
