@@ -17,6 +17,7 @@ pub use conv::{Conv, Direction, Element, Rounding};
 pub use epilogue::{Activation, Epilogue};
 pub use error::ProblemError;
 pub(crate) use error::inputs_in_words;
+pub(crate) use layout::compact_strides;
 pub use layout::{Layout, Layouts};
 pub use padding::{Padding, PerAxis};
 pub use transpose::{ConvTranspose, TransposedOutput};

@@ -8,9 +8,7 @@ mod tile;
 mod weight;
 
 use super::shared::roles::{Loop, Roles, has_table, is_folded, written_extents};
-use super::shared::{
-    bind, bind_tensor, check_device, check_sizes, compact_strides, epilogue_bindings, fold, tables,
-};
+use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, tables};
 use super::{Config, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
 use crate::kernel::{Kernel, Params};
@@ -152,28 +150,15 @@ fn gather(
 ) -> Result<Launch, Unsupported> {
     let whole = params::whole(roles, axes, config);
     let tile = Tile::choose(axes, &whole, target);
-    let (block, workgroups) =
-        params::block(problem, target, (roles, axes), &whole, &tile, sums == Buffer::Result);
+    let direct = sums == Buffer::Result;
+    let (block, workgroups) = params::block(problem, target, (roles, axes), &whole, &tile, direct);
     let invocations = workgroups.saturating_mul(WORKGROUP);
     let grid = Grid::linear(invocations, INVOCATIONS, &target.limits)
         .ok_or(Unsupported::GridTooLarge { invocations })?;
-    let direct = sums == Buffer::Result;
     let element = problem.element();
     let sum = if direct { element } else { Element::F32 };
     let spec = DepthwiseSpec { channels: config.channels, column: axes.column, element, sum };
-    let [bias, residual] = epilogue_bindings(problem, table, 0, direct);
-    let sums = match direct {
-        true => bind_tensor(problem, table, 0, sums),
-        false => bind(table, 0, sums, size * 4),
-    };
-    let bindings = vec![
-        bind_tensor(problem, table, 0, roles.a.0),
-        bind_tensor(problem, table, 0, roles.b.0),
-        bias,
-        residual,
-        bind(table, 0, Buffer::Table(0), 0),
-        sums,
-    ];
+    let bindings = bind_gather(problem, table, roles, sums, size * 4);
     let params = Params::Depthwise(Box::new(block));
     Ok(Launch { kernel: Kernel::Depthwise, spec: spec.into(), params, bindings, grid })
 }

@@ -5,8 +5,8 @@ mod params;
 
 use super::shared::roles::{Roles, has_table, is_folded, written_extents};
 use super::shared::{
-    MAX_PARTS, MAX_PLACES, bind, bind_tensor, binding_limit, check_device, check_sizes, compact_strides,
-    epilogue_bindings, fold, tables,
+    MAX_PARTS, MAX_PLACES, bind_gather, binding_limit, check_device, check_sizes, compact_strides, fold,
+    tables,
 };
 use super::{Config, Unsupported};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
@@ -126,18 +126,6 @@ fn gather(
     let sum = if whole { element } else { Element::F32 };
     let spec = DirectSpec { tile_c, tile_x, lanes, table: has_table(problem), element, sum };
     let block = params::direct(problem, roles, &config, cut, counts, !whole, size);
-    let sums = match whole {
-        true => bind_tensor(problem, table, 0, sums),
-        false => bind(table, 0, sums, size * cut.parts() * 4),
-    };
-    let [bias, residual] = epilogue_bindings(problem, table, 0, whole);
-    let bindings = vec![
-        bind_tensor(problem, table, 0, roles.a.0),
-        bind_tensor(problem, table, 0, roles.b.0),
-        bias,
-        residual,
-        bind(table, 0, Buffer::Table(0), 0),
-        sums,
-    ];
+    let bindings = bind_gather(problem, table, roles, sums, size * cut.parts() * 4);
     Ok(Launch { kernel: Kernel::Direct, spec: spec.into(), params: Params::Direct(block), bindings, grid })
 }

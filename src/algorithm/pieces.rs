@@ -2,7 +2,7 @@
 
 use super::Unsupported;
 use super::shared::roles::is_folded;
-use super::shared::{TABLE_WORDS, binding_bytes, binding_limit, fold};
+use super::shared::{MAX_LAUNCHES, TABLE_WORDS, binding_bytes, binding_limit, fold};
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Program, Target};
 
@@ -10,9 +10,6 @@ type Ways = Vec<[ConvProblem; 2]>;
 
 /// Halvings of a problem: at most 2^10 pieces.
 const MAX_DEPTH: u32 = 10;
-
-/// Most launches of all pieces.
-const MAX_LAUNCHES: usize = 1 << 12;
 
 /// Most sums over images or cells that are added up: one invocation does it.
 const MAX_SUMMANDS: u64 = 64;
@@ -38,9 +35,8 @@ pub(super) fn lower(
     }
     let cut = || sums(problem, target, whole);
     let program = halved(problem, whole, MAX_DEPTH).or_else(cut).ok_or(why)?;
-    let (needed, limit) = (program.launches.len() + program.prepare.len(), MAX_LAUNCHES);
+    let (needed, limit) = ((program.launches.len() + program.prepare.len()) as u64, MAX_LAUNCHES);
     if needed > limit {
-        let (needed, limit) = (needed as u64, limit as u64);
         return Err(Unsupported::Limit { what: "launches of pieces", needed, limit });
     }
     let (bytes, limit) = (program.prepared, target.limits.max_buffer_bytes);

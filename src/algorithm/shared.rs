@@ -9,10 +9,11 @@ pub(super) mod roles;
 pub(super) mod tables;
 
 use super::Unsupported;
+pub(super) use crate::problem::compact_strides;
 use crate::problem::{ConvProblem, Element, TensorLayout};
 use crate::program::{Binding, Buffer, Table, Target};
 
-use roles::{is_folded, three_axes};
+use roles::{Roles, is_folded, three_axes};
 
 /// Most numbers that one invocation of the fold adds up through lists of places: it bounds the time of an invocation, and keeps its
 /// loops below the 65,535 iterations after which llvmpipe leaves every loop of a shader.
@@ -29,6 +30,9 @@ pub(super) const MAX_TABLE: u64 = 1 << 24;
 
 /// What a limit on tables counts.
 pub(super) const TABLE_WORDS: &str = "words of tables";
+
+/// Most launches of one run.
+pub(super) const MAX_LAUNCHES: u64 = 1 << 12;
 
 /// Most parts of one sum: one invocation adds them up.
 pub(super) const MAX_PARTS: u64 = 1 << 14;
@@ -106,7 +110,7 @@ pub(super) fn binding_limit(target: &Target) -> u64 {
     target.limits.max_binding_bytes.min(target.limits.max_buffer_bytes)
 }
 
-/// The epilogue as both uniform blocks hold it: code of the activation, whether there is a residual, whether a bias;
+/// The epilogue as uniform blocks hold it: code of the activation, whether there is a residual, whether a bias;
 /// factors of the sum and of the residual; the activation's parameters.
 pub(super) fn epilogue_words(problem: &ConvProblem) -> ([u32; 4], [f32; 2], [f32; 4]) {
     let epilogue = problem.epilogue();
@@ -116,6 +120,18 @@ pub(super) fn epilogue_words(problem: &ConvProblem) -> ([u32; 4], [f32; 2], [f32
         [single(epilogue.alpha), single(epilogue.beta.unwrap_or(0.0))],
         [single(first), single(second), 0.0, 0.0],
     )
+}
+
+/// Puts the epilogue into the uniform block of a launch that writes the result.
+pub(super) fn set_epilogue(
+    problem: &ConvProblem,
+    words: &mut [u32; 4],
+    scale: &mut [f32; 4],
+    activation: &mut [f32; 4],
+) {
+    let factors;
+    (*words, factors, *activation) = epilogue_words(problem);
+    scale[..2].copy_from_slice(&factors);
 }
 
 /// Bindings of the bias and of the residual where a launch reads them.
@@ -161,6 +177,33 @@ pub(super) fn bind_tensor(problem: &ConvProblem, table: &Table, index: usize, bu
     }
 }
 
+/// Where a launch writes its sums: the result, or `copies` bytes of another buffer for a fold.
+pub(super) fn bind_sums(problem: &ConvProblem, table: &Table, buffer: Buffer, copies: u64) -> Binding {
+    match buffer {
+        Buffer::Result => bind_tensor(problem, table, 0, buffer),
+        _ => bind(table, 0, buffer, copies),
+    }
+}
+
+/// What a launch binds that reads windows and factors from where they lie: both, bias, residual, table and sums.
+pub(super) fn bind_gather(
+    problem: &ConvProblem,
+    table: &Table,
+    roles: &Roles,
+    sums: Buffer,
+    copies: u64,
+) -> Vec<Binding> {
+    let [bias, residual] = epilogue_bindings(problem, table, 0, sums == Buffer::Result);
+    vec![
+        bind_tensor(problem, table, 0, roles.a.0),
+        bind_tensor(problem, table, 0, roles.b.0),
+        bias,
+        residual,
+        bind(table, 0, Buffer::Table(0), 0),
+        bind_sums(problem, table, sums, copies),
+    ]
+}
+
 /// The tensor that a buffer holds.
 pub(super) fn tensor(problem: &ConvProblem, buffer: Buffer) -> &TensorLayout {
     match buffer {
@@ -180,15 +223,6 @@ pub(super) fn first(problem: &ConvProblem, tensor: &TensorLayout) -> u64 {
 pub(super) fn binding_bytes(problem: &ConvProblem, tensor: &TensorLayout) -> u64 {
     let elements = if tensor.span == 0 { 0 } else { tensor.span.saturating_add(first(problem, tensor)) };
     elements.saturating_mul(problem.element().bytes()).next_multiple_of(4)
-}
-
-/// Strides of a tensor without gaps, its last axis innermost.
-pub(super) fn compact_strides(extents: &[u64]) -> Vec<u64> {
-    let mut strides = vec![1u64; extents.len()];
-    for axis in (1..extents.len()).rev() {
-        strides[axis - 1] = strides[axis].saturating_mul(extents[axis]);
-    }
-    strides
 }
 
 /// Steps in the kernel's wrapping 32-bit arithmetic. What is stepped along was checked by [`accepts`] to stay below

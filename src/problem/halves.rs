@@ -87,11 +87,7 @@ impl ConvProblem {
             Direction::GradInput => &mut sums.input,
             Direction::GradWeight => &mut sums.weight,
         };
-        let mut step = 1u64;
-        for (stride, extent) in result.strides.iter_mut().zip(&result.extents).rev() {
-            *stride = step;
-            step *= extent.max(&1);
-        }
+        result.strides = layout::compact_strides(&result.extents);
         (result.span, result.first) = (result.len(), first);
         sums
     }

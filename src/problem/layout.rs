@@ -89,6 +89,15 @@ impl Layout {
     }
 }
 
+/// Strides of a tensor without gaps, its last axis innermost.
+pub(crate) fn compact_strides(extents: &[u64]) -> Vec<u64> {
+    let mut strides = vec![1u64; extents.len()];
+    for axis in (1..extents.len()).rev() {
+        strides[axis - 1] = strides[axis].saturating_mul(extents[axis]);
+    }
+    strides
+}
+
 /// Elements from the first to past the last one of a tensor: `1 + Σ (extent − 1)·stride`, 0 if empty.
 /// `None` past `i64::MAX`.
 pub(super) fn span(extents: &[u64], strides: &[u64]) -> Option<u64> {

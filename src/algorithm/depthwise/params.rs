@@ -4,7 +4,7 @@ use super::axes::Axes;
 use super::tile::{Places, Tile, WORKGROUP, Whole};
 use super::{DepthwiseConfig, outside};
 use crate::algorithm::shared::roles::{Loop, Roles, three_axes};
-use crate::algorithm::shared::{count, epilogue_words, first, single, tables, tensor, word};
+use crate::algorithm::shared::{count, first, set_epilogue, single, tables, tensor, word};
 use crate::kernel::depthwise::{Counter, DepthwiseParams, ROWS, Window, inverse};
 use crate::problem::ConvProblem;
 use crate::program::{Buffer, Target};
@@ -233,9 +233,7 @@ pub(super) fn block(
         ..DepthwiseParams::default()
     };
     if direct {
-        let factors;
-        (block.epilogue, factors, block.activation) = epilogue_words(problem);
-        block.scale[..2].copy_from_slice(&factors);
+        set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
     }
     (block, workgroups)
 }

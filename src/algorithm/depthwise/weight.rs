@@ -7,8 +7,8 @@ use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
 use crate::algorithm::Unsupported;
 use crate::algorithm::shared::roles::{Loop, Phase, Roles, written_extents};
 use crate::algorithm::shared::{
-    MAX_INDEX, MAX_PARTS, bind, bind_tensor, binding_limit, compact_strides, count, epilogue_bindings,
-    epilogue_words, first, fold, single, tables, tensor, word,
+    MAX_INDEX, MAX_PARTS, bind, bind_sums, bind_tensor, binding_limit, compact_strides, count,
+    epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
 };
 use crate::kernel::depthwise::{Counter, ROWS, inverse};
 use crate::kernel::depthwise_weight::{DepthwiseWeightParams, DepthwiseWeightSpec};
@@ -234,18 +234,13 @@ pub(super) fn lower(
     words.resize(words.len().max(4), 0);
     let mut program = Program { tables: vec![Table { name: "boundary", words }], ..Program::default() };
     let sums = if parts > 1 { Buffer::Workspace(0) } else { Buffer::Result };
-    let written_to = match parts {
-        1 => bind_tensor(problem, &program.tables[0], 0, sums),
-        _ => bind(&program.tables[0], 0, sums, copies),
-    };
+    let written_to = bind_sums(problem, &program.tables[0], sums, copies);
     let mut block = block(problem, &sum, &share, [steps, each, parts], size);
     let invocations = u64::from(block.counts[2]).saturating_mul(WORKGROUP);
     let grid = Grid::linear(invocations, INVOCATIONS, &target.limits)
         .ok_or(Unsupported::GridTooLarge { invocations })?;
     if parts == 1 {
-        let factors;
-        (block.epilogue, factors, block.activation) = epilogue_words(problem);
-        block.scale[..2].copy_from_slice(&factors);
+        set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
     }
     program.launches.push(launch(problem, &sum, &program.tables[0], block, grid, written_to));
     if parts > 1 {

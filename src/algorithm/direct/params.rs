@@ -2,7 +2,7 @@
 
 use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, MIN_STEPS, Unsupported};
 use crate::algorithm::shared::roles::{Loop, Roles};
-use crate::algorithm::shared::{MAX_INDEX, count, epilogue_words, first, single, tables, tensor, word};
+use crate::algorithm::shared::{MAX_INDEX, count, first, set_epilogue, single, tables, tensor, word};
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
@@ -131,9 +131,7 @@ pub(super) fn direct(
         ..DirectParams::default()
     };
     if !in_parts {
-        let factors;
-        (block.epilogue, factors, block.activation) = epilogue_words(problem);
-        block.scale[..2].copy_from_slice(&factors);
+        set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
     }
     block
 }

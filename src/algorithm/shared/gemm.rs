@@ -4,8 +4,8 @@
 use super::product::Product;
 use super::roles::{Loop, Roles, has_table, is_folded, three_axes};
 use super::{
-    TABLE_WORDS, bind, bind_tensor, check_device, check_sizes, count, epilogue_bindings, epilogue_words,
-    first, single, tables, tensor, word,
+    TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, count, epilogue_bindings, first,
+    set_epilogue, single, tables, tensor, word,
 };
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
@@ -277,15 +277,10 @@ impl Gemm<'_> {
         let minor = u64::from(block.stride[3]);
         block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
         if self.is_whole() {
-            let factors;
-            (block.epilogue, factors, block.activation) = epilogue_words(problem);
-            block.scale[..2].copy_from_slice(&factors);
+            set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
         }
         let [bias, residual] = epilogue_bindings(problem, &self.tables[0], 0, self.is_whole());
-        let sums = match self.is_whole() {
-            true => bind_tensor(problem, &self.tables[0], 0, sums.buffer),
-            false => bind(&self.tables[0], 0, sums.buffer, sums.size * sums.parts * 4),
-        };
+        let sums = bind_sums(problem, &self.tables[0], sums.buffer, sums.size * sums.parts * 4);
         let bindings = [&[matrix, packed, bias, residual], tables, &[sums]].concat();
         Ok(Launch { kernel, spec, params: Params::Gemm(block), bindings, grid })
     }

@@ -4,14 +4,11 @@
 use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile, cost};
 use super::product::{Product, offsets, parts};
 use super::roles::{Roles, is_folded, written_extents};
-use super::{MAX_INDEX, MAX_PARTS, MAX_PLACES, binding_limit, compact_strides, fold};
+use super::{MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, binding_limit, compact_strides, fold};
 use crate::algorithm::{Config, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Binding, Buffer, Launch, Program, Target};
-
-/// Most launches of one run.
-const MAX_LAUNCHES: u64 = 1 << 12;
 
 /// How an algorithm comes by the matrix of windows: a column per cell of the result, a row per product.
 pub(in crate::algorithm) trait Matrix {
