@@ -63,6 +63,7 @@ fn main(
     let along = p.order.z != 0u;
     let slot = select(local % FOURS, local / DEPTHS, along);
     let depth = select(local / FOURS, local % DEPTHS, along);
+    let column_at = depth * PITCH + slot;
     let start = array<u32, 4>(
         starts[slot], starts[FOURS + slot], starts[2u * FOURS + slot], starts[3u * FOURS + slot]);
     var packed_at = packed_begin(tile, steps.x) + local;
@@ -76,17 +77,17 @@ fn main(
         let k = product + i * DEPTHS;
         next_columns[i] = vec4f(load(start[0], k), load(start[1], k), load(start[2], k), load(start[3], k));
     }
+    packed_at += BK * BM / 4u;
 
     var acc: array<vec4f, 4u * SM * SN>;
     for (var step = 0u; step < steps.y; step++) {
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = next_rows[i]; }
         for (var i = 0u; i < COLUMN_LOADS; i++) {
             // Past the last product the factor is 0, but what was read might be no number.
-            columns[(depth + i * DEPTHS) * PITCH + slot] =
+            columns[column_at + i * DEPTHS * PITCH] =
                 select(vec4f(), next_columns[i], product + i * DEPTHS < p.chunk.z);
         }
         workgroupBarrier();
-        packed_at += BK * BM / 4u;
         product += BK;
         if step + 1u < steps.y {
             for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
@@ -94,6 +95,7 @@ fn main(
                 let k = product + i * DEPTHS;
                 next_columns[i] = vec4f(load(start[0], k), load(start[1], k), load(start[2], k), load(start[3], k));
             }
+            packed_at += BK * BM / 4u;
         }
         multiply(&acc, local);
         workgroupBarrier();

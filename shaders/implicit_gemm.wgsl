@@ -10,9 +10,8 @@
 // packed   [group, row tile, step, BK, BM], zeros where a tile hangs over (pack.wgsl)
 // layout   any: a and r come with their strides. Columns and products are counted, and invocations spread over them, so that
 //          neighbours read neighbours (order)
-// outside  MASK = true: a bit per tap says of a column whether it lies in a, else it is zero. MASK = false: coordinates are
-//          compared with a's extents for every load, for kernels of more than 32 taps. TABLE = true: boundary[coordinate] is
-//          the cell to read, or OUTSIDE for the constant scale.z
+// outside  zero; CHECK says how it is told (shared/gather.wgsl). What another boundary puts there was written to a before
+//          (im2col.wgsl)
 // parts    long sums are cut into ranges of products, each of which writes its own copy of r; fold.wgsl adds them
 // grid     a workgroup per row tile, column tile, group and part, rows fastest within groups of eight
 // memory   BK * BM * 4 + BK * (BN + 4) * 4 + BK * 32 + BN * 20 bytes
@@ -27,8 +26,7 @@ const BN: u32 = 128u;         // @spec columns of a tile
 const BK: u32 = 16u;          // @spec products per step
 const SM: u32 = 2u;           // @spec fours of rows per invocation
 const SN: u32 = 2u;           // @spec fours of columns per invocation
-const MASK: bool = true;      // @spec whether columns have a bit for each of at most 32 taps
-const TABLE: bool = false;    // @spec whether coordinates go through boundary tables
+const CHECK: u32 = 1u;        // @spec how elements outside are told: NOTHING, BITS or COORDINATES
 alias Scalar = f32;           // @spec element of the operands
 alias Scalar4 = vec4f;        // @spec four of them
 alias Sum = f32;              // @spec element of r: Scalar, or f32 for parts
@@ -39,8 +37,7 @@ alias Sum = f32;              // @spec element of r: Scalar, or f32 for parts
 @group(0) @binding(3) var<storage, read> bias: array<Scalar>;
 @group(0) @binding(4) var<storage, read> residual: array<Scalar>;
 @group(0) @binding(5) var<storage, read> tap: array<vec4<u32>>;
-@group(0) @binding(6) var<storage, read> boundary: array<u32>;
-@group(0) @binding(7) var<storage, read_write> r: array<Sum>;
+@group(0) @binding(6) var<storage, read_write> r: array<Sum>;
 
 var<workgroup> taps: array<vec4<u32>, 2u * BK>;     // of this step and of the next
 var<workgroup> starts: array<vec4<u32>, BN>;        // of every column
@@ -73,6 +70,7 @@ fn main(
     let along = p.order.z != 0u;
     let slot = select(local % FOURS, local / DEPTHS, along);
     let depth = select(local / FOURS, local % DEPTHS, along);
+    let column_at = depth * PITCH + slot;
     let start = array<vec4<u32>, 4>(
         starts[slot], starts[FOURS + slot], starts[2u * FOURS + slot], starts[3u * FOURS + slot]);
     var packed_at = packed_begin(tile, steps.x) + local;
@@ -85,6 +83,7 @@ fn main(
         let e = taps[depth + i * DEPTHS];
         next_columns[i] = vec4f(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
     }
+    packed_at += BK * BM / 4u;
 
     var acc: array<vec4f, 4u * SM * SN>;
     for (var step = 0u; step < steps.y; step++) {
@@ -93,11 +92,10 @@ fn main(
         for (var i = 0u; i < COLUMN_LOADS; i++) {
             let e = taps[entries + i * DEPTHS];
             let v = next_columns[i];
-            columns[(depth + i * DEPTHS) * PITCH + slot] =
+            columns[column_at + i * DEPTHS * PITCH] =
                 vec4f(kept(v.x, start[0], e), kept(v.y, start[1], e), kept(v.z, start[2], e), kept(v.w, start[3], e));
         }
         workgroupBarrier();
-        packed_at += BK * BM / 4u;
         if step + 1u < steps.y {
             let next_entries = BK - (step & 1u) * BK + depth;
             for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
@@ -106,6 +104,7 @@ fn main(
                 next_columns[i] =
                     vec4f(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
             }
+            packed_at += BK * BM / 4u;
         }
         multiply(&acc, local);
         workgroupBarrier();

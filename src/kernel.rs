@@ -13,7 +13,7 @@ use tile::{gemm_specs, im2col_specs, tiled_specs};
 use crate::problem::Element;
 
 pub use params::{DirectParams, FoldParams, GemmParams, PackParams, Params, ProbeParams};
-pub use tile::{GemmSpec, Im2colSpec, PackSpec, Tile, TiledSpec};
+pub use tile::{Check, GemmSpec, Im2colSpec, PackSpec, Tile, TiledSpec};
 
 pub use source::{SourceError, compose};
 

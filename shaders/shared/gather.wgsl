@@ -1,8 +1,16 @@
-// gather: elements of the matrix of a convolution, read from where they lie in a. The kernel brings the bindings p, a, tap and
-// boundary, and the constants MASK and TABLE.
+// gather: elements of the matrix of a convolution, read from where they lie in a. The kernel brings the bindings p, a and tap,
+// and the constant CHECK:
+//
+//   NOTHING      no element lies outside, and the last step is full: there is nothing to check
+//   BITS         columns and products have bits, of the p.tables.w taps or cells that can reach outside: an element lies
+//                outside if both have one in common
+//   COORDINATES  columns and products have coordinates, whose sums are compared with a's extents
 
-const OUTSIDE: u32 = 0xffffffffu;
-// Added to any coordinate, it is outside: extents and padding together stay below this.
+const NOTHING: u32 = 0u;
+const BITS: u32 = 1u;
+const COORDINATES: u32 = 2u;
+
+// Added to any coordinate, it is outside: extents and padding together stay below this. As bits, one that every column has.
 const FAR: u32 = 0x80000000u;
 
 // A row of the matrix. Taps are innermost, or channels: minor counts the inner ones.
@@ -19,47 +27,45 @@ fn further(product: Product, count: u32, major: u32, minor: u32) -> Product {
         product.minor + minor - select(0u, p.stride.w, over));
 }
 
-// Its offset in a, and its z, y, x or its bit in a column's mask.
+// Its offset in a, and its z, y, x or its bits.
 fn entry_of(product: Product) -> vec4<u32> {
-    // Past the last product nothing may be read: its factor is 0, but the other one might be no number.
-    if product.index >= p.a_extent.w { return vec4<u32>(0u, select(FAR, 0u, MASK), 0u, 0u); }
     let channels_inner = p.order.y != 0u;
     let channel = select(product.major, product.minor, channels_inner);
     let t = select(product.minor, product.major, channels_inner);
-    var entry = tap[p.pad.w + t];
+    var entry = tap[p.pad.w + min(t, p.base.w)];
     entry.x += channel * p.a_stride.w;
-    if MASK { entry.y = 1u << t; }
+    // Past the last product nothing may be read: its factor is 0, but the other one might be no number.
+    entry.y = select(entry.y, FAR, product.index >= p.a_extent.w);
     return entry;
 }
 
-// A column: where its window begins in a, and its z, y, x or its mask.
+// A column: where its window begins in a, and its z, y, x or its bits.
 fn start_of(column: u32, group: u32) -> vec4<u32> {
     let cell = cell_of(column);
     let at = window_of(cell);
-    var begin = p.first.x + cell.x * p.base.x + group * p.base.y;
-    if !TABLE { begin += at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z; }
-    if !MASK { return vec4<u32>(begin, at); }
-    var inside = 0u;
-    for (var t = 0u; t < p.tables.w; t++) {
-        inside |= select(0u, 1u << t, all(at + tap[p.pad.w + t].yzw < p.a_extent.xyz));
+    let begin = p.first.x + cell.x * p.base.x + group * p.base.y
+        + at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z;
+    if CHECK != BITS { return vec4<u32>(begin, at); }
+    var bits = FAR;
+    for (var i = 0u; i < p.tables.w; i++) {
+        // Axis, what is added to the coordinate, the first sum that has the bit or, w, that has not.
+        let bit = tap[p.tables.x + i];
+        let sum = at[bit.x] + bit.y;
+        bits |= select(0u, 1u << i, (sum >= bit.z) != (bit.w != 0u));
     }
-    return vec4<u32>(begin, inside, 0u, 0u);
+    return vec4<u32>(begin, bits, 0u, 0u);
 }
 
 // What is read for an element. Outside it is some number of a, which `kept` drops: not before it is needed, so that nothing
 // waits for the load until then.
 fn gather(start: vec4<u32>, entry: vec4<u32>) -> f32 {
-    if !TABLE { return f32(a[min(start.x + entry.x, p.first.z)]); }
-    if entry.y == FAR { return 0.0; }
-    let to = start.yzw + entry.yzw;
-    let at = vec3<u32>(boundary[p.tables.x + to.x], boundary[p.tables.y + to.y], boundary[p.tables.z + to.z]);
-    if any(at == vec3<u32>(OUTSIDE)) { return p.scale.z; }
-    return f32(a[start.x + entry.x + at.x * p.a_stride.x + at.y * p.a_stride.y + at.z * p.a_stride.z]);
+    if CHECK == NOTHING { return f32(a[start.x + entry.x]); }
+    return f32(a[min(start.x + entry.x, p.first.z)]);
 }
 
 fn kept(value: f32, start: vec4<u32>, entry: vec4<u32>) -> f32 {
-    if TABLE { return value; }
-    if MASK { return select(0.0, value, (start.y & entry.y) != 0u); }
+    if CHECK == NOTHING { return value; }
+    if CHECK == BITS { return select(value, 0.0, (start.y & entry.y) != 0u); }
     // A coordinate before the first wraps round to a large number, which is not below the extent either.
     return select(0.0, value, all(start.yzw + entry.yzw < p.a_extent.xyz));
 }

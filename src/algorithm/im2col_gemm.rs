@@ -6,15 +6,15 @@
 //! The gradient by the weight sums over images: there the matrix is cut by its products, and each chunk adds to the sums of
 //! the one before.
 
-use super::shared::gemm::Gemm;
+use super::shared::gemm::{self, Gemm};
 use super::shared::matrix::{self, Chunk, Matrix, Work};
+use super::shared::outside::Outside;
 use super::shared::product::Product;
-use super::shared::roles::has_table;
-use super::shared::{binding_limit, count};
+use super::shared::{binding_limit, count, im2col};
 use super::{Config, Unsupported};
-use crate::kernel::{GemmParams, Im2colSpec, Kernel, Params, Tile, TiledSpec, WORKGROUP};
+use crate::kernel::{GemmParams, Kernel, Tile, TiledSpec};
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Binding, Grid, Launch, Program, Target};
+use crate::program::{Binding, Launch, Program, Target};
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     matrix::candidates::<Made>(problem, target)
@@ -32,7 +32,15 @@ impl Matrix for Made {
         Config::Im2colGemm(tile)
     }
 
-    fn has_kernel(_: &ConvProblem, _: &[Product<'_>], _: Tile) -> bool {
+    fn pads() -> bool {
+        false
+    }
+
+    fn outside(_: &Product<'_>) -> Outside {
+        Outside::Coordinates
+    }
+
+    fn has_kernel(_: &[Product<'_>], _: Tile) -> bool {
         true
     }
 
@@ -65,7 +73,8 @@ impl Matrix for Made {
     }
 
     fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported> {
-        let &Work { product, chunk, taps, .. } = work;
+        let &Work { product, chunk, begins: [first_tap, _], .. } = work;
+        let [taps, boundary] = gemm::both(gemm.tables);
         let (across, along) = chunk.counts(product);
         let mut launches = Vec::new();
         for group in 0..gemm.roles.groups {
@@ -73,7 +82,7 @@ impl Matrix for Made {
                 for first in (0..along).map(|i| i * chunk.products) {
                     let columns = chunk.columns.min(product.columns - column);
                     let products = chunk.products.min(product.products - first);
-                    let mut block = gemm.block(product, taps);
+                    let mut block = gemm.block(product, first_tap);
                     block.chunk = [column, first, products, group].map(count);
                     block.counts[1] = count(columns);
                     // One of a group at a time.
@@ -82,35 +91,14 @@ impl Matrix for Made {
                     let bytes = (columns * products * gemm.problem.element().bytes()).next_multiple_of(4);
                     // Without products nothing is read; a binding has at least four bytes.
                     let matrix = Binding { buffer: work.memory, offset: 0, size: bytes.max(4) };
-                    launches.push(make(gemm, block, matrix)?);
+                    let bindings = [gemm.gathered.0, taps, boundary, matrix];
+                    launches.push(im2col::write(gemm.problem, gemm.target, block, bindings)?);
                     launches.push(multiply(gemm, block, work.packed, matrix, first > 0)?);
                 }
             }
         }
         Ok(launches)
     }
-}
-
-/// The launch that writes a chunk.
-fn make(gemm: &Gemm<'_>, mut block: GemmParams, matrix: Binding) -> Result<Launch, Unsupported> {
-    let table = has_table(gemm.problem);
-    let rows = block.chunk[2].div_ceil(Im2colSpec::EACH);
-    let invocations = u64::from(block.counts[1]) * u64::from(rows);
-    let grid = Grid::linear(invocations, WORKGROUP, &gemm.target.limits)
-        .ok_or(Unsupported::GridTooLarge { invocations })?;
-    block.counts[3] = count(invocations);
-    // Products are counted on one by one.
-    let inner = block.stride[3];
-    block.steps[2..].copy_from_slice(&[1 / inner, 1 % inner]);
-    block.first[2] = gemm.last_of(gemm.gathered());
-    let [taps, boundary] = gemm.both_tables();
-    Ok(Launch {
-        kernel: Kernel::Im2col,
-        spec: Im2colSpec { table, element: gemm.problem.element() }.into(),
-        params: Params::Gemm(block),
-        bindings: vec![gemm.gathered(), taps, boundary, matrix],
-        grid,
-    })
 }
 
 /// The launch that multiplies it, and adds to the sums of the chunk before.

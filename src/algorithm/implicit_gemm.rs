@@ -6,19 +6,16 @@
 //! product of one tap that reaches nothing outside is one of plain matrices (`gemm_tiled.wgsl`).
 
 use super::shared::count;
-use super::shared::gemm::Gemm;
+use super::shared::gemm::{self, Gemm};
 use super::shared::matrix::{self, Chunk, Matrix, Work};
+use super::shared::outside::Outside;
 use super::shared::product::Product;
-use super::shared::roles::has_table;
 use super::{Config, Unsupported};
-use crate::kernel::{GemmSpec, Kernel, Tile, TiledSpec};
+use crate::kernel::{Check, GemmSpec, Kernel, Tile, TiledSpec};
 use crate::problem::ConvProblem;
 use crate::program::{Launch, Program, Target};
 
 pub(super) use super::shared::gemm::suits;
-
-/// Taps that a column has a bit for.
-const MASK_BITS: u64 = 32;
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     matrix::candidates::<Gathered>(problem, target)
@@ -36,9 +33,17 @@ impl Matrix for Gathered {
         Config::ImplicitGemm(tile)
     }
 
-    fn has_kernel(problem: &ConvProblem, products: &[Product<'_>], tile: Tile) -> bool {
-        let bits = |product: &Product<'_>| has_mask(problem, product) || is_plain(problem, product);
-        tile.holds_coordinates() || products.iter().all(bits)
+    fn pads() -> bool {
+        true
+    }
+
+    fn outside(product: &Product<'_>) -> Outside {
+        Outside::new(product)
+    }
+
+    fn has_kernel(products: &[Product<'_>], tile: Tile) -> bool {
+        let has_bits = |product| Self::outside(product) != Outside::Coordinates;
+        tile.holds_coordinates() || products.iter().all(has_bits)
     }
 
     fn chunk(_: &ConvProblem, _: &Target, product: &Product<'_>, _: u64, _: Tile) -> Chunk {
@@ -50,32 +55,24 @@ impl Matrix for Gathered {
     }
 
     fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported> {
-        let &Gemm { problem, tile, .. } = gemm;
-        let &Work { product, packed, taps, .. } = work;
+        let &Gemm { problem, tile, gathered: (matrix, _), .. } = gemm;
+        let &Work { product, packed, outside, begins: [taps, bits], .. } = work;
         let mut block = gemm.block(product, taps);
-        let (element, sum, gathered) = (problem.element(), gemm.sum(), gemm.gathered());
-        if is_plain(problem, product) {
+        let (element, sum) = (problem.element(), gemm.sum());
+        if product.taps == 1 && outside.is_nothing() {
+            // The gathered tensor is the matrix.
             block.tables = [0; 4];
             let kernel = (Kernel::GemmTiled, TiledSpec { tile, element, sum }.into());
-            return Ok(vec![gemm.multiply(kernel, block, packed, gathered, &[])?]);
+            return Ok(vec![gemm.multiply(kernel, block, packed, matrix, &[])?]);
         }
-        let (table, mask) = (has_table(problem), has_mask(problem, product));
-        block.tables[3] = if mask { count(product.taps) } else { 0 };
-        let kernel = (Kernel::ImplicitGemm, GemmSpec { tile, mask, table, element, sum }.into());
-        Ok(vec![gemm.multiply(kernel, block, packed, gathered, &gemm.both_tables())?])
+        let is_full = product.products > 0 && product.products.is_multiple_of(tile.depth.into());
+        let check = match outside {
+            Outside::Bits(bits) if bits.is_empty() && is_full => Check::Nothing,
+            Outside::Bits(_) => Check::Bits,
+            Outside::Coordinates => Check::Coordinates,
+        };
+        block.tables = [count(bits), 0, 0, count(outside.entries(product).len() as u64)];
+        let kernel = (Kernel::ImplicitGemm, GemmSpec { tile, check, element, sum }.into());
+        Ok(vec![gemm.multiply(kernel, block, packed, matrix, &gemm::both(gemm.tables)[..1])?])
     }
-}
-
-/// Whether columns have a bit per tap.
-fn has_mask(problem: &ConvProblem, product: &Product<'_>) -> bool {
-    !has_table(problem) && product.taps <= MASK_BITS
-}
-
-/// Whether the gathered tensor is the matrix: one tap, and all that it reads lies inside.
-fn is_plain(problem: &ConvProblem, product: &Product<'_>) -> bool {
-    let inside = product.axes.iter().all(|(axis, phase)| {
-        let last = i128::from(phase.cells.saturating_sub(1)) * i128::from(axis.stride);
-        phase.pad <= 0 && last - i128::from(phase.pad) < i128::from(axis.a_extent)
-    });
-    product.taps == 1 && inside && !has_table(problem)
 }

@@ -3,7 +3,9 @@
 
 pub(super) mod fold;
 pub(super) mod gemm;
+pub(super) mod im2col;
 pub(super) mod matrix;
+pub(super) mod outside;
 pub(super) mod product;
 pub(super) mod roles;
 pub(super) mod tables;

@@ -127,7 +127,7 @@ pub struct GemmParams {
     pub cells: [u32; 4],
     /// Steps in the result per cell; then per channel.
     pub r_stride: [u32; 4],
-    /// Steps in `a` per image and per group, in the result per image; then 0.
+    /// Steps in `a` per image and per group, in the result per image; then the last tap.
     pub base: [u32; 4],
     /// First elements of `a` and of the phase in the result; last element of `a`; 0.
     pub first: [u32; 4],
@@ -143,7 +143,7 @@ pub struct GemmParams {
     /// Images, if they are innermost among the columns, else 1; whether channels are innermost among the products; whether
     /// neighbouring invocations read neighbouring products, not columns; whether sums are added to what is there.
     pub order: [u32; 4],
-    /// Where the boundary tables begin, or steps of a matrix per column, 0, 0; then taps that columns have bits for.
+    /// Where the boundary tables begin; or steps of a matrix per column; or where bits begin in the table of taps, 0, 0, how many there are.
     pub tables: [u32; 4],
     /// Code of the activation; whether there is a residual; whether there is a bias; 0.
     pub epilogue: [u32; 4],

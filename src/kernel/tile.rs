@@ -18,12 +18,11 @@ pub struct Tile {
 
 impl Tile {
     /// The tiles that there are, the largest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self { rows: 128, columns: 128, depth: 16, fours: (2, 2) },
         Self { rows: 128, columns: 128, depth: 8, fours: (2, 2) },
         Self { rows: 64, columns: 128, depth: 16, fours: (2, 2) },
         Self { rows: 64, columns: 64, depth: 16, fours: (2, 2) },
-        Self { rows: 64, columns: 64, depth: 8, fours: (2, 2) },
         Self { rows: 32, columns: 128, depth: 16, fours: (1, 2) },
         Self { rows: 32, columns: 64, depth: 16, fours: (1, 2) },
     ];
@@ -33,10 +32,10 @@ impl Tile {
         self.rows / 4 / self.fours.0 * (self.columns / 4 / self.fours.1)
     }
 
-    /// Whether an invocation has registers left for the coordinates of its columns, beside its sums and what it loads ahead:
-    /// else columns must have a bit per tap.
+    /// Whether it is worth checking elements by their coordinates: where 64 sums of an invocation share few loads, that takes
+    /// too many registers beside them, or too large a part of a step.
     pub fn holds_coordinates(&self) -> bool {
-        (self.rows + self.columns) * self.depth / self.invocations() <= 24
+        self.fours != (2, 2) || self.rows == 128
     }
 
     /// Bytes of workgroup memory that `implicit_gemm.wgsl` takes; `gemm_tiled.wgsl` takes less.
@@ -53,15 +52,29 @@ impl std::fmt::Display for Tile {
     }
 }
 
+/// How a kernel tells elements that lie outside, by the numbers of `shared/gather.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// None does, and the last step is full.
+    Nothing = 0,
+    /// Columns and products have bits.
+    Bits = 1,
+    /// Columns and products have coordinates.
+    Coordinates = 2,
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Bits, Self::Coordinates];
+}
+
 /// What `implicit_gemm.wgsl` is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GemmSpec {
     /// Of a workgroup.
     pub tile: Tile,
-    /// Whether columns have a bit for each of at most 32 taps.
-    pub mask: bool,
-    /// Whether coordinates go through boundary tables; then there are no such bits.
-    pub table: bool,
+    /// How elements outside are told.
+    pub check: Check,
     /// Storage of the operands: F32 or F16.
     pub element: Element,
     /// Storage of the sums: that of the operands, or F32 for parts.
@@ -92,8 +105,8 @@ fn element_values(element: Element, sum: Element) -> Vec<(&'static str, SpecValu
 
 impl From<GemmSpec> for Spec {
     fn from(s: GemmSpec) -> Self {
-        let outside = vec![("MASK", SpecValue::Bool(s.mask)), ("TABLE", SpecValue::Bool(s.table))];
-        Self([tile_values(s.tile), outside, element_values(s.element, s.sum)].concat())
+        let check = vec![("CHECK", SpecValue::U32(s.check as u32))];
+        Self([tile_values(s.tile), check, element_values(s.element, s.sum)].concat())
     }
 }
 
@@ -121,9 +134,10 @@ const ELEMENTS: [(Element, Element); 3] =
 pub(super) fn gemm_specs() -> Vec<Spec> {
     let mut specs = Vec::new();
     for (element, sum) in ELEMENTS {
-        for (mask, table) in [(true, false), (false, false), (false, true)] {
-            let tiles = Tile::ALL.into_iter().filter(|tile| mask || tile.holds_coordinates());
-            specs.extend(tiles.map(|tile| Spec::from(GemmSpec { tile, mask, table, element, sum })));
+        for check in Check::ALL {
+            let tiles =
+                Tile::ALL.into_iter().filter(|tile| check != Check::Coordinates || tile.holds_coordinates());
+            specs.extend(tiles.map(|tile| Spec::from(GemmSpec { tile, check, element, sum })));
         }
     }
     specs

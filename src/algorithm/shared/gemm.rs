@@ -1,8 +1,9 @@
 //! The launches of matrix products, one of whose factors is packed: for algorithms that gather the other one and for those
 //! that have it in memory.
 
+use super::outside::Outside;
 use super::product::Product;
-use super::roles::{Loop, Roles, has_table, is_folded, three_axes};
+use super::roles::{Loop, Roles, is_folded, three_axes};
 use super::{
     TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, count, epilogue_bindings, first,
     set_epilogue, single, tables, tensor, word,
@@ -135,28 +136,36 @@ impl Order {
     }
 }
 
-/// The taps of every product, and the boundary.
-pub(in crate::algorithm) fn tables(problem: &ConvProblem, products: &[Product<'_>]) -> Vec<Table> {
-    let table = has_table(problem);
-    let mut words = Vec::new();
-    for product in products.iter().filter(|product| product.columns > 0) {
+/// The taps of every product, after one that steps nowhere, and the boundary. Also where the taps of each begin, in entries,
+/// and its bits after them.
+pub(in crate::algorithm) fn tables(
+    problem: &ConvProblem,
+    products: &[(Outside, Product<'_>)],
+) -> (Vec<Table>, Vec<[u64; 2]>) {
+    let mut entries = vec![[0; ENTRY]];
+    let mut begins = Vec::new();
+    for (outside, product) in products {
         let [(z, pz), (y, py), (x, px)] = product.axes;
         let steps = |axis: &Loop, tap: u64| (tap as i64).wrapping_mul(axis.dilation);
+        let taps = entries.len();
         for (tz, ty, tx) in each(pz.taps, py.taps, px.taps) {
             let at = [steps(z, tz), steps(y, ty), steps(x, tx)];
             let strides = [z, y, x].map(|axis| axis.a_stride as i64);
             let offset = at.iter().zip(strides).map(|(&at, stride)| at.wrapping_mul(stride)).sum::<i64>();
-            words.extend([if table { 0 } else { word(offset) }, word(at[0]), word(at[1]), word(at[2])]);
+            let [i, j, k] = outside.of_tap(product, [tz, ty, tx], at);
+            entries.push([word(offset), i, j, k]);
         }
         if product.taps == 0 {
-            // Never read as one, but counted from.
-            words.extend([0; ENTRY]);
+            // Never read as one, but loaded.
+            entries.push([0; ENTRY]);
         }
+        begins.push([taps as u64, entries.len() as u64]);
+        entries.extend(outside.entries(product));
     }
-    words.resize(words.len().max(4), 0);
     let mut boundary = tables::boundary(problem);
     boundary.resize(boundary.len().max(4), 0);
-    vec![Table { name: "taps", words }, Table { name: "boundary", words: boundary }]
+    let taps = Table { name: "taps", words: entries.concat() };
+    (vec![taps, Table { name: "boundary", words: boundary }], begins)
 }
 
 fn each(z: u64, y: u64, x: u64) -> impl Iterator<Item = (u64, u64, u64)> {
@@ -174,6 +183,8 @@ pub(in crate::algorithm) struct Gemm<'a> {
     pub(in crate::algorithm) sums: Sums,
     /// What [`tables`] made.
     pub(in crate::algorithm) tables: &'a [Table],
+    /// The tensor that is gathered from, and its first element there.
+    pub(in crate::algorithm) gathered: (Binding, u64),
 }
 
 /// Where sums go.
@@ -230,7 +241,7 @@ impl Gemm<'_> {
         let of = |value: fn(&Loop) -> i64| axes.map(|(axis, _)| value(axis));
         let result = if self.is_whole() { first(problem, problem.result()) as i64 } else { 0 };
         let first = [
-            count(first(problem, tensor(problem, roles.a.0))),
+            count(self.gathered.1),
             word(axes.iter().map(|(_, phase)| phase.r_first).fold(result, i64::wrapping_add)),
         ];
         let (_, [a_image, a_group, a_channel]) = roles.a;
@@ -243,7 +254,7 @@ impl Gemm<'_> {
             a_stride: four(of(|axis| axis.a_stride as i64), a_channel),
             cells: four(axes.map(|(_, phase)| phase.cells as i64), roles.images),
             r_stride: four(of(|axis| axis.r_stride), roles.r[1]),
-            base: [count(a_image), count(a_group), count(roles.r[0]), 0],
+            base: [count(a_image), count(a_group), count(roles.r[0]), count(product.taps.saturating_sub(1))],
             first: [first[0], first[1], 0, 0],
             tiles: [product.row_tiles, product.column_tiles, roles.groups, sums.parts].map(count),
             steps: [0, count(product.steps), 0, 0],
@@ -295,18 +306,13 @@ impl Gemm<'_> {
         self.sums.buffer == Buffer::Result
     }
 
-    /// The tensor that is gathered from.
-    pub(in crate::algorithm) fn gathered(&self) -> Binding {
-        bind_tensor(self.problem, &self.tables[0], 0, self.roles.a.0)
-    }
-
     /// The last element of what is gathered from: what lies past it is not read.
-    pub(in crate::algorithm) fn last_of(&self, matrix: Binding) -> u32 {
+    fn last_of(&self, matrix: Binding) -> u32 {
         count((matrix.size / self.problem.element().bytes()).saturating_sub(1))
     }
+}
 
-    /// The whole of both tables.
-    pub(in crate::algorithm) fn both_tables(&self) -> [Binding; 2] {
-        [0, 1].map(|i| bind(&self.tables[i], i, Buffer::Table(i), 0))
-    }
+/// The whole of both tables.
+pub(in crate::algorithm) fn both(tables: &[Table]) -> [Binding; 2] {
+    [0, 1].map(|i| bind(&tables[i], i, Buffer::Table(i), 0))
 }

@@ -2,9 +2,14 @@
 //! fly.
 
 use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile, cost};
+use super::im2col::Padded;
+use super::outside::Outside;
 use super::product::{Product, offsets, parts};
-use super::roles::{Roles, is_folded, written_extents};
-use super::{MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, binding_limit, compact_strides, fold};
+use super::roles::{Roles, has_table, is_folded, written_extents};
+use super::{
+    MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides, first, fold,
+    tensor,
+};
 use crate::algorithm::{Config, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
@@ -14,8 +19,14 @@ use crate::program::{Binding, Buffer, Launch, Program, Target};
 pub(in crate::algorithm) trait Matrix {
     fn config(tile: Tile) -> Config;
 
+    /// Whether it reads the input with its padding written out, where the boundary is not zero.
+    fn pads() -> bool;
+
+    /// How it tells elements outside.
+    fn outside(product: &Product<'_>) -> Outside;
+
     /// Whether a tile has a kernel for these windows.
-    fn has_kernel(problem: &ConvProblem, products: &[Product<'_>], tile: Tile) -> bool;
+    fn has_kernel(products: &[Product<'_>], tile: Tile) -> bool;
 
     /// How much of it is looked at in one launch that multiplies.
     fn chunk(problem: &ConvProblem, target: &Target, product: &Product<'_>, images: u64, tile: Tile)
@@ -53,8 +64,10 @@ pub(in crate::algorithm) struct Work<'a> {
     pub(in crate::algorithm) chunk: Chunk,
     /// The factors.
     pub(in crate::algorithm) packed: Binding,
-    /// Where its taps begin in the table, in entries.
-    pub(in crate::algorithm) taps: u64,
+    /// How it tells elements outside.
+    pub(in crate::algorithm) outside: &'a Outside,
+    /// Where its taps begin in the table, in entries, and its bits.
+    pub(in crate::algorithm) begins: [u64; 2],
     /// Where chunks are made.
     pub(in crate::algorithm) memory: Buffer,
 }
@@ -85,6 +98,23 @@ struct Sizes {
     copies: u64,
     /// Bytes of the largest chunk in memory.
     matrix: u64,
+    /// Bytes of the padded input; 0: it is read as it is.
+    padded: u64,
+}
+
+/// The input with its padding where an algorithm reads that.
+fn padded<M: Matrix>(problem: &ConvProblem) -> Option<Padded> {
+    let padded = (M::pads() && has_table(problem)).then(|| Padded::new(problem));
+    padded.filter(|padded| padded.elements > 0)
+}
+
+/// Where the padded input is, if there is one: after the parts.
+fn roles<M: Matrix>(problem: &ConvProblem, strides: &[u64], memory: Buffer) -> Roles {
+    let mut roles = Roles::new(problem, strides);
+    if let Some(padded) = padded::<M>(problem) {
+        padded.replace(problem, &mut roles, memory);
+    }
+    roles
 }
 
 impl Sizes {
@@ -98,9 +128,9 @@ impl Sizes {
         check_tile(problem, target, tile)?;
         let (limit, folded) = (binding_limit(target), is_folded(problem));
         let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
-        let roles = Roles::new(problem, &problem.result().strides);
+        let roles = roles::<M>(problem, &problem.result().strides, Buffer::Input);
         let products = Product::all(&roles, tile);
-        if !M::has_kernel(problem, &products, tile) {
+        if !M::has_kernel(&products, tile) {
             return Err(Unsupported::Config { config: M::config(tile) });
         }
         let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
@@ -112,21 +142,27 @@ impl Sizes {
         let in_parts = parts > 1 || folded || all.continued;
         let copies = if in_parts { fold::copies(target, size, parts)? } else { 0 };
         let largest = products.iter().map(|p| p.columns.max(p.products)).max().unwrap_or(0);
-        for (what, value) in
-            [("matrix of windows", all.elements), ("columns or products of a matrix", largest)]
-        {
+        let padded = padded::<M>(problem).map_or(0, |padded| padded.elements);
+        for (what, value) in [
+            ("matrix of windows", all.elements),
+            ("padded input", padded),
+            ("columns or products of a matrix", largest),
+        ] {
             if value >= MAX_INDEX {
                 return Err(Unsupported::IndexTooLarge { what, value });
             }
         }
-        let matrix = all.elements.saturating_mul(problem.element().bytes()).next_multiple_of(4);
+        let [matrix, padded] =
+            [all.elements, padded].map(|n| n.saturating_mul(problem.element().bytes()).next_multiple_of(4));
         let factors = offsets(problem, &roles, &products, tile).1;
-        for (buffer, bytes) in [("packed factors", factors), ("matrix of windows", matrix)] {
+        for (buffer, bytes) in
+            [("packed factors", factors), ("matrix of windows", matrix), ("padded input", padded)]
+        {
             if bytes > limit {
                 return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
             }
         }
-        Ok(Self { size, parts, copies, matrix })
+        Ok(Self { size, parts, copies, matrix, padded })
     }
 }
 
@@ -181,38 +217,56 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
     if !Tile::ALL.contains(&tile) {
         return Err(Unsupported::Config { config: M::config(tile) });
     }
-    let Sizes { size, parts, copies, matrix } = Sizes::new::<M>(problem, target, tile, places)?;
+    let sizes = Sizes::new::<M>(problem, target, tile, places)?;
+    let Sizes { size, parts, copies, .. } = sizes;
     let result = problem.result();
     if result.is_empty() {
         return Ok(Program::default());
     }
-    let in_parts = copies > 0;
-    let written = written_extents(problem);
-    let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
-    let roles = Roles::new(problem, &strides);
-    let products = Product::all(&roles, tile);
-    let mut program = Program { tables: gemm::tables(problem, &products), ..Program::default() };
+    let mut program = Program::default();
     let mut workspace = |bytes: u64| {
         program.workspace.push(bytes);
         Buffer::Workspace(program.workspace.len() - 1)
     };
+    let in_parts = copies > 0;
     let buffer = if in_parts { workspace(copies) } else { Buffer::Result };
-    let memory = if matrix > 0 { workspace(matrix) } else { buffer };
+    let [matrix, padded_in] =
+        [sizes.matrix, sizes.padded].map(|bytes| if bytes > 0 { workspace(bytes) } else { buffer });
+    let written = written_extents(problem);
+    let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
+    let roles = roles::<M>(problem, &strides, padded_in);
+    let products = Product::all(&roles, tile);
     let (offsets, factors) = offsets(problem, &roles, &products, tile);
     let per_run = problem.direction() == Direction::GradWeight;
     let packed_in = if per_run { workspace(factors) } else { Buffer::Prepared };
+    let there = products.into_iter().zip(offsets).filter(|(product, _)| product.columns > 0);
+    let (products, offsets): (Vec<_>, Vec<_>) =
+        there.map(|(product, offset)| ((M::outside(&product), product), offset)).unzip();
+    let (tables, begins) = gemm::tables(problem, &products);
+    let input = bind_tensor(problem, &tables[0], 0, Roles::new(problem, &strides).a.0);
+    let mut launches = Vec::new();
+    let gathered = match padded::<M>(problem) {
+        Some(padded) => {
+            let memory = Binding { buffer: padded_in, offset: 0, size: sizes.padded };
+            let [taps, boundary] = gemm::both(&tables);
+            launches.push(padded.launch(problem, target, [input, taps, boundary, memory])?);
+            (memory, 0)
+        }
+        None => (input, first(problem, tensor(problem, roles.a.0))),
+    };
     let sums = Sums { buffer, size, parts };
     let order = Order::new(&roles);
-    let gemm = Gemm { problem, target, roles: &roles, tile, order, sums, tables: &program.tables };
-    let (mut packs, mut launches, mut taps) = (Vec::new(), Vec::new(), 0);
-    for (product, offset) in products.iter().zip(offsets).filter(|(product, _)| product.columns > 0) {
+    let gemm = Gemm { problem, target, roles: &roles, tile, order, sums, tables: &tables, gathered };
+    let mut packs = Vec::new();
+    for (((outside, product), offset), begins) in products.iter().zip(offsets).zip(begins) {
         let bytes = product.packed(&roles, tile) * problem.element().bytes();
         let packed = Binding { buffer: packed_in, offset, size: bytes };
         let chunk = M::chunk(problem, target, product, roles.images, tile);
         packs.push(gemm.pack(product, packed)?);
-        launches.extend(M::launches(&gemm, &Work { product, chunk, packed, taps, memory })?);
-        taps += product.taps.max(1);
+        launches
+            .extend(M::launches(&gemm, &Work { product, chunk, packed, outside, begins, memory: matrix })?);
     }
+    program.tables = tables;
     if per_run {
         program.launches = [packs, launches].concat();
     } else {

@@ -68,9 +68,12 @@ pub(in crate::algorithm) fn is_folded(problem: &ConvProblem) -> bool {
         && !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_))
 }
 
-/// Whether coordinates of the kernel go through boundary tables.
+/// Whether coordinates of the kernel go through boundary tables: where windows visit cells outside that are not zero.
 pub(in crate::algorithm) fn has_table(problem: &ConvProblem) -> bool {
-    problem.direction() != Direction::GradInput && problem.boundary() != Boundary::Zero
+    let visits_outside = |axis: &Axis| axis.pad_begin > 0 || axis.reach() > axis.input;
+    problem.direction() != Direction::GradInput
+        && problem.boundary() != Boundary::Zero
+        && problem.axes().iter().any(visits_outside)
 }
 
 pub(in crate::algorithm) fn three_axes(problem: &ConvProblem) -> [Axis; 3] {

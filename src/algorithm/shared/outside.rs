@@ -1,0 +1,110 @@
+//! How a kernel is to tell which elements of the matrix of windows lie outside the tensor that they are gathered from.
+
+use super::product::Product;
+use super::roles::{Loop, Phase};
+use super::{count, word};
+
+/// Bits of a word, but for the one that every column has.
+const MOST: u64 = 31;
+
+/// What columns and products have to tell it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::algorithm) enum Outside {
+    /// Bits: an element lies outside if both have one in common. Without bits none lies outside.
+    Bits(Vec<Bit>),
+    /// Coordinates.
+    Coordinates,
+}
+
+/// A tap or a cell of an axis that has a bit. Products of this tap have the bit, and columns that this tap does not reach
+/// inside; or columns of this cell have it, and products that do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::algorithm) struct Bit {
+    axis: usize,
+    is_tap: bool,
+    at: u64,
+}
+
+impl Outside {
+    /// Along each axis the taps have bits or the cells, whichever are fewer; coordinates where they are too many.
+    pub(in crate::algorithm) fn new(product: &Product<'_>) -> Self {
+        let axes = product.axes.iter().filter(|(axis, phase)| reaches_outside(axis, phase));
+        let count = axes.map(|(_, phase)| phase.taps.min(phase.cells)).fold(0, u64::saturating_add);
+        if count > MOST {
+            return Self::Coordinates;
+        }
+        let bits = product.axes.iter().enumerate().filter(|(_, (axis, phase))| reaches_outside(axis, phase));
+        let of = |(axis, (_, phase)): (usize, &(&Loop, Phase))| {
+            let is_tap = phase.taps <= phase.cells;
+            (0..phase.taps.min(phase.cells)).map(move |at| Bit { axis, is_tap, at })
+        };
+        Self::Bits(bits.flat_map(of).collect())
+    }
+
+    /// Whether nothing lies outside.
+    pub(in crate::algorithm) fn is_nothing(&self) -> bool {
+        *self == Self::Bits(Vec::new())
+    }
+
+    /// What a tap's entry in the table holds beside its offset, for a tap that lies so many cells from the first one.
+    pub(in crate::algorithm) fn of_tap(
+        &self,
+        product: &Product<'_>,
+        taps: [u64; 3],
+        steps: [i64; 3],
+    ) -> [u32; 3] {
+        match self {
+            Self::Coordinates => steps.map(word),
+            Self::Bits(bits) => {
+                let has = |bit: &Bit| {
+                    let (axis, phase) = product.axes[bit.axis];
+                    match bit.is_tap {
+                        true => taps[bit.axis] == bit.at,
+                        false => !is_inside(axis, &phase, bit.at, taps[bit.axis]),
+                    }
+                };
+                let set = bits.iter().enumerate().filter(|(_, bit)| has(bit));
+                [set.fold(0, |word, (i, _)| word | 1 << i), 0, 0]
+            }
+        }
+    }
+
+    /// What columns find their bits by, as `start_of` of `shared/gather.wgsl` reads it.
+    pub(in crate::algorithm) fn entries(&self, product: &Product<'_>) -> Vec<[u32; 4]> {
+        let entry = |bit: &Bit| {
+            let (axis, phase) = product.axes[bit.axis];
+            let number = count(bit.axis as u64);
+            if bit.is_tap {
+                [number, word(step(bit.at, axis.dilation)), count(axis.a_extent), 0]
+            } else {
+                // One cell begins where it does: its sum is 0, which is below 1.
+                [number, word(phase.pad.wrapping_sub(step(bit.at, axis.stride))), 1, 1]
+            }
+        };
+        match self {
+            Self::Bits(bits) => bits.iter().map(entry).collect(),
+            Self::Coordinates => Vec::new(),
+        }
+    }
+}
+
+/// Steps were checked to stay far below 2^63.
+fn step(times: u64, by: i64) -> i64 {
+    (times as i64).wrapping_mul(by)
+}
+
+/// Where a tap reads for a cell.
+fn coordinate(axis: &Loop, phase: &Phase, cell: u64, tap: u64) -> i128 {
+    let along = |times: u64, by: i64| i128::from(times) * i128::from(by);
+    along(cell, axis.stride) + along(tap, axis.dilation) - i128::from(phase.pad)
+}
+
+fn is_inside(axis: &Loop, phase: &Phase, cell: u64, tap: u64) -> bool {
+    (0..i128::from(axis.a_extent)).contains(&coordinate(axis, phase, cell, tap))
+}
+
+/// Whether any tap of a phase reads outside for any cell: the corners tell.
+fn reaches_outside(axis: &Loop, phase: &Phase) -> bool {
+    let (cell, tap) = (phase.cells.saturating_sub(1), phase.taps.saturating_sub(1));
+    [(0, 0), (cell, 0), (0, tap), (cell, tap)].into_iter().any(|(c, t)| !is_inside(axis, phase, c, t))
+}
