@@ -5,7 +5,7 @@ mod common;
 use common::benchdnn::benchdnn;
 use common::cases::{Case, named};
 use wgconv::algorithm::{Config, DirectConfig, Unsupported};
-use wgconv::kernel::{Kernel, Params};
+use wgconv::kernel::{Kernel, Params, SpecValue};
 use wgconv::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
 use wgconv::{
     Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding,
@@ -181,6 +181,34 @@ fn cells_reached_by_the_same_taps_are_a_phase() {
     assert_eq!(rows(&Conv::default().stride(2).dilation(2)), [[3, 0, 0, 0, 4], [0, 0, 0, 1, 3]]);
     // A flipped kernel counts from its last tap.
     assert_eq!(rows(&Conv::default().flip(true)), [[3, 0, 2, 0, 7]]);
+}
+
+/// What a matrix product checks, by the numbers of its kernel: nothing, bits, coordinates.
+#[test]
+fn matrix_products_check_what_can_lie_outside() {
+    let checks = |x: &[usize], w: &[usize], conv: &Conv| {
+        let problem = problem(x, w, conv);
+        let choice = Planner::new(roomy()).choose(&problem, Some(Algorithm::ImplicitGemm)).expect("runs");
+        let of = |launch: &Launch| match launch.spec.values().iter().find(|(name, _)| *name == "CHECK") {
+            Some((_, SpecValue::U32(check))) => format!("{} {check}", launch.kernel.name()),
+            _ => launch.kernel.name().to_string(),
+        };
+        let launches = choice.program.launches.iter().filter(|launch| launch.kernel != Kernel::Fold);
+        launches.map(of).collect::<Vec<_>>()
+    };
+    let (x, w, conv) = ([2, 64, 40, 40], [64, 64, 3, 3], Conv::default);
+    assert_eq!(checks(&x, &w, &conv()), ["implicit_gemm 0"]);
+    assert_eq!(checks(&x, &w, &conv().padding(1)), ["implicit_gemm 1"]);
+    // Steps that are not full have zeros past their end.
+    assert_eq!(checks(&[2, 3, 40, 40], &[64, 3, 3, 3], &conv()), ["implicit_gemm 1"]);
+    // 17 taps each way are more bits than a word has; of 7 cells each way they are not.
+    assert_eq!(checks(&x, &[64, 64, 17, 17], &conv().padding(8)), ["implicit_gemm 2"]);
+    assert_eq!(checks(&[2, 64, 7, 7], &[64, 64, 17, 17], &conv().padding(8)), ["implicit_gemm 1"]);
+    // Another boundary is written out before; without padding there is none.
+    let reflect = conv().boundary(Boundary::Reflect);
+    assert_eq!(checks(&x, &w, &reflect.clone().padding(1)), ["im2col", "implicit_gemm 0"]);
+    assert_eq!(checks(&x, &w, &reflect), ["implicit_gemm 0"]);
+    assert_eq!(checks(&x, &[64, 64, 1, 1], &conv()), ["gemm_tiled"]);
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! The factors are laid out first (`pack.wgsl`), for a convolution and its gradient by the input when weights are prepared,
 //! for the gradient by the weight in every run. A stride splits the input's gradient into phases, one product each. A
 //! product of one tap that reaches nothing outside is one of plain matrices (`gemm_tiled.wgsl`).
+//!
+//! Under a boundary that is not zero the input is first written out with its padding (`im2col.wgsl`), to a workspace of
+//! `n·c_in` times the cells that windows visit.
 
 use super::shared::count;
 use super::shared::gemm::{self, Gemm};

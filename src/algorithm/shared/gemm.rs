@@ -19,6 +19,9 @@ const MAX_PHASES: u64 = 64;
 /// Most words of the table of taps: what needs more is cut into pieces.
 const MAX_WORDS: u64 = 1 << 22;
 
+/// Storage buffers of a product.
+const BUFFERS: u32 = 6;
+
 /// Words of a tap in the table.
 const ENTRY: usize = 4;
 
@@ -60,7 +63,7 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
     if problem.unshared() {
         return Err(Unsupported::Unshared);
     }
-    check_device(problem, target, &[], 7)?;
+    check_device(problem, target, &[], BUFFERS)?;
     let phases = three_axes(problem).iter().map(|axis| phases(problem, axis)).fold(1, u64::saturating_mul);
     if phases > MAX_PHASES {
         return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PHASES });
@@ -102,7 +105,7 @@ pub(in crate::algorithm) fn check_tile(
         (tile.invocations(), "invocations per workgroup"),
         (tile.workgroup_bytes(), "bytes of workgroup memory"),
     ];
-    check_device(problem, target, &needs, 7)
+    check_device(problem, target, &needs, BUFFERS)
 }
 
 /// In what order columns and products are counted, and invocations spread over them, so that neighbours read neighbours.

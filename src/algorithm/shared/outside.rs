@@ -108,3 +108,78 @@ fn reaches_outside(axis: &Loop, phase: &Phase) -> bool {
     let (cell, tap) = (phase.cells.saturating_sub(1), phase.taps.saturating_sub(1));
     [(0, 0), (cell, 0), (0, tap), (cell, tap)].into_iter().any(|(c, t)| !is_inside(axis, phase, c, t))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::shared::roles::Roles;
+    use crate::kernel::Tile;
+    use crate::problem::{Conv, ConvProblem, Direction};
+
+    /// As the kernel finds them: the bits of a column whose window begins at `at`.
+    fn of_column(entries: &[[u32; 4]], at: [u32; 3]) -> u32 {
+        let has = |[axis, offset, bound, inverted]: [u32; 4]| {
+            (at[axis as usize].wrapping_add(offset) >= bound) != (inverted != 0)
+        };
+        (0..).zip(entries).filter(|(_, entry)| has(**entry)).fold(0, |word, (i, _)| word | 1 << i)
+    }
+
+    /// Compares every element of the matrix of `problem`; gives how many bits its largest product has, and how many
+    /// elements lie outside.
+    fn compare(problem: &ConvProblem) -> (usize, u64) {
+        let roles = Roles::new(problem, &problem.result().strides);
+        let (mut most, mut found) = (0, 0);
+        for product in Product::all(&roles, Tile::ALL[0]) {
+            let outside = Outside::new(&product);
+            let entries = outside.entries(&product);
+            let [(z, pz), (y, py), (x, px)] = product.axes;
+            let each = |n: [u64; 3]| {
+                (0..n[0]).flat_map(move |i| (0..n[1]).flat_map(move |j| (0..n[2]).map(move |k| [i, j, k])))
+            };
+            for cell in each([pz.cells, py.cells, px.cells]) {
+                let at = [0, 1, 2].map(|i| {
+                    let (axis, phase) = product.axes[i];
+                    word(step(cell[i], axis.stride).wrapping_sub(phase.pad))
+                });
+                let column = of_column(&entries, at);
+                for tap in each([pz.taps, py.taps, px.taps]) {
+                    let steps = [(z, 0), (y, 1), (x, 2)].map(|(axis, i)| step(tap[i], axis.dilation));
+                    let [bits, ..] = outside.of_tap(&product, tap, steps);
+                    let inside = (0..3).all(|i| {
+                        let (axis, phase) = product.axes[i];
+                        is_inside(axis, &phase, cell[i], tap[i])
+                    });
+                    assert_eq!(bits & column == 0, inside, "cell {cell:?}, tap {tap:?} of {problem:?}");
+                    found += u64::from(!inside);
+                }
+            }
+            most = most.max(entries.len());
+        }
+        (most, found)
+    }
+
+    #[test]
+    fn an_element_lies_outside_where_tap_and_column_share_a_bit() {
+        let conv = Conv::default;
+        let (x, w) = ([1, 1, 9, 7], [1, 1, 3, 3]);
+        // Bits of the taps, or of the cells where these are fewer; none where nothing lies outside.
+        for (x, w, conv, bits) in [
+            (&x[..], &w[..], conv().padding(1), 6),
+            (&x, &w, conv().padding([(1, 0), (0, 0)]), 3),
+            (&x, &w, conv(), 0),
+            (&x, &w, conv().padding(2).dilation(2).stride(3).flip(true), 6),
+            (&x, &[1, 1, 9, 7], conv().padding(1), 6),
+            (&[1, 1, 40], &[1, 1, 31], conv().padding(4), 18),
+            (&[1, 1, 4, 5, 6], &[1, 1, 3, 2, 3], conv().padding(1), 8),
+        ] {
+            for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+                let problem = ConvProblem::new(x, w, &conv.clone().direction(direction)).expect("a problem");
+                let (most, found) = compare(&problem);
+                assert_eq!(found > 0, most > 0, "{problem:?}");
+                if direction != Direction::GradInput {
+                    assert_eq!(most, bits, "{problem:?}");
+                }
+            }
+        }
+    }
+}
