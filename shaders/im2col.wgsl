@@ -31,7 +31,6 @@ const OUTSIDE: u32 = 0xffffffffu;
 
 // What is there through the boundary.
 fn looked_up(start: vec4<u32>, entry: vec4<u32>) -> f32 {
-    if entry.y == FAR { return 0.0; }
     let to = start.yzw + entry.yzw;
     let at = vec3<u32>(boundary[p.tables.x + to.x], boundary[p.tables.y + to.y], boundary[p.tables.z + to.z]);
     if any(at == vec3<u32>(OUTSIDE)) { return p.scale.z; }

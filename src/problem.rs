@@ -131,7 +131,8 @@ impl ConvProblem {
         let kernel = &w[w.len() - rank..];
         let (n, c_in, c_out, per_group) = (x[0], x[1], w[0], w[w.len() - rank - 1]);
         check_channels(c_in, c_out, per_group, conv.groups)?;
-        check_constants(conv.boundary, &conv.epilogue, conv.element)?;
+        check_epilogue(&conv.epilogue, conv.element)?;
+        let boundary = conv.boundary.stored(conv.element)?;
         let axes = axis::checked(&x[2..], kernel, conv)?;
         if conv.unshared {
             check_unshared(&w[1..=rank], &axes)?;
@@ -148,7 +149,7 @@ impl ConvProblem {
             c_out,
             groups: conv.groups,
             axes,
-            boundary: conv.boundary,
+            boundary,
             flip: conv.flip,
             unshared: conv.unshared,
             element: conv.element,
@@ -330,8 +331,8 @@ impl ConvProblem {
     ///
     /// [`ProblemError::NonFinite`] for a constant that `element` does not hold.
     pub fn with_element(&self, element: Element) -> Result<Self, ProblemError> {
-        check_constants(self.boundary, &self.epilogue, element)?;
-        Ok(Self { element, ..self.clone() })
+        check_epilogue(&self.epilogue, element)?;
+        Ok(Self { element, boundary: self.boundary.stored(element)?, ..self.clone() })
     }
 
     /// The same convolution under another boundary.
@@ -340,8 +341,7 @@ impl ConvProblem {
     ///
     /// [`ProblemError::NonFinite`] for a constant that the element does not hold.
     pub fn with_boundary(&self, boundary: Boundary) -> Result<Self, ProblemError> {
-        check_constants(boundary, &self.epilogue, self.element)?;
-        Ok(Self { boundary, ..self.clone() })
+        Ok(Self { boundary: boundary.stored(self.element)?, ..self.clone() })
     }
 
     /// The same convolution with another epilogue.
@@ -375,22 +375,14 @@ fn check_channels(c_in: u64, c_out: u64, per_group: u64, groups: u64) -> Result<
     Ok(())
 }
 
-fn finite(found: Option<(&'static str, f64)>, element: Element) -> Result<(), ProblemError> {
-    found.map_or(Ok(()), |(what, value)| Err(ProblemError::NonFinite { what, value, element }))
-}
-
 fn check_epilogue(epilogue: &Epilogue, element: Element) -> Result<(), ProblemError> {
-    finite(epilogue.non_finite(element), element)?;
+    if let Some((what, value)) = epilogue.non_finite(element) {
+        return Err(ProblemError::NonFinite { what, value, element: element.arithmetic() });
+    }
     match epilogue.activation {
         Activation::Clamp { low, high } if low > high => Err(ProblemError::EmptyClamp { low, high }),
         _ => Ok(()),
     }
-}
-
-fn check_constants(boundary: Boundary, epilogue: &Epilogue, element: Element) -> Result<(), ProblemError> {
-    let fill = boundary.fill();
-    finite((!element.holds(fill)).then_some(("boundary constant", fill)), element)?;
-    check_epilogue(epilogue, element)
 }
 
 fn check_unshared(positions: &[u64], axes: &[Axis]) -> Result<(), ProblemError> {

@@ -93,19 +93,23 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
-/// Which configurations run. A barrier costs a software adapter a hundred times what it costs a GPU: of the algorithms
-/// with barriers one configuration, another one in every case and direction, and none of the largest cases; all of them on a GPU that is one, or with `WGCONV_FULL`. In a
-/// quick run the first configuration of each algorithm.
+/// Which configurations run: in a quick run the first one of each algorithm, else all of them. But a barrier costs a
+/// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
+/// in every case and direction, and none of the largest cases. With `WGCONV_FULL` all of them, one of the largest grids.
 fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
-    let full = is_full(gpu);
+    let software = is_software(gpu);
     let mut taken = Vec::new();
     for choices in choices.chunk_by(|a, b| a.algorithm == b.algorithm) {
         let turn = seed_of(&case.name) % choices.len() as u64;
         for (i, choice) in (0..).zip(choices) {
             let first = !quick() || i == 0;
-            let fast =
-                !has_barriers(choice.algorithm) || !is_slow(case, &choice.problem) && (quick() || i == turn);
-            if first && (full || fast) {
+            let in_turn = quick() || i == turn;
+            let runs = match software && has_barriers(choice.algorithm) {
+                false => true,
+                true if full() => in_turn || !is_dispatch(case),
+                true => in_turn && !is_slow(case, &choice.problem),
+            };
+            if first && runs {
                 taken.push(choice.clone());
             } else if first {
                 tally.skip(format!("{} ({})", case.name, choice.config), "runs with WGCONV_FULL");
@@ -115,9 +119,14 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
     taken
 }
 
-/// Whether everything is run: on a GPU that is one, or if it is asked for.
-fn is_full(gpu: &Gpu) -> bool {
-    gpu.target().device_class != DeviceClass::Software || std::env::var_os("WGCONV_FULL").is_some()
+/// Whether what takes a software adapter long is run there too.
+fn full() -> bool {
+    std::env::var_os("WGCONV_FULL").is_some()
+}
+
+/// Whether the adapter is no GPU.
+fn is_software(gpu: &Gpu) -> bool {
+    gpu.target().device_class == DeviceClass::Software
 }
 
 /// Whether its kernels wait for each other's invocations.
@@ -308,6 +317,7 @@ fn reals(direction: Direction) {
         )
     };
     let forced: Vec<_> = Algorithm::ALL.iter().map(forced).collect();
+    let software = is_software(device.gpu().expect("a GPU device"));
     for case in cases_of(Element::F32).0 {
         if is_dispatch(&case) {
             tally.skip(&case.name, "too slow");
@@ -322,7 +332,7 @@ fn reals(direction: Direction) {
         let wanted = Wanted::of_reals(&case, &problem, &data);
         for (algorithm, options) in &forced {
             let slow = has_barriers(*algorithm) && is_slow(&case, &problem);
-            if slow && !is_full(device.gpu().expect("a GPU device")) {
+            if slow && software && !full() {
                 tally.skip(&case.name, "runs with WGCONV_FULL");
                 continue;
             }

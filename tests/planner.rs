@@ -5,11 +5,10 @@ mod common;
 use common::benchdnn::benchdnn;
 use common::cases::{Case, named};
 use wgconv::algorithm::{Config, DirectConfig, Unsupported};
-use wgconv::kernel::{Kernel, Params, SpecValue};
+use wgconv::kernel::{Kernel, Params};
 use wgconv::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
 use wgconv::{
-    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding,
-    PlanOptions, Planner,
+    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, Planner,
 };
 
 /// A device with every optional ability and roomy limits.
@@ -181,34 +180,6 @@ fn cells_reached_by_the_same_taps_are_a_phase() {
     assert_eq!(rows(&Conv::default().stride(2).dilation(2)), [[3, 0, 0, 0, 4], [0, 0, 0, 1, 3]]);
     // A flipped kernel counts from its last tap.
     assert_eq!(rows(&Conv::default().flip(true)), [[3, 0, 2, 0, 7]]);
-}
-
-/// What a matrix product checks, by the numbers of its kernel: nothing, bits, coordinates.
-#[test]
-fn matrix_products_check_what_can_lie_outside() {
-    let checks = |x: &[usize], w: &[usize], conv: &Conv| {
-        let problem = problem(x, w, conv);
-        let choice = Planner::new(roomy()).choose(&problem, Some(Algorithm::ImplicitGemm)).expect("runs");
-        let of = |launch: &Launch| match launch.spec.values().iter().find(|(name, _)| *name == "CHECK") {
-            Some((_, SpecValue::U32(check))) => format!("{} {check}", launch.kernel.name()),
-            _ => launch.kernel.name().to_string(),
-        };
-        let launches = choice.program.launches.iter().filter(|launch| launch.kernel != Kernel::Fold);
-        launches.map(of).collect::<Vec<_>>()
-    };
-    let (x, w, conv) = ([2, 64, 40, 40], [64, 64, 3, 3], Conv::default);
-    assert_eq!(checks(&x, &w, &conv()), ["implicit_gemm 0"]);
-    assert_eq!(checks(&x, &w, &conv().padding(1)), ["implicit_gemm 1"]);
-    // Steps that are not full have zeros past their end.
-    assert_eq!(checks(&[2, 3, 40, 40], &[64, 3, 3, 3], &conv()), ["implicit_gemm 1"]);
-    // 17 taps each way are more bits than a word has; of 7 cells each way they are not.
-    assert_eq!(checks(&x, &[64, 64, 17, 17], &conv().padding(8)), ["implicit_gemm 2"]);
-    assert_eq!(checks(&[2, 64, 7, 7], &[64, 64, 17, 17], &conv().padding(8)), ["implicit_gemm 1"]);
-    // Another boundary is written out before; without padding there is none.
-    let reflect = conv().boundary(Boundary::Reflect);
-    assert_eq!(checks(&x, &w, &reflect.clone().padding(1)), ["im2col", "implicit_gemm 0"]);
-    assert_eq!(checks(&x, &w, &reflect), ["implicit_gemm 0"]);
-    assert_eq!(checks(&x, &[64, 64, 1, 1], &conv()), ["gemm_tiled"]);
 }
 
 #[test]
@@ -397,40 +368,4 @@ fn what_32_bits_do_not_address_is_declined() {
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
     assert_eq!(Grid::linear(1, 0, &Limits::default()), None);
     assert_eq!(Grid::linear(1, 1, &Limits { max_grid: 0, ..Limits::default() }), None);
-}
-
-/// The matrix of windows of as many images as the budget holds, one after the other; of one image too many, its columns.
-#[test]
-fn im2col_takes_the_workspace_it_is_given() {
-    let problem = problem(&[4, 6, 10, 9], &[8, 3, 3, 3], &Conv::default().groups(2));
-    // c_in / groups * K by Y, in bytes.
-    let image = (3 * 9) * (8 * 7) * 4;
-    let lowered = |workspace_budget| {
-        let options =
-            PlanOptions { algorithm: Some(Algorithm::Im2colGemm), workspace_budget, ..Default::default() };
-        let program = Planner::new(roomy()).choose_with(&problem, &options).expect("runs").program;
-        assert!(program.launches.iter().step_by(2).all(|launch| launch.kernel == Kernel::Im2col));
-        assert!(program.launches.iter().skip(1).step_by(2).all(|l| l.kernel == Kernel::GemmTiled));
-        (program.workspace_bytes(), program.launches.len())
-    };
-    // Two launches per chunk of each group.
-    assert_eq!(lowered(None), (4 * image, 4));
-    assert_eq!(lowered(Some(4 * image)), (4 * image, 4));
-    assert_eq!(lowered(Some(4 * image - 1)), (3 * image, 8));
-    assert_eq!(lowered(Some(image)), (image, 16));
-    // A tile of 64 columns at a time: 4 of 4 * 56.
-    assert_eq!(lowered(Some(0)), (27 * 64 * 4, 16));
-}
-
-#[test]
-fn one_tap_that_reaches_nothing_outside_is_a_product_of_plain_matrices() {
-    let kernel = |w: &[usize], conv: &Conv| {
-        let choice =
-            Planner::new(roomy()).choose(&problem(&[2, 32, 9, 9], w, conv), Some(Algorithm::ImplicitGemm));
-        choice.expect("runs").program.launches[0].kernel
-    };
-    assert_eq!(kernel(&[32, 32, 1, 1], &Conv::default()), Kernel::GemmTiled);
-    assert_eq!(kernel(&[32, 16, 1, 1], &Conv::default().groups(2).stride(2)), Kernel::GemmTiled);
-    assert_eq!(kernel(&[32, 32, 1, 1], &Conv::default().padding(1)), Kernel::ImplicitGemm);
-    assert_eq!(kernel(&[32, 32, 2, 1], &Conv::default()), Kernel::ImplicitGemm);
 }

@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use common::benchdnn;
 use common::cases::{self, MAX_MACS};
 use wgconv::{
-    Boundary, Conv, ConvProblem, Direction, Epilogue, Layout, Layouts, Padding, ProblemError, Rounding,
-    Source,
+    Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Layout, Layouts, Padding, ProblemError,
+    Rounding, Source,
 };
 
 fn problem(x: &[usize], w: &[usize], conv: &Conv) -> ConvProblem {
@@ -210,6 +210,20 @@ fn equal_problems_hash_alike() {
     let named = problem(&[1, 2, 5], &[3, 2, 3], &conv);
     let spelled = problem(&[1, 2, 5], &[3, 2, 3], &conv.layouts(spelled));
     assert_eq!((&named, hash(&named)), (&spelled, hash(&spelled)));
+}
+
+/// A constant outside is an element like those inside.
+#[test]
+fn a_constant_outside_is_rounded_to_the_element() {
+    let stored = |value: f64, element| {
+        let conv = Conv::default().padding(1).boundary(Boundary::Constant(value)).element(element);
+        ConvProblem::new(&[1, 1, 4], &[1, 1, 3], &conv).map(|problem| problem.boundary().fill())
+    };
+    assert_eq!(stored(0.1, Element::F16), Ok(0.0999755859375));
+    assert_eq!(stored(0.1, Element::F32), Ok(0.1));
+    assert_eq!(stored(65_504.0, Element::F16), Ok(65_504.0));
+    let why = ProblemError::NonFinite { what: "boundary constant", value: 1e5, element: Element::F16 };
+    assert_eq!(stored(1e5, Element::F16), Err(why));
 }
 
 #[test]

@@ -32,9 +32,10 @@ fn entry_of(product: Product) -> vec4<u32> {
     let channels_inner = p.order.y != 0u;
     let channel = select(product.major, product.minor, channels_inner);
     let t = select(product.minor, product.major, channels_inner);
+    // Past the last product there may be no such tap. Nothing may be read for it: its factor is 0, but the other one might be
+    // no number.
     var entry = tap[p.pad.w + min(t, p.base.w)];
     entry.x += channel * p.a_stride.w;
-    // Past the last product nothing may be read: its factor is 0, but the other one might be no number.
     entry.y = select(entry.y, FAR, product.index >= p.a_extent.w);
     return entry;
 }

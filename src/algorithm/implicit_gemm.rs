@@ -6,7 +6,7 @@
 //! product of one tap that reaches nothing outside is one of plain matrices (`gemm_tiled.wgsl`).
 //!
 //! Under a boundary that is not zero the input is first written out with its padding (`im2col.wgsl`), to a workspace of
-//! `n·c_in` times the cells that windows visit.
+//! `n·c_in` times the cells from the first to the last that they visit.
 
 use super::shared::count;
 use super::shared::gemm::{self, Gemm};

@@ -56,7 +56,8 @@ pub(super) fn of_first<T>(
         Err(why) if is_size(&why) && fits_buffers(problem, target) => why,
         other => return other,
     };
-    for ways in [ConvProblem::halves as fn(&_) -> Ways, ConvProblem::summands] {
+    let ways = [ConvProblem::halves as fn(&_) -> Ways, ConvProblem::summands];
+    for ways in ways.into_iter().take(if adds_up(problem, target) { 2 } else { 1 }) {
         let mut piece = problem.clone();
         for _ in 0..MAX_DEPTH {
             let Some([first, _]) = best(&piece, ways(&piece)) else { break };
@@ -122,16 +123,14 @@ fn sums(
     target: &Target,
     whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
 ) -> Option<Program> {
-    // Sums are kept in f32, and folded once.
-    let adds = problem.element() == Element::F32 && !is_folded(problem);
-    if !adds || binding_bytes(problem, problem.result()) > binding_limit(target) {
+    if !adds_up(problem, target) {
         return None;
     }
     let mut pieces = vec![problem.clone()];
     while (pieces.len() as u64) < MAX_SUMMANDS {
         let halves: Option<Vec<_>> = pieces.iter().map(|piece| best(piece, piece.summands())).collect();
         pieces = halves?.concat();
-        let size = problem.result().len().next_multiple_of(STEP);
+        let size = copy(problem);
         let copies = fold::copies(target, size, pieces.len() as u64).ok()?;
         let programs: Option<Vec<Program>> = (0..)
             .zip(&pieces)
@@ -145,6 +144,19 @@ fn sums(
         }
     }
     None
+}
+
+/// Whether sums over parts may be added up: they are kept in f32, in a binding for two at least, and folded once.
+fn adds_up(problem: &ConvProblem, target: &Target) -> bool {
+    problem.element() == Element::F32
+        && !is_folded(problem)
+        && binding_bytes(problem, problem.result()) <= binding_limit(target)
+        && fold::copies(target, copy(problem), 2).is_ok()
+}
+
+/// Elements from one copy of the result to the next.
+fn copy(problem: &ConvProblem) -> u64 {
+    problem.result().len().next_multiple_of(STEP)
 }
 
 /// Programs whose results are copies of `size` elements of the sums of one, `copies` bytes in all.

@@ -2,6 +2,10 @@
 
 use std::hash::{Hash, Hasher};
 
+use half::f16;
+
+use super::{Element, ProblemError};
+
 /// What lies outside the input, in scipy.ndimage's words. Shown for the input `a b c d`:
 ///
 /// | boundary | left of it | right of it | elsewhere called |
@@ -19,7 +23,7 @@ pub enum Boundary {
     /// Nothing: the tap does not count.
     #[default]
     Zero,
-    /// The same finite value everywhere.
+    /// The same finite value everywhere: an element of the input, so one of f16 is rounded to it.
     Constant(f64),
     /// The input repeated.
     Wrap,
@@ -93,6 +97,18 @@ impl Boundary {
     /// The value of a cell outside: the constant, else 0.
     pub fn fill(self) -> f64 {
         if let Self::Constant(value) = self { value } else { 0.0 }
+    }
+
+    /// As a tensor of this element holds it.
+    pub(super) fn stored(self, element: Element) -> Result<Self, ProblemError> {
+        let stored = match self {
+            Self::Constant(value) if element == Element::F16 => Self::Constant(f16::from_f64(value).to_f64()),
+            other => other,
+        };
+        if element.holds(stored.fill()) {
+            return Ok(stored);
+        }
+        Err(ProblemError::NonFinite { what: "boundary constant", value: self.fill(), element })
     }
 
     fn key(self) -> (u8, u64) {

@@ -134,13 +134,13 @@ pub enum ProblemError {
         strides: Vec<u64>,
     },
     /// A number of the description is NaN, infinite, or too large for the element's arithmetic.
-    #[error("{what} is {value}, wanted a number that is finite in {} arithmetic", element.arithmetic().name())]
+    #[error("{what} is {value}, wanted a number that is finite in {} arithmetic", element.name())]
     NonFinite {
         /// Which number.
         what: &'static str,
         /// Its value.
         value: f64,
-        /// Storage of the elements.
+        /// What must hold it: of a boundary the storage of its elements, of an epilogue the arithmetic.
         element: Element,
     },
     /// A clamp whose limits leave nothing between them.

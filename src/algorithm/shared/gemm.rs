@@ -1,7 +1,7 @@
 //! The launches of matrix products, one of whose factors is packed: for algorithms that gather the other one and for those
 //! that have it in memory.
 
-use super::outside::Outside;
+use super::outside::{MOST, Outside, step};
 use super::product::Product;
 use super::roles::{Loop, Roles, is_folded, three_axes};
 use super::{
@@ -68,7 +68,8 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
     if phases > MAX_PHASES {
         return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PHASES });
     }
-    let words = tables::words(problem).saturating_add(taps(problem).saturating_mul(ENTRY as u64));
+    let entries = taps(problem).saturating_add(1 + phases * MOST as u64);
+    let words = tables::words(problem).saturating_add(entries.saturating_mul(ENTRY as u64));
     if words > MAX_WORDS {
         return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_WORDS });
     }
@@ -148,15 +149,13 @@ pub(in crate::algorithm) fn tables(
     let mut entries = vec![[0; ENTRY]];
     let mut begins = Vec::new();
     for (outside, product) in products {
-        let [(z, pz), (y, py), (x, px)] = product.axes;
-        let steps = |axis: &Loop, tap: u64| (tap as i64).wrapping_mul(axis.dilation);
+        let of_taps = outside.of_taps(product);
         let taps = entries.len();
-        for (tz, ty, tx) in each(pz.taps, py.taps, px.taps) {
-            let at = [steps(z, tz), steps(y, ty), steps(x, tx)];
-            let strides = [z, y, x].map(|axis| axis.a_stride as i64);
-            let offset = at.iter().zip(strides).map(|(&at, stride)| at.wrapping_mul(stride)).sum::<i64>();
-            let [i, j, k] = outside.of_tap(product, [tz, ty, tx], at);
-            entries.push([word(offset), i, j, k]);
+        for at in each(of_taps.each_ref().map(Vec::len)) {
+            let offset = product.axes.iter().zip(at).fold(0i64, |sum, ((axis, _), tap)| {
+                sum.wrapping_add(step(tap as u64, axis.dilation).wrapping_mul(axis.a_stride as i64))
+            });
+            entries.push(outside.entry(word(offset), [0, 1, 2].map(|i| of_taps[i][at[i]])));
         }
         if product.taps == 0 {
             // Never read as one, but loaded.
@@ -171,8 +170,8 @@ pub(in crate::algorithm) fn tables(
     (vec![taps, Table { name: "boundary", words: boundary }], begins)
 }
 
-fn each(z: u64, y: u64, x: u64) -> impl Iterator<Item = (u64, u64, u64)> {
-    (0..z).flat_map(move |tz| (0..y).flat_map(move |ty| (0..x).map(move |tx| (tz, ty, tx))))
+fn each([z, y, x]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    (0..z).flat_map(move |tz| (0..y).flat_map(move |ty| (0..x).map(move |tx| [tz, ty, tx])))
 }
 
 /// What the launches of a problem's products are made from.
@@ -286,7 +285,7 @@ impl Gemm<'_> {
             .ok_or(Unsupported::GridTooLarge { invocations })?;
         let depth = u64::from(tile.depth);
         block.counts[3] = count(workgroups);
-        block.first[2] = self.last_of(matrix);
+        block.first[2] = last_of(problem, matrix);
         block.steps[0] = count(u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts));
         let minor = u64::from(block.stride[3]);
         block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
@@ -308,14 +307,14 @@ impl Gemm<'_> {
     fn is_whole(&self) -> bool {
         self.sums.buffer == Buffer::Result
     }
-
-    /// The last element of what is gathered from: what lies past it is not read.
-    fn last_of(&self, matrix: Binding) -> u32 {
-        count((matrix.size / self.problem.element().bytes()).saturating_sub(1))
-    }
 }
 
-/// The whole of both tables.
+/// The whole of both tables: the taps, the boundary.
 pub(in crate::algorithm) fn both(tables: &[Table]) -> [Binding; 2] {
     [0, 1].map(|i| bind(&tables[i], i, Buffer::Table(i), 0))
+}
+
+/// The last element of what is gathered from: what lies past it is not read.
+pub(in crate::algorithm) fn last_of(problem: &ConvProblem, matrix: Binding) -> u32 {
+    count((matrix.size / problem.element().bytes()).saturating_sub(1))
 }

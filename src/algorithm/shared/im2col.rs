@@ -1,11 +1,12 @@
 //! The launches of `im2col.wgsl`: the matrix of windows, and the input with its padding written out.
 
+use super::gemm::last_of;
 use super::roles::{Roles, has_table, three_axes};
 use super::{count, first, single, tables};
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Im2colSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Binding, Buffer, Grid, Launch, Target};
+use crate::program::{Binding, Grid, Launch, Target};
 
 /// Writes `block.chunk[2]` products of `block.counts[1]` columns: the gathered tensor, both tables, the matrix.
 pub(in crate::algorithm) fn write(
@@ -23,7 +24,7 @@ pub(in crate::algorithm) fn write(
     // Products are counted on one by one.
     let inner = block.stride[3];
     block.steps[2..].copy_from_slice(&[1 / inner, 1 % inner]);
-    block.first[2] = count((bindings[0].size / element.bytes()).saturating_sub(1));
+    block.first[2] = last_of(problem, bindings[0]);
     Ok(Launch {
         kernel: Kernel::Im2col,
         spec: Im2colSpec { table: has_table(problem), element }.into(),
@@ -42,7 +43,7 @@ pub(in crate::algorithm) struct Padded {
 }
 
 impl Padded {
-    /// Every cell that a window visits.
+    /// The cells from the first to the last that windows visit.
     pub(in crate::algorithm) fn new(problem: &ConvProblem) -> Self {
         let extents = three_axes(problem).map(|axis| axis.reach());
         let [z, y, x] = extents;
@@ -54,15 +55,14 @@ impl Padded {
         Self { extents, strides, elements: step }
     }
 
-    /// What gathers from the input, gathers from this in `buffer`.
-    pub(in crate::algorithm) fn replace(&self, problem: &ConvProblem, roles: &mut Roles, buffer: Buffer) {
+    /// What gathers from the input, gathers from this.
+    pub(in crate::algorithm) fn replace(&self, problem: &ConvProblem, roles: &mut Roles) {
         let [channel, image, z, y, x] = self.strides;
         let group = (problem.c_in() / problem.groups()).saturating_mul(channel);
-        let steps = match problem.direction() {
+        roles.a.1 = match problem.direction() {
             Direction::GradWeight => [channel, group, image],
             _ => [image, group, channel],
         };
-        roles.a = (buffer, steps);
         for ((axis, extent), stride) in roles.axes.iter_mut().zip(self.extents).zip([z, y, x]) {
             (axis.a_extent, axis.a_stride) = (extent, stride);
         }

@@ -108,11 +108,11 @@ fn padded<M: Matrix>(problem: &ConvProblem) -> Option<Padded> {
     padded.filter(|padded| padded.elements > 0)
 }
 
-/// Where the padded input is, if there is one: after the parts.
-fn roles<M: Matrix>(problem: &ConvProblem, strides: &[u64], memory: Buffer) -> Roles {
+/// For a result of these strides: of the padded input where that is read.
+fn roles<M: Matrix>(problem: &ConvProblem, strides: &[u64]) -> Roles {
     let mut roles = Roles::new(problem, strides);
     if let Some(padded) = padded::<M>(problem) {
-        padded.replace(problem, &mut roles, memory);
+        padded.replace(problem, &mut roles);
     }
     roles
 }
@@ -128,7 +128,7 @@ impl Sizes {
         check_tile(problem, target, tile)?;
         let (limit, folded) = (binding_limit(target), is_folded(problem));
         let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
-        let roles = roles::<M>(problem, &problem.result().strides, Buffer::Input);
+        let roles = roles::<M>(problem, &problem.result().strides);
         let products = Product::all(&roles, tile);
         if !M::has_kernel(&products, tile) {
             return Err(Unsupported::Config { config: M::config(tile) });
@@ -234,16 +234,14 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         [sizes.matrix, sizes.padded].map(|bytes| if bytes > 0 { workspace(bytes) } else { buffer });
     let written = written_extents(problem);
     let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
-    let roles = roles::<M>(problem, &strides, padded_in);
+    let roles = roles::<M>(problem, &strides);
     let products = Product::all(&roles, tile);
     let (offsets, factors) = offsets(problem, &roles, &products, tile);
     let per_run = problem.direction() == Direction::GradWeight;
     let packed_in = if per_run { workspace(factors) } else { Buffer::Prepared };
-    let there = products.into_iter().zip(offsets).filter(|(product, _)| product.columns > 0);
-    let (products, offsets): (Vec<_>, Vec<_>) =
-        there.map(|(product, offset)| ((M::outside(&product), product), offset)).unzip();
+    let products: Vec<_> = products.into_iter().map(|product| (M::outside(&product), product)).collect();
     let (tables, begins) = gemm::tables(problem, &products);
-    let input = bind_tensor(problem, &tables[0], 0, Roles::new(problem, &strides).a.0);
+    let input = bind_tensor(problem, &tables[0], 0, roles.a.0);
     let mut launches = Vec::new();
     let gathered = match padded::<M>(problem) {
         Some(padded) => {

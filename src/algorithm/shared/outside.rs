@@ -5,7 +5,7 @@ use super::roles::{Loop, Phase};
 use super::{count, word};
 
 /// Bits of a word, but for the one that every column has.
-const MOST: u64 = 31;
+pub(in crate::algorithm) const MOST: usize = 31;
 
 /// What columns and products have to tell it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +28,13 @@ pub(in crate::algorithm) struct Bit {
 impl Outside {
     /// Along each axis the taps have bits or the cells, whichever are fewer; coordinates where they are too many.
     pub(in crate::algorithm) fn new(product: &Product<'_>) -> Self {
-        let axes = product.axes.iter().filter(|(axis, phase)| reaches_outside(axis, phase));
-        let count = axes.map(|(_, phase)| phase.taps.min(phase.cells)).fold(0, u64::saturating_add);
-        if count > MOST {
-            return Self::Coordinates;
-        }
-        let bits = product.axes.iter().enumerate().filter(|(_, (axis, phase))| reaches_outside(axis, phase));
+        let axes = product.axes.iter().enumerate().filter(|(_, (axis, phase))| reaches_outside(axis, phase));
         let of = |(axis, (_, phase)): (usize, &(&Loop, Phase))| {
             let is_tap = phase.taps <= phase.cells;
             (0..phase.taps.min(phase.cells)).map(move |at| Bit { axis, is_tap, at })
         };
-        Self::Bits(bits.flat_map(of).collect())
+        let bits: Vec<Bit> = axes.flat_map(of).take(MOST + 1).collect();
+        if bits.len() > MOST { Self::Coordinates } else { Self::Bits(bits) }
     }
 
     /// Whether nothing lies outside.
@@ -46,26 +42,32 @@ impl Outside {
         *self == Self::Bits(Vec::new())
     }
 
-    /// What a tap's entry in the table holds beside its offset, for a tap that lies so many cells from the first one.
-    pub(in crate::algorithm) fn of_tap(
-        &self,
-        product: &Product<'_>,
-        taps: [u64; 3],
-        steps: [i64; 3],
-    ) -> [u32; 3] {
+    /// What the entries of taps in the table hold beside their offsets, for the taps along z, along y and along x: those of
+    /// a tap are the three together, one after the other or as bits of one word.
+    pub(in crate::algorithm) fn of_taps(&self, product: &Product<'_>) -> [Vec<u32>; 3] {
+        [0, 1, 2].map(|i| {
+            let (axis, phase) = product.axes[i];
+            let of = |tap: u64| match self {
+                Self::Coordinates => word(step(tap, axis.dilation)),
+                Self::Bits(bits) => {
+                    let has = |bit: &Bit| match bit.is_tap {
+                        _ if bit.axis != i => false,
+                        true => bit.at == tap,
+                        false => !is_inside(axis, &phase, bit.at, tap),
+                    };
+                    let set = bits.iter().enumerate().filter(|(_, bit)| has(bit));
+                    set.fold(0, |word, (i, _)| word | 1 << i)
+                }
+            };
+            (0..phase.taps).map(of).collect()
+        })
+    }
+
+    /// The entry of a tap, from what [`Self::of_taps`] gives.
+    pub(in crate::algorithm) fn entry(&self, offset: u32, [z, y, x]: [u32; 3]) -> [u32; 4] {
         match self {
-            Self::Coordinates => steps.map(word),
-            Self::Bits(bits) => {
-                let has = |bit: &Bit| {
-                    let (axis, phase) = product.axes[bit.axis];
-                    match bit.is_tap {
-                        true => taps[bit.axis] == bit.at,
-                        false => !is_inside(axis, &phase, bit.at, taps[bit.axis]),
-                    }
-                };
-                let set = bits.iter().enumerate().filter(|(_, bit)| has(bit));
-                [set.fold(0, |word, (i, _)| word | 1 << i), 0, 0]
-            }
+            Self::Bits(_) => [offset, z | y | x, 0, 0],
+            Self::Coordinates => [offset, z, y, x],
         }
     }
 
@@ -89,7 +91,7 @@ impl Outside {
 }
 
 /// Steps were checked to stay far below 2^63.
-fn step(times: u64, by: i64) -> i64 {
+pub(in crate::algorithm) fn step(times: u64, by: i64) -> i64 {
     (times as i64).wrapping_mul(by)
 }
 
@@ -128,11 +130,13 @@ mod tests {
     /// elements lie outside.
     fn compare(problem: &ConvProblem) -> (usize, u64) {
         let roles = Roles::new(problem, &problem.result().strides);
+        let index = |at: u64| usize::try_from(at).expect("a tap of a small kernel");
         let (mut most, mut found) = (0, 0);
         for product in Product::all(&roles, Tile::ALL[0]) {
             let outside = Outside::new(&product);
             let entries = outside.entries(&product);
-            let [(z, pz), (y, py), (x, px)] = product.axes;
+            let [(_, pz), (_, py), (_, px)] = product.axes;
+            let taps = outside.of_taps(&product);
             let each = |n: [u64; 3]| {
                 (0..n[0]).flat_map(move |i| (0..n[1]).flat_map(move |j| (0..n[2]).map(move |k| [i, j, k])))
             };
@@ -143,8 +147,7 @@ mod tests {
                 });
                 let column = of_column(&entries, at);
                 for tap in each([pz.taps, py.taps, px.taps]) {
-                    let steps = [(z, 0), (y, 1), (x, 2)].map(|(axis, i)| step(tap[i], axis.dilation));
-                    let [bits, ..] = outside.of_tap(&product, tap, steps);
+                    let [_, bits, ..] = outside.entry(0, [0, 1, 2].map(|i| taps[i][index(tap[i])]));
                     let inside = (0..3).all(|i| {
                         let (axis, phase) = product.axes[i];
                         is_inside(axis, &phase, cell[i], tap[i])

@@ -66,14 +66,19 @@ pub(in crate::algorithm) struct Phase {
 pub(in crate::algorithm) fn is_folded(problem: &ConvProblem) -> bool {
     problem.direction() == Direction::GradInput
         && !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_))
+        && visits_outside(problem)
 }
 
 /// Whether coordinates of the kernel go through boundary tables: where windows visit cells outside that are not zero.
 pub(in crate::algorithm) fn has_table(problem: &ConvProblem) -> bool {
-    let visits_outside = |axis: &Axis| axis.pad_begin > 0 || axis.reach() > axis.input;
     problem.direction() != Direction::GradInput
         && problem.boundary() != Boundary::Zero
-        && problem.axes().iter().any(visits_outside)
+        && visits_outside(problem)
+}
+
+/// Whether any window visits a cell outside the input.
+fn visits_outside(problem: &ConvProblem) -> bool {
+    problem.axes().iter().any(|axis| axis.pad_begin > 0 || axis.reach() > axis.input)
 }
 
 pub(in crate::algorithm) fn three_axes(problem: &ConvProblem) -> [Axis; 3] {
