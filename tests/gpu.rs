@@ -30,6 +30,11 @@ fn is_dispatch(case: &Case) -> bool {
     case.name.starts_with("dispatch_")
 }
 
+/// Whether it has a very large grid or very long sums.
+fn is_large(case: &Case) -> bool {
+    is_dispatch(case) || case.name.contains("long_")
+}
+
 /// Whether only the planner's own choice is run, without run-time checks and without the largest cases: for a slow
 /// second driver.
 fn quick() -> bool {
@@ -38,10 +43,9 @@ fn quick() -> bool {
 
 /// The cases that are run on integers in `element`, and those that would take too long.
 fn cases_of(element: Element) -> (Vec<Case>, Vec<Case>) {
-    let large = |case: &Case| is_dispatch(case) || case.name.contains("long_");
     match element {
         Element::F32 if quick() => {
-            cases::named().into_iter().chain(benchdnn()).partition(|case| !large(case))
+            cases::named().into_iter().chain(benchdnn()).partition(|case| !is_large(case))
         }
         Element::F16 => cases::named().into_iter().partition(|case| !is_dispatch(case)),
         _ => (cases::named().into_iter().chain(benchdnn()).collect(), Vec::new()),
@@ -95,7 +99,7 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
 
 /// Which configurations run: in a quick run the first one of each algorithm, else all of them. But a barrier costs a
 /// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
-/// in every case and direction, and none of the largest cases. With `WGCONV_FULL` all of them, one of the largest grids.
+/// in every case and direction, and none of the largest cases. With `WGCONV_FULL` all of them, but of the largest cases one.
 fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
     let software = is_software(gpu);
     let mut taken = Vec::new();
@@ -106,7 +110,7 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
             let in_turn = quick() || i == turn;
             let runs = match software && has_barriers(choice.algorithm) {
                 false => true,
-                true if full() => in_turn || !is_dispatch(case),
+                true if full() => in_turn || !is_large(case),
                 true => in_turn && !is_slow(case, &choice.problem),
             };
             if first && runs {
@@ -136,7 +140,7 @@ fn has_barriers(algorithm: Algorithm) -> bool {
 
 /// Whether a software adapter takes long for it where there are barriers.
 fn is_slow(case: &Case, problem: &ConvProblem) -> bool {
-    is_dispatch(case) || case.name.contains("long_") || problem.macs() > 1 << 16
+    is_large(case) || problem.macs() > 1 << 16
 }
 
 /// Integers through `encode`, every binding between guard bands, result and workspace full of NaNs

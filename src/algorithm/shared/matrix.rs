@@ -13,7 +13,7 @@ use super::{
 use crate::algorithm::{Config, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Binding, Buffer, Launch, Program, Target};
+use crate::program::{Binding, Buffer, Launch, Program, Table, Target};
 
 /// How an algorithm comes by the matrix of windows: a column per cell of the result, a row per product.
 pub(in crate::algorithm) trait Matrix {
@@ -208,6 +208,34 @@ impl Chunks {
     }
 }
 
+/// Which buffer holds what.
+struct Memory {
+    workspace: Vec<u64>,
+    sums: Buffer,
+    matrix: Buffer,
+    padded: Buffer,
+    factors: Buffer,
+}
+
+impl Memory {
+    /// With so many bytes of factors where these are laid out in every run.
+    fn new(sizes: &Sizes, factors: Option<u64>) -> Self {
+        let mut workspace = Vec::new();
+        let mut place = |bytes: u64, otherwise: Buffer| {
+            if bytes == 0 {
+                return otherwise;
+            }
+            workspace.push(bytes);
+            Buffer::Workspace(workspace.len() - 1)
+        };
+        let sums = place(sizes.copies, Buffer::Result);
+        let matrix = place(sizes.matrix, sums);
+        let padded = place(sizes.padded, Buffer::Input);
+        let factors = place(factors.unwrap_or(0), Buffer::Prepared);
+        Self { workspace, sums, matrix, padded, factors }
+    }
+}
+
 pub(in crate::algorithm) fn lower<M: Matrix>(
     problem: &ConvProblem,
     target: &Target,
@@ -218,53 +246,33 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         return Err(Unsupported::Config { config: M::config(tile) });
     }
     let sizes = Sizes::new::<M>(problem, target, tile, places)?;
-    let Sizes { size, parts, copies, .. } = sizes;
-    let result = problem.result();
-    if result.is_empty() {
+    if problem.result().is_empty() {
         return Ok(Program::default());
     }
-    let mut program = Program::default();
-    let mut workspace = |bytes: u64| {
-        program.workspace.push(bytes);
-        Buffer::Workspace(program.workspace.len() - 1)
-    };
-    let in_parts = copies > 0;
-    let buffer = if in_parts { workspace(copies) } else { Buffer::Result };
-    let [matrix, padded_in] =
-        [sizes.matrix, sizes.padded].map(|bytes| if bytes > 0 { workspace(bytes) } else { buffer });
+    let in_parts = sizes.copies > 0;
     let written = written_extents(problem);
-    let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
+    let strides = if in_parts { compact_strides(&written) } else { problem.result().strides.clone() };
     let roles = roles::<M>(problem, &strides);
     let products = Product::all(&roles, tile);
     let (offsets, factors) = offsets(problem, &roles, &products, tile);
     let per_run = problem.direction() == Direction::GradWeight;
-    let packed_in = if per_run { workspace(factors) } else { Buffer::Prepared };
+    let memory = Memory::new(&sizes, per_run.then_some(factors));
     let products: Vec<_> = products.into_iter().map(|product| (M::outside(&product), product)).collect();
     let (tables, begins) = gemm::tables(problem, &products);
-    let input = bind_tensor(problem, &tables[0], 0, roles.a.0);
-    let mut launches = Vec::new();
-    let gathered = match padded::<M>(problem) {
-        Some(padded) => {
-            let memory = Binding { buffer: padded_in, offset: 0, size: sizes.padded };
-            let [taps, boundary] = gemm::both(&tables);
-            launches.push(padded.launch(problem, target, [input, taps, boundary, memory])?);
-            (memory, 0)
-        }
-        None => (input, first(problem, tensor(problem, roles.a.0))),
-    };
-    let sums = Sums { buffer, size, parts };
+    let (gathered, padding) = gathered::<M>(problem, target, &roles, &tables, (memory.padded, sizes.padded))?;
+    let sums = Sums { buffer: memory.sums, size: sizes.size, parts: sizes.parts };
     let order = Order::new(&roles);
     let gemm = Gemm { problem, target, roles: &roles, tile, order, sums, tables: &tables, gathered };
-    let mut packs = Vec::new();
+    let (mut packs, mut launches) = (Vec::new(), Vec::from_iter(padding));
     for (((outside, product), offset), begins) in products.iter().zip(offsets).zip(begins) {
         let bytes = product.packed(&roles, tile) * problem.element().bytes();
-        let packed = Binding { buffer: packed_in, offset, size: bytes };
+        let packed = Binding { buffer: memory.factors, offset, size: bytes };
         let chunk = M::chunk(problem, target, product, roles.images, tile);
+        let work = Work { product, chunk, packed, outside, begins, memory: memory.matrix };
         packs.push(gemm.pack(product, packed)?);
-        launches
-            .extend(M::launches(&gemm, &Work { product, chunk, packed, outside, begins, memory: matrix })?);
+        launches.extend(M::launches(&gemm, &work)?);
     }
-    program.tables = tables;
+    let mut program = Program { tables, workspace: memory.workspace, ..Program::default() };
     if per_run {
         program.launches = [packs, launches].concat();
     } else {
@@ -273,7 +281,26 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         program.launches = launches;
     }
     if in_parts {
-        fold::append(&mut program, problem, target, &written, (parts, size))?;
+        fold::append(&mut program, problem, target, &written, (sizes.parts, sizes.size))?;
     }
     Ok(program)
+}
+
+/// The tensor that is gathered from with its first element, and the launch that writes it if it is the padded input.
+fn gathered<M: Matrix>(
+    problem: &ConvProblem,
+    target: &Target,
+    roles: &Roles,
+    tables: &[Table],
+    (buffer, size): (Buffer, u64),
+) -> Result<((Binding, u64), Option<Launch>), Unsupported> {
+    let from = roles.a.0;
+    let there = bind_tensor(problem, &tables[0], 0, from);
+    let Some(padded) = padded::<M>(problem) else {
+        return Ok(((there, first(problem, tensor(problem, from))), None));
+    };
+    let memory = Binding { buffer, offset: 0, size };
+    let [taps, boundary] = gemm::both(tables);
+    let launch = padded.launch(problem, target, [there, taps, boundary, memory])?;
+    Ok(((memory, 0), Some(launch)))
 }
