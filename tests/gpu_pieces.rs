@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use common::cases::named;
 use common::compare::{Tally, exact};
-use common::device::{any_gpu, run_guarded};
+use common::device::{any_gpu, run_guarded, with_small_bindings};
 use common::report::report;
 use common::values::{Data, seed_of};
 use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
 use wgconv::kernel::Kernel;
-use wgconv::program::{Binding, Buffer, DeviceClass, Program, Target};
+use wgconv::program::{Binding, Buffer, DeviceClass, Program};
 use wgconv::{Algorithm, Choice, ConvProblem, Direction, PlanOptions};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
@@ -23,18 +23,6 @@ const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Di
 fn is_slow(algorithm: Algorithm, name: &str, problem: &ConvProblem) -> bool {
     let often = matches!(algorithm, Algorithm::Direct | Algorithm::Depthwise);
     algorithm != Algorithm::Direct && (problem.macs() > 1 << 14 || !often && !seed_of(name).is_multiple_of(3))
-}
-
-/// As `target`, with bindings of a third of the largest tensor, but of no less than what `algorithm` makes of the smallest
-/// weights.
-fn lowered(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Target {
-    let mut target = target.clone();
-    let spans = [problem.input(), problem.weight(), problem.output()].map(|tensor| tensor.span);
-    let largest = spans.into_iter().max().unwrap_or(0) * 4;
-    let packs = matches!(algorithm, Algorithm::ImplicitGemm | Algorithm::Im2colGemm);
-    let least = if packs { 6 << 10 } else { 1 << 10 };
-    target.limits.max_binding_bytes = (largest / 3).max(least).next_multiple_of(4);
-    target
 }
 
 /// Every binding of an operand, a result or prepared weights is within the limit.
@@ -66,7 +54,7 @@ fn pieces_are_exact() {
             let Some(case) = case.in_direction(direction) else { continue };
             let problem = case.problem();
             for &algorithm in Algorithm::ALL {
-                let target = lowered(gpu.target(), &problem, algorithm);
+                let target = with_small_bindings(gpu.target(), &problem, algorithm);
                 let name = format!("{algorithm} {}", case.name);
                 let Ok(whole) = algorithm.candidates(&problem, gpu.target()) else { continue };
                 if software && is_slow(algorithm, &name, &problem) {

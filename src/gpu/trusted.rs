@@ -13,7 +13,8 @@ pub(super) fn module(device: &wgpu::Device, label: &str, wgsl: String, checked: 
     // caller. Their loops end (bounds are uniforms that lowering computes), they divide by uniforms
     // that lowering sets to at least 1, and they index only elements inside the bindings whose sizes
     // lowering derived from the same extents and strides. The tests run kernels of every algorithm with all checks
-    // on and with none and compare bits, with guard bands around every binding; all that the probes write is
-    // compared with what the host expects whenever they run.
+    // on and with none and compare bits, with guard bands around every binding, and watch every index that they
+    // take, also of what is read and dropped; all that the probes write is compared with what the host expects
+    // whenever they run.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }

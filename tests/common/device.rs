@@ -2,10 +2,11 @@
 
 use std::sync::OnceLock;
 
-use ndarray::{ArrayD, Dimension, IxDyn};
+use ndarray::{Array1, ArrayD, Dimension, IxDyn};
 use wgconv::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
 use wgconv::half::f16;
-use wgconv::{Device, DeviceChoice, Direction, Element, TensorLayout, wgpu};
+use wgconv::program::{Buffer, Target};
+use wgconv::{Algorithm, Choice, ConvProblem, Device, DeviceChoice, Direction, Element, TensorLayout, wgpu};
 
 use super::report::{be_strict, report};
 use super::values::Data;
@@ -15,22 +16,36 @@ use super::values::Data;
 /// `WGCONV_REQUIRE_GPU` is set.
 pub fn any_gpu() -> Option<Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    let open = || {
-        be_strict();
-        let name = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
-        match Device::open(&DeviceChoice::Named(name)) {
-            Ok(device) => {
-                report(&format!("adapter: {}", device.name()));
-                Some(device)
-            }
-            Err(e) if std::env::var_os("WGCONV_REQUIRE_GPU").is_none() => {
-                report(&format!("SKIPPED, no adapter: {e}"));
-                None
-            }
-            Err(e) => panic!("WGCONV_REQUIRE_GPU is set, but: {e}"),
+    DEVICE.get_or_init(own_gpu).clone()
+}
+
+/// The same, as a device of one test: a software adapter then compiles for several tests at once.
+pub fn own_gpu() -> Option<Device> {
+    be_strict();
+    let name = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
+    match Device::open(&DeviceChoice::Named(name)) {
+        Ok(device) => {
+            report(&format!("adapter: {}", device.name()));
+            Some(device)
         }
-    };
-    DEVICE.get_or_init(open).clone()
+        Err(e) if std::env::var_os("WGCONV_REQUIRE_GPU").is_none() => {
+            report(&format!("SKIPPED, no adapter: {e}"));
+            None
+        }
+        Err(e) => panic!("WGCONV_REQUIRE_GPU is set, but: {e}"),
+    }
+}
+
+/// As `target`, with bindings of a third of the largest tensor, but of no less than what `algorithm` makes of the smallest
+/// weights: a problem past them is cut into pieces.
+pub fn with_small_bindings(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Target {
+    let mut target = target.clone();
+    let spans = [problem.input(), problem.weight(), problem.output()].map(|tensor| tensor.span);
+    let largest = spans.into_iter().max().unwrap_or(0) * 4;
+    let packs = matches!(algorithm, Algorithm::ImplicitGemm | Algorithm::Im2colGemm);
+    let least = if packs { 6 << 10 } else { 1 << 10 };
+    target.limits.max_binding_bytes = (largest / 3).max(least).next_multiple_of(4);
+    target
 }
 
 /// Bytes before and after every tensor; a multiple of every offset alignment there is.
@@ -114,43 +129,114 @@ impl Guarded {
 }
 
 /// Submits `encoder`, waits, and gives the contents of every buffer.
-fn submit_and_read(gpu: &Gpu, mut encoder: wgpu::CommandEncoder, tensors: &[&Guarded]) -> Vec<Vec<u8>> {
-    let size = |tensor: &Guarded| tensor.image.len() as u64;
+fn submit_and_read(gpu: &Gpu, mut encoder: wgpu::CommandEncoder, buffers: &[&wgpu::Buffer]) -> Vec<Vec<u8>> {
     let staging = gpu.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("read back"),
-        size: tensors.iter().map(|t| size(t)).sum(),
+        size: buffers.iter().map(|b| b.size()).sum(),
         usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
     let mut at = 0;
-    for tensor in tensors {
-        encoder.copy_buffer_to_buffer(&tensor.buffer, 0, &staging, at, size(tensor));
-        at += size(tensor);
+    for buffer in buffers {
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, at, buffer.size());
+        at += buffer.size();
     }
     gpu.queue().submit([encoder.finish()]);
     staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapped"));
     gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("polled");
     let bytes = staging.slice(..).get_mapped_range().expect("a mapped range");
     let mut rest = &bytes[..];
-    let mut take = |tensor: &&Guarded| rest.split_off(..tensor.image.len()).expect("all of them").to_vec();
-    tensors.iter().map(&mut take).collect()
+    let mut take =
+        |buffer: &&wgpu::Buffer| rest.split_off(..buffer.size() as usize).expect("all of them").to_vec();
+    buffers.iter().map(&mut take).collect()
 }
 
-/// Weights prepared between guard bands, where the plan prepares any.
-fn prepared_guarded(
-    plan: &GpuPlan,
-    encoder: &mut wgpu::CommandEncoder,
-    weight: &Option<Guarded>,
-) -> Result<Option<Guarded>, String> {
-    let Some(weight) = weight.as_ref().filter(|_| !plan.choice().program.prepare.is_empty()) else {
-        return Ok(None);
-    };
-    let words = usize::try_from(plan.prepared_bytes() / 4).map_err(|e| e.to_string())?;
-    let layout = TensorLayout::new("prepared", &[words], &Default::default()).map_err(|e| e.to_string())?;
-    let prepared = Guarded::new(plan.gpu(), &layout, Element::F32, None);
-    let recorded = plan.encode_prepare(encoder, weight.slice(), prepared.slice());
-    pollster::block_on(recorded).map_err(|e| e.to_string())?;
-    Ok(Some(prepared))
+/// A problem's tensors, each between guard bands of NaNs; the result is full of them.
+pub(super) struct Tensors {
+    input: Option<Guarded>,
+    weight: Option<Guarded>,
+    grad_output: Option<Guarded>,
+    bias: Option<Guarded>,
+    residual: Option<Guarded>,
+    result: Guarded,
+    prepared: Option<Guarded>,
+}
+
+impl Tensors {
+    /// With `prepared` bytes for prepared weights, where there are any.
+    pub(super) fn new(gpu: &Gpu, problem: &ConvProblem, data: &Data, prepared: u64) -> Self {
+        let element = problem.element();
+        let guard =
+            |layout: &TensorLayout, values: Option<&ArrayD<f64>>| Guarded::new(gpu, layout, element, values);
+        let line = |what, len| TensorLayout::new(what, &[len], &Default::default()).expect("a line");
+        let direction = problem.direction();
+        let reads =
+            |role: Direction, layout, values| (direction != role).then(|| guard(layout, Some(values)));
+        let bias = |b: &Array1<f64>| guard(&line("bias", problem.bias_shape()), Some(&b.clone().into_dyn()));
+        let words = usize::try_from(prepared / 4).expect("a number of words");
+        Self {
+            input: reads(Direction::GradInput, problem.input(), &data.x),
+            weight: reads(Direction::GradWeight, problem.weight(), &data.w),
+            grad_output: reads(Direction::Forward, problem.output(), &data.grad_output),
+            bias: data.bias.as_ref().map(bias),
+            residual: data.residual.as_ref().map(|r| guard(problem.result(), Some(r))),
+            result: guard(problem.result(), None),
+            prepared: (words > 0).then(|| Guarded::new(gpu, &line("prepared", words), Element::F32, None)),
+        }
+    }
+
+    /// The one in this role.
+    pub(super) fn of(&self, role: Buffer) -> Option<BufferSlice<'_>> {
+        let tensor = match role {
+            Buffer::Input => self.input.as_ref(),
+            Buffer::Weight => self.weight.as_ref(),
+            Buffer::GradOutput => self.grad_output.as_ref(),
+            Buffer::Bias => self.bias.as_ref(),
+            Buffer::Residual => self.residual.as_ref(),
+            Buffer::Prepared => self.prepared.as_ref(),
+            Buffer::Result => Some(&self.result),
+            Buffer::Table(_) | Buffer::Workspace(_) => None,
+        };
+        tensor.map(Guarded::slice)
+    }
+
+    /// Submits `encoder` and gives the result, and what is then in the words of `more`.
+    ///
+    /// # Errors
+    ///
+    /// A guard, a gap of the result's layout or an operand that was written.
+    pub(super) fn result(
+        &self,
+        gpu: &Gpu,
+        encoder: wgpu::CommandEncoder,
+        more: Option<&wgpu::Buffer>,
+    ) -> Result<(ArrayD<f64>, Vec<u32>), String> {
+        let operands = [
+            ("input", &self.input),
+            ("weight", &self.weight),
+            ("grad_output", &self.grad_output),
+            ("bias", &self.bias),
+            ("residual", &self.residual),
+        ];
+        let operands: Vec<_> =
+            operands.iter().filter_map(|(what, tensor)| tensor.as_ref().map(|t| (what, t))).collect();
+        let tensors: Vec<_> =
+            operands.iter().map(|&(_, t)| t).chain([&self.result]).chain(&self.prepared).collect();
+        let buffers: Vec<_> = tensors.iter().map(|t| &t.buffer).chain(more).collect();
+        let mut got = submit_and_read(gpu, encoder, &buffers);
+        let words = more.and_then(|_| got.pop()).unwrap_or_default();
+        let y = self.result.result(&got[operands.len()])?;
+        if let Some(prepared) = &self.prepared {
+            prepared.result(&got[operands.len() + 1]).map_err(|e| format!("prepared: {e}"))?;
+        }
+        match operands.iter().zip(&got).find(|((_, operand), got)| operand.image != **got) {
+            Some(((what, _), _)) => Err(format!("the {what} or its guards were written")),
+            None => {
+                let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes"));
+                Ok((y, words.chunks_exact(4).map(word).collect()))
+            }
+        }
+    }
 }
 
 /// One recorded run with every tensor between guard bands of NaNs, and the result and the workspace
@@ -161,52 +247,32 @@ fn prepared_guarded(
 /// A guard, a gap of the result's layout or an operand that was written.
 pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
     let gpu = plan.gpu();
-    let problem = &plan.choice().problem;
-    let element = problem.element();
-    let guard =
-        |layout: &TensorLayout, values: Option<&ArrayD<f64>>| Guarded::new(gpu, layout, element, values);
-    let bias_layout = TensorLayout::new("bias", &[problem.bias_shape()], &Default::default()).unwrap();
-    let direction = problem.direction();
-    let reads = |role: Direction, layout, values| (direction != role).then(|| guard(layout, Some(values)));
-    let input = reads(Direction::GradInput, problem.input(), &data.x);
-    let weight = reads(Direction::GradWeight, problem.weight(), &data.w);
-    let grad_output = reads(Direction::Forward, problem.output(), &data.grad_output);
-    let bias = data.bias.as_ref().map(|b| guard(&bias_layout, Some(&b.clone().into_dyn())));
-    let residual = data.residual.as_ref().map(|r| guard(problem.result(), Some(r)));
-    let result = guard(problem.result(), None);
-    let buffers = BufferOperands {
-        input: input.as_ref().map(Guarded::slice),
-        weight: weight.as_ref().map(Guarded::slice),
-        grad_output: grad_output.as_ref().map(Guarded::slice),
-        bias: bias.as_ref().map(Guarded::slice),
-        residual: residual.as_ref().map(Guarded::slice),
-        result: Some(result.slice()),
-    };
+    let Choice { problem, program, .. } = plan.choice();
+    let prepares = !program.prepare.is_empty();
+    let tensors = Tensors::new(gpu, problem, data, if prepares { plan.prepared_bytes() } else { 0 });
     for buffer in plan.workspace() {
-        gpu.queue().write_buffer(buffer, 0, &POISON.to_le_bytes().repeat(buffer.size() as usize / 4));
+        poison(gpu, buffer);
     }
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    let prepared = prepared_guarded(plan, &mut encoder, &weight)?;
-    let weights = prepared.as_ref().or(weight.as_ref());
-    let buffers = BufferOperands { weight: weights.map(Guarded::slice), ..buffers };
+    let weight = tensors.of(Buffer::Weight);
+    let prepared = tensors.of(Buffer::Prepared);
+    if let (Some(weight), Some(prepared)) = (weight, prepared) {
+        let recorded = plan.encode_prepare(&mut encoder, weight, prepared);
+        pollster::block_on(recorded).map_err(|e| e.to_string())?;
+    }
+    let buffers = BufferOperands {
+        input: tensors.of(Buffer::Input),
+        weight: prepared.or(weight),
+        grad_output: tensors.of(Buffer::GradOutput),
+        bias: tensors.of(Buffer::Bias),
+        residual: tensors.of(Buffer::Residual),
+        result: tensors.of(Buffer::Result),
+    };
     pollster::block_on(plan.encode(&mut encoder, &buffers)).map_err(|e| e.to_string())?;
-    let operands = [
-        ("input", &input),
-        ("weight", &weight),
-        ("grad_output", &grad_output),
-        ("bias", &bias),
-        ("residual", &residual),
-    ];
-    let operands: Vec<_> =
-        operands.iter().filter_map(|(what, tensor)| tensor.as_ref().map(|t| (what, t))).collect();
-    let tensors: Vec<_> = operands.iter().map(|&(_, t)| t).chain([&result]).chain(&prepared).collect();
-    let got = submit_and_read(gpu, encoder, &tensors);
-    let y = result.result(&got[operands.len()])?;
-    if let Some(prepared) = &prepared {
-        prepared.result(&got[operands.len() + 1]).map_err(|e| format!("prepared: {e}"))?;
-    }
-    match operands.iter().zip(&got).find(|((_, operand), got)| operand.image != **got) {
-        Some(((what, _), _)) => Err(format!("the {what} or its guards were written")),
-        None => Ok(y),
-    }
+    tensors.result(gpu, encoder, None).map(|(y, _)| y)
+}
+
+/// Fills a buffer with NaNs.
+pub(super) fn poison(gpu: &Gpu, buffer: &wgpu::Buffer) {
+    gpu.queue().write_buffer(buffer, 0, &POISON.to_le_bytes().repeat(buffer.size() as usize / 4));
 }

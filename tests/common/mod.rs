@@ -11,9 +11,13 @@ pub mod compare;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod device;
+#[cfg(feature = "gpu")]
+pub mod indices;
 pub mod npy;
 pub mod operation;
 pub mod report;
 pub mod space;
 pub mod values;
 pub mod wanted;
+#[cfg(feature = "gpu")]
+pub mod watched;
