@@ -157,16 +157,36 @@ fn what_declines_is_a_row_with_its_reason() {
     assert_eq!(ran.status, 1, "{ran:?}");
 }
 
-#[test]
-fn what_has_no_room_is_a_row_with_its_reason() {
-    let huge = json!([
+/// A shape that no memory holds, and one that is fine.
+fn huge() -> Folder {
+    with(&json!([
         {"name": "huge", "N": 1 << 20, "C": 1 << 20, "W": 1 << 12, "K": 1, "kernel": [1]},
         {"name": "small", "N": 1, "C": 1, "W": 4, "K": 1, "kernel": [1]},
-    ]);
-    let folder = with(&huge);
-    let (ran, document) = bench(&folder, &["--device", "cpu", "--runs", "1"]);
+    ]))
+}
+
+#[test]
+fn what_has_no_room_is_a_row_with_its_reason() {
+    let (ran, document) = bench(&huge(), &["--device", "cpu", "--runs", "1"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(document["rows"][0]["status"], "out_of_memory", "{document}");
+    check_row(&document["rows"][1], &document);
+}
+
+/// A limit of the device is no lack of memory: it is there before anything is asked for.
+#[test]
+fn what_is_past_a_limit_declines() {
+    let Some(device) = any_gpu() else { return };
+    let (ran, document) = bench(&huge(), &["--device", device.name(), "--runs", "1"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let row = &document["rows"][0];
+    assert_eq!(
+        (&row["status"], &document["counts"]["declined"]),
+        (&json!("declined"), &json!(1)),
+        "{document}"
+    );
+    let reason = row["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("error[limit_exceeded]") && reason.contains("direct"), "{reason}");
     check_row(&document["rows"][1], &document);
 }
 

@@ -14,9 +14,9 @@ pub(super) enum Status {
     Ok,
     /// The result is not what it must be.
     Wrong,
-    /// The algorithm, or the device, does not run the problem.
+    /// The algorithm, or the device within its limits, does not run the problem.
     Declined,
-    /// It does not fit in memory.
+    /// There was no memory for it.
     NoMemory,
     /// The budget was spent before its turn.
     NoTime,
@@ -118,8 +118,8 @@ impl Row {
 
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.status = match failure.kind {
-            ErrorKind::Unsupported => Status::Declined,
-            ErrorKind::OutOfMemory | ErrorKind::LimitExceeded => Status::NoMemory,
+            ErrorKind::Unsupported | ErrorKind::LimitExceeded => Status::Declined,
+            ErrorKind::OutOfMemory => Status::NoMemory,
             _ => Status::Failed,
         };
         self.reason = Some(failure.to_string());
