@@ -99,7 +99,7 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
 
 /// Which configurations run: in a quick run the first one of each algorithm, else all of them. But a barrier costs a
 /// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
-/// in every case and direction, and none of the largest cases. With `WGCONV_FULL` all of them, but of the largest cases one.
+/// in every case and direction, and none of the largest cases. With `WGCONV_FULL` all of them, of the largest cases the first.
 fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
     let software = is_software(gpu);
     let mut taken = Vec::new();
@@ -110,7 +110,7 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
             let in_turn = quick() || i == turn;
             let runs = match software && has_barriers(choice.algorithm) {
                 false => true,
-                true if full() => in_turn || !is_large(case),
+                true if full() => i == 0 || !is_large(case),
                 true => in_turn && !is_slow(case, &choice.problem),
             };
             if first && runs {
