@@ -4,30 +4,32 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::cases::Case;
 use common::compare::{Tally, exact};
-use common::device::any_gpu;
+use common::device::{any_gpu, run_guarded};
 use common::values::{Data, seed_of};
 use ndarray::ArrayD;
+use wgconv::algorithm::Unsupported;
 use wgconv::cpu::reference;
-use wgconv::gpu::adapters;
+use wgconv::gpu::{GpuPlan, adapters};
+use wgconv::program::{Limits, Target};
 use wgconv::wgpu;
 use wgconv::{
-    Boundary, Conv, Device, Direction, Epilogue, ErrorKind, Fallback, Layout, Operands, Plan, PlanOptions,
+    Algorithm, Boundary, Choice, Conv, ConvProblem, Device, Direction, Epilogue, Error, ErrorKind, Fallback,
+    Layout, Operands, Plan, PlanOptions,
 };
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 const BINDING: u64 = 1 << 20;
 
-/// A device of the adapter under test with bindings of at most [`BINDING`] bytes, and the count of the
-/// errors that nobody caught.
-fn small_device(limits: wgpu::Limits) -> Option<(Device, Arc<AtomicU32>)> {
+/// A device of the adapter under test with these limits, and the count of the errors that nobody caught.
+fn limited_device(limits: wgpu::Limits) -> Option<(Device, Arc<AtomicU32>)> {
     let ours = any_gpu()?;
     let adapter = pollster::block_on(adapters()).into_iter().find(|a| a.get_info().name == ours.name())?;
-    let limits = wgpu::Limits { max_storage_buffer_binding_size: BINDING, ..limits };
     let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
     let errors = Arc::new(AtomicU32::new(0));
@@ -36,7 +38,13 @@ fn small_device(limits: wgpu::Limits) -> Option<(Device, Arc<AtomicU32>)> {
         eprintln!("wgpu: {error}");
         count.fetch_add(1, Ordering::Relaxed);
     }));
-    let device = Device::from_wgpu(device, queue).expect("a device").with_adapter(&adapter);
+    Some((Device::from_wgpu(device, queue).expect("a device").with_adapter(&adapter), errors))
+}
+
+/// One with bindings of at most [`BINDING`] bytes.
+fn small_device(limits: wgpu::Limits) -> Option<(Device, Arc<AtomicU32>)> {
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: BINDING, ..limits };
+    let (device, errors) = limited_device(limits)?;
     assert_eq!(device.gpu().expect("a GPU device").target().limits.max_binding_bytes, BINDING);
     Some((device, errors))
 }
@@ -147,4 +155,113 @@ fn too_few_storage_buffers_are_a_limit() {
     table(&large(), &device, false, &mut tally);
     tally.finish("GPU f32, downlevel limits, bindings of 1 MiB");
     assert_eq!(errors.load(Ordering::Relaxed), 0, "errors of wgpu");
+}
+
+/// What WebGPU guarantees, less of one thing; and the algorithms that decline everything for it.
+fn lowered() -> Vec<(&'static str, wgpu::Limits, Vec<Algorithm>)> {
+    use Algorithm::{Depthwise, Im2colGemm, ImplicitGemm};
+    let limits = wgpu::Limits::default;
+    let invocations = wgpu::Limits {
+        max_compute_invocations_per_workgroup: 64,
+        max_compute_workgroup_size_x: 64,
+        max_compute_workgroup_size_y: 64,
+        ..limits()
+    };
+    let memory = wgpu::Limits { max_compute_workgroup_storage_size: 8 << 10, ..limits() };
+    let grid = wgpu::Limits { max_compute_workgroups_per_dimension: 16, ..limits() };
+    let buffers = |count| wgpu::Limits { max_storage_buffers_per_shader_stage: count, ..limits() };
+    vec![
+        ("8 KiB of workgroup memory", memory, vec![Depthwise]),
+        ("64 invocations per workgroup", invocations, vec![Depthwise]),
+        ("16 workgroups per dimension", grid, vec![]),
+        ("7 storage buffers", buffers(7), vec![]),
+        ("6 storage buffers", buffers(6), vec![ImplicitGemm, Im2colGemm]),
+        ("5 storage buffers", buffers(5), Algorithm::ALL.to_vec()),
+    ]
+}
+
+/// Small ones, one of more tiles than 16 workgroups compute, and one of more than 16 times 16 do.
+fn spread() -> Vec<Case> {
+    let mut cases = fitting();
+    cases.retain(|case| case.name != "just at the limit");
+    cases.push(Case::new("first layer", &[1, 3, 18, 17], &[9, 3, 3, 3], Conv::default().padding(1)));
+    cases.push(Case::new("wide", &[1, 1, 9_000], &[2, 1, 2], Conv::default()));
+    cases.push(Case::new("wider", &[1, 1, 70_000], &[1, 1, 1], Conv::default()));
+    cases
+}
+
+/// What `algorithm` makes of a problem in its first configuration and in its last one: of those that a problem in pieces has,
+/// not all may do.
+fn choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Result<Vec<Choice>, Unsupported> {
+    let choice = |config| {
+        let program = algorithm.lower(problem, target, config)?;
+        Ok(Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() })
+    };
+    let configs = algorithm.candidates(problem, target)?;
+    let first = choice(configs[0])?;
+    let last = configs[1..].iter().rev().find_map(|&config| choice(config).ok());
+    Ok([first].into_iter().chain(last).collect())
+}
+
+/// Runs `choices` of a case, which a plan forced to their algorithm takes too; where there are none, it says that a limit is
+/// the reason.
+fn forced(
+    device: &Device,
+    algorithm: Algorithm,
+    case: &Case,
+    choices: &Result<Vec<Choice>, Unsupported>,
+) -> Result<(), String> {
+    let problem = case.problem();
+    let options = PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() };
+    let choices = match (device.plan(&problem, &options), choices) {
+        (Ok(plan), Ok(choices)) if plan.gpu().is_some_and(|p| *p.choice() == choices[0]) => choices,
+        (Err(Error::Declined(declined)), Err(why)) if why.is_limit() => {
+            let told = declined.reasons == [(algorithm, why.clone())];
+            return if told { Ok(()) } else { Err(format!("{declined}, wanted {why}")) };
+        }
+        (plan, _) => return Err(format!("{:?}, wanted {choices:?}", plan.map(|plan| plan.explain()))),
+    };
+    let data = Data::ints(&problem, seed_of(&case.name));
+    let want = reference::run(&problem, &data.operands());
+    for choice in choices {
+        let plan = GpuPlan::new(device.gpu().expect("a GPU device"), choice.clone(), &options);
+        let plan = pollster::block_on(plan).map_err(|e| e.to_string())?;
+        exact(&choice.config.to_string(), run_guarded(&plan, &data)?.view(), want.view())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn with_less_of_one_thing_programs_are_others_or_none() {
+    for (what, limits, none) in lowered() {
+        let Some((device, errors)) = limited_device(limits) else { return };
+        let target = device.gpu().expect("a GPU device").target();
+        let more = Target { limits: Limits::default(), ..target.clone() };
+        let (mut tally, mut declined, mut others) = (Tally::default(), BTreeMap::new(), 0);
+        for case in spread() {
+            for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
+                for &algorithm in Algorithm::ALL {
+                    let (name, problem) = (format!("{algorithm} {}", case.name), case.problem());
+                    let with_more = choices(algorithm, &problem, &more);
+                    if let Err(why) = with_more {
+                        tally.skip(name, why.to_string());
+                        continue;
+                    }
+                    let with_less = choices(algorithm, &problem, target);
+                    others += u32::from(with_less.is_ok() && with_less != with_more);
+                    *declined.entry(algorithm).or_insert(true) &= with_less.is_err();
+                    let verdict = forced(&device, algorithm, &case, &with_less);
+                    tally.check(verdict.map_err(|e| format!("{name}: {e}")));
+                }
+            }
+        }
+        tally.finish(&format!("GPU f32, {what}, of which {others} are other programs"));
+        let all: Vec<_> =
+            declined.into_iter().filter(|(_, all)| *all).map(|(algorithm, _)| algorithm).collect();
+        assert!(all.len() == none.len() && none.iter().all(|a| all.contains(a)), "{what}: {all:?} decline");
+        // Of bindings there are enough or not: no program does with fewer.
+        let binds = what.contains("storage buffers");
+        assert!(if binds { others == 0 } else { others > 10 }, "{what}: {others} other programs");
+        assert_eq!(errors.load(Ordering::Relaxed), 0, "errors of wgpu");
+    }
 }
