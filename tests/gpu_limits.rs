@@ -159,7 +159,7 @@ fn too_few_storage_buffers_are_a_limit() {
 
 /// What WebGPU guarantees, less of one thing; and the algorithms that decline everything for it.
 fn lowered() -> Vec<(&'static str, wgpu::Limits, Vec<Algorithm>)> {
-    use Algorithm::{Depthwise, Im2colGemm, ImplicitGemm};
+    use Algorithm::Depthwise;
     let limits = wgpu::Limits::default;
     let invocations = wgpu::Limits {
         max_compute_invocations_per_workgroup: 64,
@@ -174,8 +174,7 @@ fn lowered() -> Vec<(&'static str, wgpu::Limits, Vec<Algorithm>)> {
         ("8 KiB of workgroup memory", memory, vec![Depthwise]),
         ("64 invocations per workgroup", invocations, vec![Depthwise]),
         ("16 workgroups per dimension", grid, vec![]),
-        ("7 storage buffers", buffers(7), vec![]),
-        ("6 storage buffers", buffers(6), vec![ImplicitGemm, Im2colGemm]),
+        ("6 storage buffers", buffers(6), vec![]),
         ("5 storage buffers", buffers(5), Algorithm::ALL.to_vec()),
     ]
 }
