@@ -99,7 +99,7 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
 
 /// Which configurations run: in a quick run the first one of each algorithm, else all of them. But a barrier costs a
 /// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
-/// in every case and direction, and none of the largest cases. With `WGCONV_FULL` all of them, of the largest cases the first.
+/// in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one.
 fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
     let software = is_software(gpu);
     let mut taken = Vec::new();
@@ -108,10 +108,11 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
         for (i, choice) in (0..).zip(choices) {
             let first = !quick() || i == 0;
             let in_turn = quick() || i == turn;
-            let runs = match software && has_barriers(choice.algorithm) {
-                false => true,
-                true if full() => i == 0 || !is_large(case),
-                true => in_turn && !is_slow(case, &choice.problem),
+            let one = if is_large(case) { i == 0 } else { in_turn };
+            let runs = match (software && has_barriers(choice.algorithm), is_slow(case, &choice.problem)) {
+                (false, _) => true,
+                (true, false) => in_turn || full(),
+                (true, true) => one && full(),
             };
             if first && runs {
                 taken.push(choice.clone());
