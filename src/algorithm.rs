@@ -2,6 +2,7 @@
 
 mod depthwise;
 mod direct;
+mod fft;
 mod im2col_gemm;
 mod implicit_gemm;
 mod pieces;
@@ -10,6 +11,7 @@ mod shared;
 pub use crate::algorithm_name::Algorithm;
 pub use depthwise::DepthwiseConfig;
 pub use direct::DirectConfig;
+pub use fft::FftConfig;
 
 use crate::kernel::Tile;
 
@@ -109,6 +111,8 @@ pub enum Config {
     Depthwise(DepthwiseConfig),
     /// Of [`Algorithm::Direct`].
     Direct(DirectConfig),
+    /// Of [`Algorithm::Fft`].
+    Fft(FftConfig),
     /// Of [`Algorithm::ImplicitGemm`].
     ImplicitGemm(Tile),
     /// Of [`Algorithm::Im2colGemm`].
@@ -122,6 +126,7 @@ impl std::fmt::Display for Config {
             Self::Direct(c) => {
                 write!(f, "{} channels x {} outputs, {} per load", c.tile_c, c.tile_x, c.lanes)
             }
+            Self::Fft(config) => config.fmt(f),
             Self::ImplicitGemm(tile) | Self::Im2colGemm(tile) => tile.fmt(f),
         }
     }
@@ -129,7 +134,8 @@ impl std::fmt::Display for Config {
 
 impl Algorithm {
     /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
-    pub const ALL: &[Self] = &[Self::Depthwise, Self::ImplicitGemm, Self::Im2colGemm, Self::Direct];
+    pub const ALL: &[Self] =
+        &[Self::Fft, Self::Depthwise, Self::ImplicitGemm, Self::Im2colGemm, Self::Direct];
 
     /// The configurations that run `problem` on `target`, best guess first; at least one. Of a problem that is past a limit,
     /// those of its first piece.
@@ -141,6 +147,7 @@ impl Algorithm {
         pieces::of_first(problem, target, &|problem| match self {
             Self::Depthwise => depthwise::candidates(problem, target),
             Self::Direct => direct::candidates(problem, target),
+            Self::Fft => fft::candidates(problem, target),
             Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
             Self::Im2colGemm => im2col_gemm::candidates(problem, target),
             other => Err(Unsupported::NotOnGpu { algorithm: other }),
@@ -151,6 +158,7 @@ impl Algorithm {
     pub fn suits(self, problem: &ConvProblem, target: &Target) -> bool {
         match self {
             Self::Depthwise => depthwise::suits(problem, target),
+            Self::Fft => fft::suits(problem, target),
             Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suits(problem, target),
             _ => true,
         }
@@ -171,6 +179,7 @@ impl Algorithm {
         pieces::lower(problem, target, &|problem| match (self, config) {
             (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(problem, target, config),
             (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
+            (Self::Fft, Config::Fft(config)) => fft::lower(problem, target, config),
             (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
             (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),
             (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),

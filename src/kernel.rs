@@ -2,12 +2,14 @@
 
 pub mod depthwise;
 pub mod depthwise_weight;
+pub mod fft;
 mod params;
 mod source;
 mod tile;
 
 use depthwise::depthwise_specs;
 use depthwise_weight::depthwise_weight_specs;
+use fft::{axis_specs, block_specs, complex_specs};
 use tile::{gemm_specs, im2col_specs, tiled_specs};
 
 use crate::problem::Element;
@@ -26,6 +28,14 @@ pub enum Kernel {
     DepthwiseWeight,
     /// `direct.wgsl`: one invocation sums a small tile of the result.
     Direct,
+    /// `fft_axis.wgsl`: Fourier transforms along one axis of what is in memory.
+    FftAxis,
+    /// `fft_forward.wgsl`: spectra of tiles of a tensor.
+    FftForward,
+    /// `fft_gemm.wgsl`: complex matrix products, one per frequency bin.
+    FftGemm,
+    /// `fft_inverse.wgsl`: tiles of the result from their spectra.
+    FftInverse,
     /// `fold.wgsl`: adds up the parts of sums and the places of cells.
     Fold,
     /// `implicit_gemm.wgsl`: a matrix product whose second factor is gathered on the fly.
@@ -47,6 +57,10 @@ const FILES: &[(Kernel, &str, &str)] = &[
     (Kernel::Depthwise, "depthwise", include_str!("../shaders/depthwise.wgsl")),
     (Kernel::DepthwiseWeight, "depthwise_weight", include_str!("../shaders/depthwise_weight.wgsl")),
     (Kernel::Direct, "direct", include_str!("../shaders/direct.wgsl")),
+    (Kernel::FftAxis, "fft_axis", include_str!("../shaders/fft_axis.wgsl")),
+    (Kernel::FftForward, "fft_forward", include_str!("../shaders/fft_forward.wgsl")),
+    (Kernel::FftGemm, "fft_gemm", include_str!("../shaders/fft_gemm.wgsl")),
+    (Kernel::FftInverse, "fft_inverse", include_str!("../shaders/fft_inverse.wgsl")),
     (Kernel::Fold, "fold", include_str!("../shaders/fold.wgsl")),
     (Kernel::ImplicitGemm, "implicit_gemm", include_str!("../shaders/implicit_gemm.wgsl")),
     (Kernel::GemmTiled, "gemm_tiled", include_str!("../shaders/gemm_tiled.wgsl")),
@@ -62,6 +76,10 @@ impl Kernel {
         Self::Depthwise,
         Self::DepthwiseWeight,
         Self::Direct,
+        Self::FftAxis,
+        Self::FftForward,
+        Self::FftGemm,
+        Self::FftInverse,
         Self::Fold,
         Self::ImplicitGemm,
         Self::GemmTiled,
@@ -92,6 +110,9 @@ impl Kernel {
             Self::Depthwise => depthwise_specs(),
             Self::DepthwiseWeight => depthwise_weight_specs(),
             Self::Direct => direct_specs(),
+            Self::FftAxis => axis_specs(),
+            Self::FftForward | Self::FftInverse => block_specs(),
+            Self::FftGemm => complex_specs(),
             Self::Fold => fold_specs(),
             Self::ImplicitGemm => gemm_specs(),
             Self::GemmTiled => tiled_specs(),

@@ -7,14 +7,14 @@ mod params;
 mod tile;
 mod weight;
 
-use super::shared::roles::{Loop, Roles, has_table, is_folded, written_extents};
+use super::shared::roles::{Loop, Roles, forwards, has_table, is_folded, written_extents};
 use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, tables};
 use super::{Config, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
 use crate::kernel::{Kernel, Params};
 use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, DeviceClass, Grid, Launch, Program, Table, Target};
-use axes::{Axes, forwards};
+use axes::Axes;
 use tile::{Tile, WORKGROUP};
 
 /// What one invocation computes.

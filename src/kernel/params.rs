@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::depthwise::DepthwiseParams;
 use super::depthwise_weight::DepthwiseWeightParams;
+use super::fft::{FftAxisParams, FftForwardParams, FftGemmParams, FftInverseParams};
 
 /// The uniform block of one launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,14 @@ pub enum Params {
     DepthwiseWeight(Box<DepthwiseWeightParams>),
     /// Of [`Kernel::Direct`](crate::kernel::Kernel::Direct).
     Direct(DirectParams),
+    /// Of [`Kernel::FftAxis`](crate::kernel::Kernel::FftAxis).
+    FftAxis(FftAxisParams),
+    /// Of [`Kernel::FftForward`](crate::kernel::Kernel::FftForward).
+    FftForward(FftForwardParams),
+    /// Of [`Kernel::FftGemm`](crate::kernel::Kernel::FftGemm).
+    FftGemm(FftGemmParams),
+    /// Of [`Kernel::FftInverse`](crate::kernel::Kernel::FftInverse).
+    FftInverse(Box<FftInverseParams>),
     /// Of [`Kernel::Fold`](crate::kernel::Kernel::Fold).
     Fold(FoldParams),
     /// Of [`Kernel::ImplicitGemm`](crate::kernel::Kernel::ImplicitGemm), [`Kernel::GemmTiled`](crate::kernel::Kernel::GemmTiled)
@@ -33,6 +42,10 @@ impl Params {
             Self::Depthwise(params) => bytemuck::bytes_of(&**params),
             Self::DepthwiseWeight(params) => bytemuck::bytes_of(&**params),
             Self::Direct(params) => bytemuck::bytes_of(params),
+            Self::FftAxis(params) => bytemuck::bytes_of(params),
+            Self::FftForward(params) => bytemuck::bytes_of(params),
+            Self::FftGemm(params) => bytemuck::bytes_of(params),
+            Self::FftInverse(params) => bytemuck::bytes_of(&**params),
             Self::Fold(params) => bytemuck::bytes_of(params),
             Self::Gemm(params) => bytemuck::bytes_of(params),
             Self::Pack(params) => bytemuck::bytes_of(params),

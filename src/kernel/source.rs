@@ -6,6 +6,8 @@ use super::{Kernel, Spec, SpecValue};
 const SHARED: &[(&str, &str)] = &[
     ("shared/activation.wgsl", include_str!("../../shaders/shared/activation.wgsl")),
     ("shared/columns.wgsl", include_str!("../../shaders/shared/columns.wgsl")),
+    ("shared/fft.wgsl", include_str!("../../shaders/shared/fft.wgsl")),
+    ("shared/fft_block.wgsl", include_str!("../../shaders/shared/fft_block.wgsl")),
     ("shared/gather.wgsl", include_str!("../../shaders/shared/gather.wgsl")),
     ("shared/gemm.wgsl", include_str!("../../shaders/shared/gemm.wgsl")),
     ("shared/dispatch.wgsl", include_str!("../../shaders/shared/dispatch.wgsl")),

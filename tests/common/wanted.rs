@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 use wgconv::cpu::reference;
-use wgconv::{Activation, ConvProblem, Element};
+use wgconv::{Activation, ConvProblem, Direction, Element};
 
 use super::cases::Case;
 use super::compare::{Bound, exact, within};
@@ -62,6 +62,62 @@ impl Wanted {
                 within(&self.name, got, self.result.view(), magnitude.view(), &bound).map(|_| ())
             }
         }
+    }
+}
+
+impl Wanted {
+    /// Compares what was computed with spectra of `points` points: a result may be off, in the Euclidean norm, by
+    /// `u·(log₂ points + 0.3·√channels)` of itself, or where its sums cancel, of what sums of independent products of the same
+    /// magnitudes come to. Where every sum is an integer that is small against that, rounded it must be equal. Gives the
+    /// error in units of what is allowed.
+    ///
+    /// # Errors
+    ///
+    /// The error and what was allowed; the number of integers that differ.
+    pub fn judge_spectra<T: Copy + Into<f64>>(
+        &self,
+        problem: &ConvProblem,
+        got: ArrayViewD<T>,
+        points: u64,
+    ) -> Result<f64, String> {
+        let Self { name, result: want, .. } = self;
+        let magnitude = self.magnitude.as_ref().expect("made with magnitudes");
+        if got.shape() != want.shape() {
+            return Err(format!("{name}: got shape {:?}, want {:?}", got.shape(), want.shape()));
+        }
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let got: Vec<f64> = got.iter().map(|&v| v.into()).collect();
+        let error = norm(&mut got.iter().zip(want).map(|(got, want)| got - want));
+        let bound = Bound::of(problem);
+        let terms = (problem.terms().max(1) as f64).sqrt();
+        let scale = norm(&mut want.iter().copied()).max(norm(&mut magnitude.iter().copied()) / terms);
+        let channels = match problem.direction() {
+            Direction::GradInput => problem.c_out() / problem.groups(),
+            Direction::Forward => problem.c_in() / problem.groups(),
+            // Summed over images, and over tiles.
+            Direction::GradWeight => problem.terms().max(1),
+        };
+        let factor = (points as f64).log2() + 0.3 * (channels as f64).sqrt();
+        let slack =
+            bound.relative * norm(&mut want.iter().copied()) + bound.absolute * (want.len() as f64).sqrt();
+        // One rounding of the sum, one of the epilogue's.
+        let allowed = bound.gain * bound.unit * (factor + 2.0) * scale + slack;
+        if error.is_nan() || error > allowed {
+            return Err(format!("{name}: error {error:.3e} in the norm, allowed {allowed:.3e}"));
+        }
+        let largest = magnitude.iter().copied().fold(0.0, f64::max);
+        // Of one element, not of all of them.
+        if keeps_integers(problem)
+            && want.iter().all(|v| v.fract() == 0.0)
+            && allowed < 0.5
+            && largest < 2f64.powi(24)
+        {
+            let differ = got.iter().zip(want).filter(|(got, want)| got.round() != **want).count();
+            if differ > 0 {
+                return Err(format!("{name}: {differ} of {} integers differ", got.len()));
+            }
+        }
+        Ok(if allowed > 0.0 { error / allowed } else { 0.0 })
     }
 }
 

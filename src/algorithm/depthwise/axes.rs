@@ -23,7 +23,7 @@ pub(super) struct Axes {
 }
 
 impl Axes {
-    /// Of loops along z, y and x, already [`forwards`].
+    /// Of loops along z, y and x, already [`forwards`](crate::algorithm::shared::roles::forwards).
     pub(super) fn new(loops: &[Loop; 3]) -> Self {
         let [_, y, x] = loops;
         // Rows share their values, columns are neighbours in memory.
@@ -73,26 +73,4 @@ impl Axes {
 /// Stride and dilation, of which the host made whole positive numbers.
 fn steps(axis: &Loop) -> (u64, u64) {
     (axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1))
-}
-
-/// The same sum with its taps in the order of `a`'s cells, and without steps that are never taken.
-pub(super) fn forwards(axis: &Loop) -> Loop {
-    let mut axis = axis.clone();
-    if axis.dilation < 0 {
-        for phase in &mut axis.phases {
-            // All taps are turned round: the last one comes first. Sizes were checked to stay far below 2^63.
-            let last = phase.taps.saturating_sub(1) as i64;
-            phase.pad = phase.pad.wrapping_sub(last.wrapping_mul(axis.dilation));
-            phase.b_first = phase.b_first.wrapping_add(last.wrapping_mul(axis.b_stride));
-        }
-        axis.dilation = -axis.dilation;
-        axis.b_stride = -axis.b_stride;
-    }
-    match (axis.cells() > 1, axis.taps() > 1) {
-        (true, true) => {}
-        (true, false) => axis.dilation = axis.stride,
-        (false, true) => axis.stride = axis.dilation,
-        (false, false) => (axis.stride, axis.dilation) = (1, 1),
-    }
-    axis
 }

@@ -1,11 +1,11 @@
 //! The gradient of the weight: tiles of the input with their halo, times the gradients of the output.
 
-use super::axes::{Axes, forwards};
+use super::axes::Axes;
 use super::params::{four, window_items};
 use super::tile::{PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
 use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
 use crate::algorithm::Unsupported;
-use crate::algorithm::shared::roles::{Loop, Phase, Roles, written_extents};
+use crate::algorithm::shared::roles::{Loop, Phase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
     MAX_INDEX, MAX_PARTS, bind, bind_sums, bind_tensor, binding_limit, compact_strides, count,
     epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,

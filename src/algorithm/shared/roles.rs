@@ -162,6 +162,28 @@ impl Loop {
     }
 }
 
+/// The same sum with its taps in the order of `a`'s cells, and without steps that are never taken.
+pub(in crate::algorithm) fn forwards(axis: &Loop) -> Loop {
+    let mut axis = axis.clone();
+    if axis.dilation < 0 {
+        for phase in &mut axis.phases {
+            // All taps are turned round: the last one comes first. Sizes were checked to stay far below 2^63.
+            let last = phase.taps.saturating_sub(1) as i64;
+            phase.pad = phase.pad.wrapping_sub(last.wrapping_mul(axis.dilation));
+            phase.b_first = phase.b_first.wrapping_add(last.wrapping_mul(axis.b_stride));
+        }
+        axis.dilation = -axis.dilation;
+        axis.b_stride = -axis.b_stride;
+    }
+    match (axis.cells() > 1, axis.taps() > 1) {
+        (true, true) => {}
+        (true, false) => axis.dilation = axis.stride,
+        (false, true) => axis.stride = axis.dilation,
+        (false, false) => (axis.stride, axis.dilation) = (1, 1),
+    }
+    axis
+}
+
 /// Whether neighbours along `channel` are adjacent, and every other step is a whole number of loads of four.
 fn steps_by_four((tensor, channel): (&TensorLayout, usize)) -> bool {
     let axes = tensor.strides.iter().zip(&tensor.extents).enumerate();

@@ -1,0 +1,223 @@
+//! `Fft`: the convolution as products of spectra. Tiles of the gathered tensor, as long as a transform and overlapping by the
+//! kernel less one, are transformed (`fft_forward.wgsl`), multiplied with the spectra of the factors, one complex matrix product
+//! per frequency (`fft_gemm.wgsl`), and transformed back (`fft_inverse.wgsl`); of each tile the cells are kept that its wrapping
+//! around leaves alone: overlap-save. Where one channel is summed over, the product is made as it is loaded. The gradient by the
+//! weight cuts the sum over cells into tiles instead, and sums their products before one transform back.
+//!
+//! Spectra of the weights are prepared. What is dense is transformed: a dilation makes sub-images, a stride is what is kept of the
+//! cells. Axes longer than workgroup memory holds go through memory once more (`fft_axis.wgsl`).
+
+mod config;
+mod geometry;
+mod launches;
+mod memory;
+
+use super::shared::im2col::Padded;
+use super::shared::roles::{Roles, has_table, is_folded, written_extents};
+use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, tables};
+use super::{Config, Unsupported};
+use crate::kernel::fft::{AxisSpec, Block, ComplexTile, root};
+use crate::problem::{ConvProblem, Direction, Element};
+use crate::program::{Buffer, DeviceClass, Program, Table, Target};
+
+pub use config::FftConfig;
+use config::Work;
+use geometry::Lines;
+use launches::Fft;
+use memory::Sizes;
+
+/// Most combinations of sub-images and phases: each is transforms of its own.
+const MAX_PARTS: u64 = 64;
+
+/// Storage buffers of a launch.
+const BUFFERS: u32 = 7;
+
+/// How much less than sums straight from the operands it must be estimated to take. The estimate was not compared with a GPU's
+/// clock yet, so it errs towards what is exact.
+const MARGIN: u64 = 3;
+
+/// Where kernels are dense and large enough that products of spectra are far fewer than products of taps.
+pub(super) fn suits(problem: &ConvProblem, target: &Target) -> bool {
+    // A barrier costs a software device what a hundred products do.
+    if target.device_class == DeviceClass::Software || accepts(problem, target).is_err() {
+        return false;
+    }
+    let (lines, work) = described(problem, &problem.result().strides);
+    let best = config::candidates(&lines, &work, target).first().map(|&(cost, _)| cost);
+    best.is_some_and(|cost| {
+        cost.saturating_mul(MARGIN) < config::direct_cost(problem.macs(), problem.bytes())
+    })
+}
+
+pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
+    accepts(problem, target)?;
+    let (lines, work) = described(problem, &problem.result().strides);
+    let mut first = None;
+    let mut found = Vec::new();
+    for (_, config) in config::candidates(&lines, &work, target) {
+        match Sizes::new(problem, target, &lines, &work, &config) {
+            Ok(_) => found.push(Config::Fft(config)),
+            Err(why) => first = first.or(Some(why)),
+        }
+    }
+    if found.is_empty() {
+        let needed = lines.most(|line| line.least(work.tiles_summed)).into_iter().max().unwrap_or(1);
+        let too_long =
+            Unsupported::Limit { what: "samples of a transform", needed, limit: config::MAX_LENGTH };
+        return Err(first.unwrap_or(too_long));
+    }
+    Ok(found)
+}
+
+/// Declines what no transform can run.
+fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
+    if problem.unshared() {
+        return Err(Unsupported::Unshared);
+    }
+    if problem.element() != Element::F32 {
+        return Err(Unsupported::Element { element: problem.element() });
+    }
+    check_device(problem, target, &[], BUFFERS)?;
+    check_sizes(problem, target, tables::words(problem))?;
+    let roles = Roles::new(problem, &problem.result().strides);
+    let parts = roles.axes.iter().map(geometry::count).fold(1, u64::saturating_mul);
+    if parts > MAX_PARTS {
+        let what = "sub-images of strides and dilations";
+        return Err(Unsupported::Limit { what, needed: parts, limit: MAX_PARTS });
+    }
+    Ok(())
+}
+
+/// The dense correlations of the problem and how much there is of them, for a result of these strides.
+fn described(problem: &ConvProblem, strides: &[u64]) -> (Lines, Work) {
+    let roles = roles(problem, strides).0;
+    (Lines::new(&roles), Work::new(&roles, problem.direction() == Direction::GradWeight))
+}
+
+/// The roles of the problem: of the input with its boundary written out, where that is not zero.
+fn roles(problem: &ConvProblem, strides: &[u64]) -> (Roles, Option<Padded>) {
+    let mut roles = Roles::new(problem, strides);
+    let padded = has_table(problem).then(|| Padded::new(problem)).filter(|padded| padded.elements > 0);
+    if let Some(padded) = &padded {
+        padded.replace(problem, &mut roles);
+    }
+    (roles, padded)
+}
+
+pub(super) fn lower(
+    problem: &ConvProblem,
+    target: &Target,
+    config: FftConfig,
+) -> Result<Program, Unsupported> {
+    accepts(problem, target)?;
+    let written = written_extents(problem);
+    let folded = is_folded(problem);
+    let strides = if folded { compact_strides(&written) } else { problem.result().strides.clone() };
+    let (roles, padded) = roles(problem, &strides);
+    let (lines, work) = (Lines::new(&roles), Work::new(&roles, problem.direction() == Direction::GradWeight));
+    if !config::holds(&lines, work.tiles_summed, &config) {
+        return Err(Unsupported::Config { config: Config::Fft(config) });
+    }
+    let needs = [
+        (config.block.invocations(), "invocations per workgroup"),
+        (config.block.workgroup_bytes(), "bytes of workgroup memory"),
+    ];
+    check_device(problem, target, &needs, BUFFERS)?;
+    let sizes = Sizes::new(problem, target, &lines, &work, &config)?;
+    if problem.result().is_empty() {
+        return Ok(Program::default());
+    }
+    let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+    let mut program = Program { tables: tables_of(problem, &config), ..Program::default() };
+    let fft = Fft::new(
+        problem,
+        target,
+        (&roles, padded.as_ref()),
+        &config,
+        (&sizes, folded, size),
+        &program.tables,
+    );
+    let workspace = fft.workspace();
+    let (prepare, prepared, launches) = fft.program(&lines, &work)?;
+    (program.workspace, program.prepared, program.prepare, program.launches) =
+        (workspace, prepared, prepare, launches);
+    if folded {
+        fold::append(&mut program, problem, target, &written, (1, size))?;
+    }
+    Ok(program)
+}
+
+/// Places of the tables in the program.
+mod table {
+    /// Of taps and of the boundary, for a padded input.
+    pub(super) const TAPS: usize = 0;
+    pub(super) const BOUNDARY: usize = 1;
+    pub(super) const BINS: usize = 2;
+    /// Of the passes in workgroup memory; then of those of z, y and x through memory.
+    pub(super) const ROOTS: usize = 3;
+    /// Factors between both parts of the innermost axis.
+    pub(super) const TWIDDLES: usize = 7;
+}
+
+fn tables_of(problem: &ConvProblem, config: &FftConfig) -> Vec<Table> {
+    let table = |name, mut words: Vec<u32>| {
+        words.resize(words.len().max(4), 0);
+        Table { name, words }
+    };
+    let outer = |&n: &u32| {
+        table(
+            "roots through memory",
+            if n > 1 { AxisSpec { length: n, product: false }.roots() } else { Vec::new() },
+        )
+    };
+    let [_, _, length] = config.lengths();
+    let split = if is_split(config, 2) { length } else { 0 };
+    let mut all = vec![
+        table("taps", Vec::new()),
+        table("boundary", tables::boundary(problem)),
+        table("bins", bins(config.block)),
+        table("roots", config.block.roots()),
+    ];
+    all.extend(config.outer.iter().map(outer));
+    all.push(table("twiddles", (0..split).flat_map(|i| root(i, split)).collect()));
+    all
+}
+
+/// Whether an axis is transformed partly in workgroup memory, partly through memory.
+fn is_split(config: &FftConfig, axis: usize) -> bool {
+    config.outer[axis] > 1 && config.block.0[axis] > 1
+}
+
+/// Of every frequency `u` of a block and `-u` the first one in the lower, the other in the upper half of a word: the spectrum of
+/// real samples has conjugates at both.
+fn bins(block: Block) -> Vec<u32> {
+    let [z, y, x] = block.0;
+    let negative = |at: u32, of: u32| (of - at) % of;
+    let index = |uz: u32, uy: u32, ux: u32| (uz * y + uy) * x + ux;
+    let mut bins = Vec::new();
+    for (uz, uy, ux) in (0..z).flat_map(|uz| (0..y).flat_map(move |uy| (0..x).map(move |ux| (uz, uy, ux)))) {
+        let (own, other) = (index(uz, uy, ux), index(negative(uz, z), negative(uy, y), negative(ux, x)));
+        if own <= other {
+            bins.push(own | other << 16);
+        }
+    }
+    bins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_hold_every_frequency_once() {
+        for block in Block::all() {
+            let mut seen = vec![0; block.points() as usize];
+            for bin in bins(block) {
+                let (own, other) = ((bin & 0xffff) as usize, (bin >> 16) as usize);
+                seen[own] += 1;
+                seen[other] += i32::from(other != own);
+            }
+            assert!(seen.iter().all(|&times| times == 1), "{block:?}");
+        }
+    }
+}

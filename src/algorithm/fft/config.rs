@@ -1,0 +1,176 @@
+//! Which transform lengths suit a problem.
+
+use super::geometry::{Line, Lines};
+use crate::algorithm::shared::roles::Roles;
+use crate::kernel::fft::{AxisSpec, Block};
+use crate::program::Target;
+
+/// Configurations that are tried, best guess first.
+const CANDIDATES: usize = 4;
+
+/// Longest transform along one axis.
+pub(super) const MAX_LENGTH: u64 = 1 << 20;
+
+/// The innermost axis is split where it is longer than a block can be.
+const LONGEST_LINE: u64 = 4096;
+
+/// Operations that a device does in the time in which it moves a byte, roughly, from cards to phones.
+const PER_BYTE: u64 = 20;
+
+/// Parts of the peak that transforms and products of spectra reach, in eighths.
+const TRANSFORM_EIGHTHS: u64 = 2;
+const PRODUCT_EIGHTHS: u64 = 5;
+
+/// Transform lengths along z, y and x: those of a block in workgroup memory, times those that go through memory once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FftConfig {
+    /// What is transformed in workgroup memory.
+    pub block: Block,
+    /// Points along z, y and x that are transformed through memory, 1 where nothing is.
+    pub outer: [u32; 3],
+}
+
+impl FftConfig {
+    /// Points of the whole transform along z, y and x.
+    pub fn lengths(&self) -> [u64; 3] {
+        std::array::from_fn(|i| u64::from(self.block.0[i]) * u64::from(self.outer[i]))
+    }
+
+    /// Points of a tile.
+    pub fn points(&self) -> u64 {
+        self.lengths().iter().product()
+    }
+
+    /// Slices that are transformed in workgroup memory each.
+    pub(super) fn slices(&self) -> u64 {
+        self.outer.iter().map(|&n| u64::from(n)).product()
+    }
+}
+
+impl std::fmt::Display for FftConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ([z, y, x], [bz, by, bx]) = (self.lengths(), self.block.0);
+        write!(f, "tiles of {z} x {y} x {x}, {bz} x {by} x {bx} at once")
+    }
+}
+
+/// How many transforms and products a problem has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub(super) groups: u64,
+    /// Summed over, before tiles.
+    pub(super) summed: u64,
+    pub(super) channels: u64,
+    pub(super) images: u64,
+    /// Whether tiles are summed over.
+    pub(super) tiles_summed: bool,
+}
+
+impl Work {
+    pub(super) fn new(roles: &Roles, tiles_summed: bool) -> Self {
+        let Roles { groups, summed, channels, images, .. } = *roles;
+        Self { groups, summed, channels, images, tiles_summed }
+    }
+
+    /// Time of one part in operations, roughly.
+    fn cost(&self, part: &[Line; 3], config: &FftConfig) -> u64 {
+        let (lengths, points) = (config.lengths(), config.points());
+        let tiles =
+            part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed).tiles);
+        let tiles = tiles.fold(1u64, u64::saturating_mul);
+        let many = |factors: &[u64]| factors.iter().fold(self.groups, |all, &n| all.saturating_mul(n));
+        // The factors of a convolution are transformed once, those of a gradient by the weight in every run.
+        let (windows, factors, results) = if self.tiles_summed {
+            (
+                many(&[self.summed, self.images, tiles]),
+                many(&[self.summed, self.channels, tiles]),
+                many(&[self.channels, self.images]),
+            )
+        } else {
+            (many(&[self.summed, self.images, tiles]), 0, many(&[self.channels, self.images, tiles]))
+        };
+        let transforms = windows.saturating_add(factors).saturating_add(results);
+        let products = many(&[self.summed, self.channels, self.images, tiles]);
+        // Two real tiles share one complex transform; a complex multiply-add is eight operations, for half the bins.
+        let arithmetic = transforms.saturating_mul(points / 2 * 5 * u64::from(points.ilog2().max(1)))
+            / TRANSFORM_EIGHTHS
+            * 8;
+        let multiplied = products.saturating_mul(points * 4) / PRODUCT_EIGHTHS * 8;
+        // Samples once; spectra written and read, and so again for every axis that goes through memory. Spectra of factors once.
+        let passes = 3 + 2 * config.outer.iter().filter(|&&n| n > 1).count() as u64;
+        let read = many(&[self.summed, self.channels]);
+        let bytes = transforms.saturating_mul(passes).saturating_add(read).saturating_mul(points * 4);
+        arithmetic.saturating_add(multiplied).saturating_add(bytes.saturating_mul(PER_BYTE))
+    }
+
+    /// Time of the whole problem.
+    fn of_all(&self, lines: &Lines, config: &FftConfig) -> u64 {
+        let parts = lines.parts();
+        parts.iter().fold(0u64, |sum, part| sum.saturating_add(self.cost(part, config)))
+    }
+}
+
+/// Time of a sum straight from the operands, in the same unit.
+pub(super) fn direct_cost(macs: u64, bytes: u64) -> u64 {
+    (macs.saturating_mul(2) / PRODUCT_EIGHTHS * 8).max(bytes.saturating_mul(PER_BYTE))
+}
+
+/// The configurations that hold every line, best guess first, with their cost.
+pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u64, FftConfig)> {
+    let least = lines.most(|line| line.least(work.tiles_summed));
+    let whole = lines.most(Line::whole);
+    let mut found = Vec::new();
+    for block in Block::all() {
+        if block.workgroup_bytes() > target.limits.max_workgroup_bytes
+            || block.invocations() > target.limits.max_invocations
+        {
+            continue;
+        }
+        let ways: [Vec<u32>; 3] = std::array::from_fn(|axis| outers(block, axis, least[axis], whole[axis]));
+        for &z in &ways[0] {
+            for &y in &ways[1] {
+                for &x in &ways[2] {
+                    let config = FftConfig { block, outer: [z, y, x] };
+                    found.push((work.of_all(lines, &config), config));
+                }
+            }
+        }
+    }
+    // Stable, so the same everywhere.
+    found.sort_by_key(|(cost, config)| (*cost, config.points(), config.slices()));
+    found.truncate(CANDIDATES);
+    found
+}
+
+/// The transforms through memory that make an axis of a block long enough, but not longer than it is of use.
+fn outers(block: Block, axis: usize, least: u64, whole: u64) -> Vec<u32> {
+    let (points, alone) = (u64::from(block.0[axis]), AxisSpec::LENGTHS.iter().chain([&1]));
+    let is_split = points > 1;
+    let fits = |&&outer: &&u32| {
+        let length = points * u64::from(outer);
+        match (outer, is_split) {
+            // The innermost axis is always there.
+            (1, _) => length >= least && (points == 1 || whole > 1 || axis == 2),
+            (_, false) => whole > 1 && length >= least,
+            (_, true) => axis == 2 && length > LONGEST_LINE && length >= least && points >= 256,
+        }
+    };
+    let mut outers: Vec<u32> =
+        alone.filter(fits).copied().filter(|&n| points * u64::from(n) <= MAX_LENGTH).collect();
+    // Beyond the first that holds the whole, more samples are waste.
+    outers.sort_unstable();
+    if let Some(enough) = outers.iter().position(|&n| points * u64::from(n) >= whole) {
+        outers.truncate(enough + 1);
+    }
+    outers
+}
+
+/// Whether a configuration holds every line.
+pub(super) fn holds(lines: &Lines, tiles_summed: bool, config: &FftConfig) -> bool {
+    let least = lines.most(|line| line.least(tiles_summed));
+    let known = Block::all().contains(&config.block);
+    let outer = |n: &u32| *n == 1 || AxisSpec::LENGTHS.contains(n);
+    known
+        && config.outer.iter().all(outer)
+        && config.lengths().iter().zip(least).all(|(&length, least)| length >= least)
+}
