@@ -7,7 +7,7 @@
 //
 // shapes   s [groups, bins, axes before, TY, axes after, k or q, columns]; with PRODUCT the inverse one is of the products of a
 //          [groups, bins, slices, 1, columns] and of the conjugates of b [groups, bins, slices, 1, q]
-// layout   twiddles: exp(-2 pi sqrt(-1) j / N), used where p.twiddle.y is not 0; bins: as in fft_forward.wgsl
+// layout   twiddles: exp(-2 pi sqrt(-1) j / N), used where p.twiddle.y is not 0; bins: the table of fft_forward.wgsl
 // grid     a workgroup for TX columns of a line, columns fastest
 // memory   TY * TX * 8 bytes
 // rust     Kernel::FftAxis, FftAxisParams (src/kernel/fft.rs)
@@ -38,8 +38,10 @@ struct FftAxisParams {
 @group(0) @binding(2) var<storage, read> b: array<vec2f>;
 @group(0) @binding(3) var<storage, read> roots: array<vec2f>;
 @group(0) @binding(4) var<storage, read> twiddles: array<vec2f>;
-@group(0) @binding(5) var<storage, read> bins: array<u32>;
+@group(0) @binding(5) var<storage, read> bins: array<vec2<u32>>;
 @group(0) @binding(6) var<storage, read_write> s: array<vec2f>;
+
+fn root(i: u32) -> vec2f { return roots[i]; }
 
 // conj(b) * a at column `at` of row l of a line.
 fn product(line: u32, l: u32, at: u32) -> vec2f {
@@ -64,7 +66,7 @@ fn main(
     let is_inverse = p.shape.w != 0u;
     let has_twiddle = p.twiddle.y != 0u;
     // Along the fused part of the axis.
-    let u = (bins[line / p.shape.y % p.shape.x] & 0xffffu) / p.twiddle.x % max(p.twiddle.y, 1u);
+    let u = bins[line / p.shape.y % p.shape.x].x / p.twiddle.x % max(p.twiddle.y, 1u);
 
     for (var i = local; i < POINTS; i += WG) {
         let l = i / TX;

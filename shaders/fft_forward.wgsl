@@ -3,13 +3,13 @@
 //
 //   s0[u] = Z[u] + conj(Z[-u])        s1[u] = (Z[u] - conj(Z[-u])) / sqrt(-1)        twice the spectra of t0 and t1
 //
-// Of every u and -u one is kept, the one that stands in `bins`. A long axis of outer * fused samples is transformed along its
+// Of every u and -u one is kept, the one that stands in the table. A long axis of outer * fused samples is transformed along its
 // fused part here, from every outer-th sample on; fft_axis.wgsl does the rest.
 //
 // shapes   a any, by its strides, zero outside its extents; s [groups, bins, slices, k, pairs] of two complex numbers
 // k        (what is summed over, tiles where they are summed over too); columns likewise; neighbouring columns are a pair
 // tiles    sample i of tile t lies at begin + t * hop + i * step, and is 0 from `limit` on, counted from the tile's first
-// layout   bins: u in the lower, -u in the upper half of a word, as z, y, x of the block in a row
+// table    for every bin u and -u, as z, y, x of the block in a row; then the roots
 // grid     a workgroup for PAIRS pairs of one slice and group, pairs fastest
 // memory   PAIRS * TZ * TY * TX * 8 bytes
 // rust     Kernel::FftForward, FftForwardParams (src/kernel/fft.rs)
@@ -50,9 +50,10 @@ struct FftForwardParams {
 
 @group(0) @binding(0) var<uniform> p: FftForwardParams;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> roots: array<vec2f>;
-@group(0) @binding(3) var<storage, read> bins: array<u32>;
-@group(0) @binding(4) var<storage, read_write> s: array<vec4f>;
+@group(0) @binding(2) var<storage, read> table: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> s: array<vec4f>;
+
+fn root(i: u32) -> vec2f { return bitcast<vec2f>(table[p.matrix.w + i]); }
 
 // One of the two tiles: where its first sample lies, and past which coordinate it is 0. `at` is where coordinate 0 lies.
 struct Tile { at: u32, first: vec3<u32>, end: vec3<u32> }
@@ -126,8 +127,8 @@ fn main(
 
     if wanted < p.counts.z {
         for (var h = lane; h < p.matrix.w; h += LANES) {
-            let u = points[block + (bins[h] & 0xffffu)];
-            let w = points[block + (bins[h] >> 16u)];
+            let u = points[block + table[h].x];
+            let w = points[block + table[h].y];
             s[((g * p.matrix.w + h) * p.outer.w + slice) * p.counts.z + pair] =
                 vec4f(u.x + w.x, u.y - w.y, u.y + w.y, w.x - u.x);
         }

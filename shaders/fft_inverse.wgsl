@@ -8,7 +8,7 @@
 // shapes   s [groups, bins, slices, q, pairs] of two complex numbers; where p.factor.w is 1 instead a product that is made here,
 //          of a [groups, bins, 1, 1, pairs] and of the conjugates of b [groups, bins, 1, 1, pairs of q]; r any, by its strides
 // tiles    cell m of tile t is cell t * per_tile + m of the result and sample m * stride of the tile
-// layout   bins: as in fft_forward.wgsl
+// table    as in fft_forward.wgsl
 // grid     a workgroup for PAIRS pairs of one slice and group, pairs fastest
 // memory   PAIRS * TZ * TY * TX * 8 bytes
 // rust     Kernel::FftInverse, FftInverseParams (src/kernel/fft.rs)
@@ -55,9 +55,10 @@ struct FftInverseParams {
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read> roots: array<vec2f>;
-@group(0) @binding(6) var<storage, read> bins: array<u32>;
-@group(0) @binding(7) var<storage, read_write> r: array<f32>;
+@group(0) @binding(5) var<storage, read> table: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read_write> r: array<f32>;
+
+fn root(i: u32) -> vec2f { return bitcast<vec2f>(table[p.matrix.w + i]); }
 
 // The spectra of a pair at one bin.
 fn spectrum(g: u32, h: u32, slice: u32, pair: u32) -> vec4f {
@@ -114,8 +115,8 @@ fn main(
 
     for (var h = lane; h < p.matrix.w; h += LANES) {
         let y = spectrum(g, h, slice, pair);
-        points[block + (bins[h] >> 16u)] = vec2f(y.z - y.y, y.x + y.w);
-        points[block + (bins[h] & 0xffffu)] = vec2f(y.y + y.z, y.x - y.w);
+        points[block + table[h].y] = vec2f(y.z - y.y, y.x + y.w);
+        points[block + table[h].x] = vec2f(y.y + y.z, y.x - y.w);
     }
     workgroupBarrier();
     all_of_z(lane, block);

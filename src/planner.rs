@@ -181,6 +181,10 @@ impl Planner {
         let mut asked = options.asked(Algorithm::ALL);
         // Stable: those that the problem suits, in their order, then the others. What was preferred was meant.
         asked.sort_by_key(|a| !options.prefer.contains(a) && !a.suits(problem, &self.target));
+        // What rounds differently is taken only where it is far ahead, or was asked for.
+        let is_inexact = |algorithm: &Algorithm| Algorithm::inexact().any(|other| other == *algorithm);
+        let was_asked_for = |a: &Algorithm| options.algorithm == Some(*a) || options.prefer.contains(a);
+        asked.retain(|a| !is_inexact(a) || was_asked_for(a) || a.suits(problem, &self.target));
         let mut target = self.target.clone();
         if let Some(budget) = options.workspace_budget {
             target.limits.workspace_budget = budget;

@@ -165,7 +165,7 @@ fn wgpu_stays_in_its_rooms() {
 const PACKAGES: [(&str, &[&str]); 5] = [
     ("rayon", &["src/cpu", "src/bin/"]),
     ("bytemuck", &["src/kernel", "src/gpu", "src/device", "src/npy"]),
-    ("libm", &["src/problem"]),
+    ("libm", &["src/problem", "src/kernel/fft"]),
     ("pollster", &["src/device/wait.rs", "src/bin/"]),
     ("clap", &["src/bin/"]),
 ];

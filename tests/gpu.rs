@@ -1,4 +1,4 @@
-//! Every algorithm and configuration of the GPU over the whole case table: exact on integers between
+//! Every algorithm of the GPU that adds products, in every configuration, over the whole case table: exact on integers between
 //! guard bands, within the bound on reals, the same bits with every run-time check on.
 #![cfg(feature = "gpu")]
 
@@ -12,7 +12,7 @@ use common::compare::{Tally, exact};
 use common::device::{any_gpu, run_guarded};
 use common::report::report;
 use common::values::{Data, Singles, seed_of};
-use common::wanted::Wanted;
+use common::wanted::{Wanted, exact_algorithms};
 use ndarray::ArrayD;
 use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
@@ -59,7 +59,7 @@ const SMALL_BUDGET: u64 = 1 << 10;
 /// makes a difference; the others are counted as declined.
 fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
     let mut choices = Vec::new();
-    for &algorithm in Algorithm::ALL {
+    for algorithm in exact_algorithms() {
         let configs = match algorithm.candidates(problem, target) {
             Ok(configs) => configs,
             Err(why) => {
@@ -295,11 +295,11 @@ fn the_tables_reach_every_kernel_in_every_spec() {
     let half = |spec: &Spec| {
         spec.values().iter().any(|(_, value)| matches!(value, SpecValue::Type("f16" | "vec4h")))
     };
-    // No problem becomes a probe: tests/gpu_probe.rs runs them.
-    let probes = [Kernel::ProbeFma, Kernel::ProbeCopy];
+    // No problem becomes a probe: tests/gpu_probe.rs runs them, and tests/gpu_fft.rs those of transforms.
+    let others = |kernel: &Kernel| kernel.name().starts_with("probe_") || kernel.name().starts_with("fft_");
     let all: BTreeSet<(Kernel, Spec)> = Kernel::ALL
         .iter()
-        .filter(|kernel| !probes.contains(kernel))
+        .filter(|kernel| !others(kernel))
         .flat_map(|&kernel| kernel.specs().into_iter().map(move |spec| (kernel, spec)))
         .filter(|(_, spec)| target.features.f16 || !half(spec))
         .collect();
@@ -321,7 +321,7 @@ fn reals(direction: Direction) {
             PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() },
         )
     };
-    let forced: Vec<_> = Algorithm::ALL.iter().map(forced).collect();
+    let forced: Vec<_> = exact_algorithms().iter().map(forced).collect();
     let software = is_software(device.gpu().expect("a GPU device"));
     for case in cases_of(Element::F32).0 {
         if is_dispatch(&case) {

@@ -4,16 +4,21 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::benchdnn::benchdnn;
 use common::cases::{self, Case};
 use common::compare::Tally;
 use common::device::{any_gpu, run_guarded};
 use common::values::{Data, seed_of};
-use common::wanted::Wanted;
+use common::wanted::{Wanted, agrees};
 use wgconv::algorithm::{Config, FftConfig};
+use wgconv::cpu::reference;
 use wgconv::gpu::{Gpu, GpuPlan};
+use wgconv::kernel::fft::{AxisSpec, Block};
+use wgconv::kernel::{Kernel, Spec};
 use wgconv::program::DeviceClass;
-use wgconv::{Algorithm, Choice, ConvProblem, Direction, PlanOptions};
+use wgconv::{Algorithm, Choice, Conv, ConvProblem, Direction, Padding, PlanOptions};
 
 fn full() -> bool {
     std::env::var_os("WGCONV_FULL").is_some()
@@ -121,4 +126,176 @@ fn the_case_table_grad_input() {
 #[test]
 fn the_case_table_grad_weight() {
     table(Direction::GradWeight);
+}
+
+/// A convolution along the axes that a transform has, of tiles that do not come out even: three taps, somewhat more cells than a
+/// tile has, channels, groups and images as given.
+fn filling(config: FftConfig, [n, c, groups]: [usize; 3], direction: Direction) -> ConvProblem {
+    let lengths = config.lengths().map(|length| length as usize);
+    let cells = lengths.map(|length| if length == 1 { 1 } else { length + length / 4 });
+    let taps = lengths.map(|length| length.min(3));
+    let conv = Conv::default().groups(groups).direction(direction);
+    let [x, w] = [[n, c], [c, c / groups]];
+    // An axis of one point cannot be padded.
+    let padding: Vec<_> = lengths.iter().map(|&length| if length == 1 { (0, 0) } else { (1, 2) }).collect();
+    let conv = conv.padding(padding);
+    ConvProblem::new(&[x.as_slice(), &cells].concat(), &[w.as_slice(), &taps].concat(), &conv)
+        .expect("a problem")
+}
+
+/// Every block in workgroup memory, and every length through memory, in place and of products, forward and back.
+#[test]
+fn every_length_transforms_forward_and_back() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let mut configs: Vec<_> =
+        Block::all().into_iter().map(|block| FftConfig { block, outer: [1; 3] }).collect();
+    let line = Block([1, 1, 16]);
+    configs.extend(AxisSpec::LENGTHS.map(|length| FftConfig { block: line, outer: [1, length, 1] }));
+    configs.push(FftConfig { block: Block([1, 8, 8]), outer: [20, 1, 1] });
+    configs.push(FftConfig { block: line, outer: [4, 8, 1] });
+    // A line in two parts, with factors between them.
+    configs.push(FftConfig { block: Block([1, 1, 256]), outer: [1, 1, 20] });
+    configs.push(FftConfig { block: Block([1, 1, 4096]), outer: [1, 1, 2] });
+    let mut tally = Tally::default();
+    let mut reached: BTreeSet<(Kernel, Spec)> = BTreeSet::new();
+    for config in configs {
+        let axes = config.lengths().iter().filter(|&&length| length > 1).count();
+        // One channel is multiplied as it is loaded, several are a matrix product.
+        for channels in [[3, 1, 1], [1, 4, 2]] {
+            let direction = if channels[1] == 1 { Direction::Forward } else { Direction::GradInput };
+            if axes == 3 && config.points() > 4096 && channels[1] > 1 {
+                continue;
+            }
+            let problem = filling(config, channels, direction);
+            let data = Data::ints(&problem, config.points());
+            let made = Algorithm::Fft.lower(&problem, gpu.target(), Config::Fft(config));
+            if made.is_err() && config.block.workgroup_bytes() > gpu.target().limits.max_workgroup_bytes {
+                tally.skip(config.to_string(), "too little workgroup memory");
+                continue;
+            }
+            let choice = choice(&problem, gpu, config, None);
+            let launches = choice.program.prepare.iter().chain(&choice.program.launches);
+            reached.extend(launches.map(|launch| (launch.kernel, launch.spec.clone())));
+            let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data)
+                .and_then(|got| agrees(&choice, &data, got.view()));
+            tally.check(verdict.map_err(|e| format!("{config}, {channels:?}: {e}")));
+        }
+    }
+    let skipped = tally.skipped.len();
+    tally.finish("GPU fft, every length");
+    let kernels = [Kernel::FftAxis, Kernel::FftForward, Kernel::FftInverse];
+    let all =
+        kernels.into_iter().flat_map(|kernel| kernel.specs().into_iter().map(move |spec| (kernel, spec)));
+    let missing: Vec<_> = all.filter(|pair| !reached.contains(pair)).collect();
+    assert!(missing.len() <= 2 * skipped, "never ran: {missing:?}");
+}
+
+/// Sizes that transforms are said to go wrong at: primes, powers of two and their neighbours, a kernel as large as the input and
+/// larger, a last tile of one cell, a block of as many new samples as the kernel has old ones, images of one row.
+#[test]
+fn awkward_sizes() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let full = || Conv::default().padding(Padding::Full);
+    let conv = Conv::default;
+    let mut rows: Vec<(Vec<usize>, Vec<usize>, Conv)> = Vec::new();
+    for x in [7, 13, 31, 127, 211, 15, 17, 63, 65, 255, 257, 30, 60, 90, 125, 243] {
+        rows.push((vec![1, 1, x], vec![1, 1, 5], conv()));
+        rows.push((vec![1, 2, x], vec![3, 2, 7], full().flip(true)));
+    }
+    for (x, k) in [(16, 16), (33, 33), (5, 9), (1, 8), (16, 17), (3, 64)] {
+        rows.push((vec![1, 1, x], vec![1, 1, k], full()));
+        rows.push((vec![2, 2, x, 3], vec![2, 2, k, 2], full()));
+    }
+    // Of 16 samples, 14 are new with 3 taps, and 8 with 9: cells of one tile and one, or of one less.
+    rows.extend([15, 29, 43, 13].map(|y| (vec![1, 1, y + 2], vec![1, 1, 3], conv())));
+    rows.extend([9, 17, 25, 16].map(|y| (vec![1, 1, y + 8], vec![1, 1, 9], conv())));
+    for n in [5, 64, 100] {
+        rows.push((vec![1, 1, 1, n], vec![1, 1, 1, 5], conv()));
+        rows.push((vec![1, 3, n, 1], vec![2, 3, 5, 1], conv()));
+        rows.push((vec![1, 1, 1, n, 1], vec![1, 1, 1, 3, 1], full()));
+    }
+    let mut tally = Tally::default();
+    for (x, w, conv) in rows {
+        for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+            let problem = ConvProblem::new(&x, &w, &conv.clone().direction(direction)).expect("a problem");
+            let data = Data::ints(&problem, 5);
+            for config in configs(&problem, gpu).expect("it takes this") {
+                let choice = choice(&problem, gpu, config, None);
+                let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data)
+                    .and_then(|got| agrees(&choice, &data, got.view()));
+                tally.check(verdict.map_err(|e| format!("{x:?} {w:?} {direction:?}, {config}: {e}")));
+                if quick() {
+                    break;
+                }
+            }
+        }
+    }
+    tally.finish("GPU fft, awkward sizes");
+}
+
+/// The transform of an impulse is its place: a kernel of one 1 among zeros copies the input, shifted, and so does an input of one 1
+/// the kernel.
+#[test]
+fn impulses_copy_and_shifts_shift() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let problem = ConvProblem::new(&[1, 1, 40, 37], &[1, 1, 7, 5], &Conv::default().padding(Padding::Full))
+        .expect("a problem");
+    let mut tally = Tally::default();
+    for config in configs(&problem, gpu).expect("it takes this") {
+        let made = plan(gpu, choice(&problem, gpu, config, None), false);
+        for at in [0, 1, 17, 34] {
+            let mut data = Data::reals(&problem, 11);
+            data.w.fill(0.0);
+            data.w.as_slice_mut().expect("contiguous")[at] = 1.0;
+            let want = reference::run(&problem, &data.operands());
+            let got = run_guarded(&made, &data).expect("it runs");
+            let largest = data.x.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+            let worst = got.iter().zip(&want).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max);
+            // 3·log₂ points units of the largest.
+            let allowed = 3.0 * (config.points() as f64).log2() * 2f64.powi(-24) * largest;
+            let close = worst <= allowed;
+            tally.check(if close {
+                Ok(())
+            } else {
+                Err(format!("{config}, {at}: {worst:.2e}, allowed {allowed:.2e}"))
+            });
+        }
+    }
+    tally.finish("GPU fft, impulses");
+}
+
+/// The same bits in twenty runs, and with every run-time check on.
+#[test]
+fn the_same_bits_whatever_is_checked() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+        let conv = Conv::default().padding(2).direction(direction);
+        let problem = ConvProblem::new(&[2, 3, 21, 18], &[4, 3, 5, 5], &conv).expect("a problem");
+        let data = Data::reals(&problem, 3);
+        for config in configs(&problem, gpu).expect("it takes this").into_iter().take(2) {
+            let bits = |checked| {
+                let made = plan(gpu, choice(&problem, gpu, config, None), checked);
+                let bits = || {
+                    run_guarded(&made, &data)
+                        .expect("it runs")
+                        .iter()
+                        .map(|v| v.to_bits())
+                        .collect::<Vec<_>>()
+                };
+                let first = bits();
+                for _ in 0..if checked { 1 } else { 20 } {
+                    assert_eq!(bits(), first, "{config}");
+                }
+                first
+            };
+            let trusted = bits(false);
+            if !quick() {
+                assert_eq!(bits(true), trusted, "{config}, checked");
+            }
+        }
+    }
 }

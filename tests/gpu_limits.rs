@@ -12,6 +12,7 @@ use common::cases::Case;
 use common::compare::{Tally, exact};
 use common::device::{any_gpu, run_guarded};
 use common::values::{Data, seed_of};
+use common::wanted::agrees;
 use ndarray::ArrayD;
 use wgconv::algorithm::Unsupported;
 use wgconv::cpu::reference;
@@ -159,7 +160,7 @@ fn too_few_storage_buffers_are_a_limit() {
 
 /// What WebGPU guarantees, less of one thing; and the algorithms that decline everything for it.
 fn lowered() -> Vec<(&'static str, wgpu::Limits, Vec<Algorithm>)> {
-    use Algorithm::Depthwise;
+    use Algorithm::{Depthwise, Fft};
     let limits = wgpu::Limits::default;
     let invocations = wgpu::Limits {
         max_compute_invocations_per_workgroup: 64,
@@ -172,7 +173,7 @@ fn lowered() -> Vec<(&'static str, wgpu::Limits, Vec<Algorithm>)> {
     let buffers = |count| wgpu::Limits { max_storage_buffers_per_shader_stage: count, ..limits() };
     vec![
         ("8 KiB of workgroup memory", memory, vec![Depthwise]),
-        ("64 invocations per workgroup", invocations, vec![Depthwise]),
+        ("64 invocations per workgroup", invocations, vec![Depthwise, Fft]),
         ("16 workgroups per dimension", grid, vec![]),
         ("6 storage buffers", buffers(6), vec![]),
         ("5 storage buffers", buffers(5), Algorithm::ALL.to_vec()),
@@ -221,11 +222,10 @@ fn forced(
         (plan, _) => return Err(format!("{:?}, wanted {choices:?}", plan.map(|plan| plan.explain()))),
     };
     let data = Data::ints(&problem, seed_of(&case.name));
-    let want = reference::run(&problem, &data.operands());
     for choice in choices {
         let plan = GpuPlan::new(device.gpu().expect("a GPU device"), choice.clone(), &options);
         let plan = pollster::block_on(plan).map_err(|e| e.to_string())?;
-        exact(&choice.config.to_string(), run_guarded(&plan, &data)?.view(), want.view())?;
+        agrees(choice, &data, run_guarded(&plan, &data)?.view())?;
     }
     Ok(())
 }

@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::cases::named;
-use common::compare::{Tally, exact};
+use common::compare::Tally;
 use common::device::{any_gpu, run_guarded, with_small_bindings};
 use common::report::report;
 use common::values::{Data, seed_of};
-use wgconv::cpu::reference;
+use common::wanted::agrees;
 use wgconv::gpu::{Gpu, GpuPlan};
 use wgconv::kernel::Kernel;
 use wgconv::program::{Binding, Buffer, DeviceClass, Program};
@@ -32,12 +32,11 @@ fn keeps_to(program: &Program, limit: u64) -> bool {
 }
 
 fn check(gpu: &Gpu, choice: Choice, name: &str) -> Result<(), String> {
-    let problem = choice.problem.clone();
-    let data = Data::ints(&problem, seed_of(name));
+    let data = Data::ints(&choice.problem, seed_of(name));
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     let plan = plan.map_err(|e| format!("{name}: {e}"))?;
     let got = run_guarded(&plan, &data).map_err(|e| format!("{name}: {e}"))?;
-    exact(name, got.view(), reference::run(&problem, &data.operands()).view())
+    agrees(plan.choice(), &data, got.view()).map_err(|e| format!("{name}: {e}"))
 }
 
 #[test]

@@ -124,6 +124,7 @@ fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
             Params::Fold(p) => p.counts[1],
             Params::Gemm(p) => p.tiles[3],
             Params::Depthwise(_) | Params::Pack(_) => 1,
+            Params::FftAxis(_) | Params::FftForward(_) | Params::FftGemm(_) | Params::FftInverse(_) => 1,
             Params::DepthwiseWeight(ref p) => p.counts[0].div_ceil(p.counts[1]),
         };
         (launch.kernel, launch.bindings.iter().map(|b| b.buffer).collect(), parts)
@@ -143,8 +144,13 @@ fn long_sums_are_cut_into_parts() {
     assert_eq!(program.workspace, [79 * 11 * 4]);
     assert_eq!(program.workspace_bytes(), 79 * 11 * 4);
     // Enough outputs fill it, so only sums of more than 4,096 products are cut.
-    let wide =
-        |taps: usize| choose(&problem(&[1, 1, 99_999 + taps], &[1, 1, taps], &Conv::default())).program;
+    let wide = |taps: usize| {
+        let problem = problem(&[1, 1, 99_999 + taps], &[1, 1, taps], &Conv::default());
+        // Left to itself, the planner takes spectra for so many taps.
+        let choice = Planner::new(roomy()).choose(&problem, Some(Algorithm::Direct)).expect("a choice");
+        assert_eq!(choose(&problem).algorithm, Algorithm::Fft);
+        choice.program
+    };
     assert_eq!(chain(&wide(4096)).len(), 1);
     assert_eq!(chain(&wide(4097))[1].2, 2);
 }

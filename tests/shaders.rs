@@ -13,6 +13,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use wgconv::kernel::depthwise::DepthwiseParams;
 use wgconv::kernel::depthwise_weight::DepthwiseWeightParams;
+use wgconv::kernel::fft::{FftAxisParams, FftForwardParams, FftGemmParams, FftInverseParams};
 use wgconv::kernel::{
     DirectParams, FoldParams, GemmParams, Kernel, PackParams, Params, ProbeParams, Spec, compose,
 };
@@ -167,7 +168,17 @@ fn uniform_blocks_are_what_the_host_writes() {
     let weight = offsets!(DepthwiseWeightParams: window, gradients, work, lane, lane_inverse, places, pair_radix, pair_a,
         pair_b, pair_r, planes, tiles, tile, taps, boxes, stride, dilation, pad, cells, b_stride, r_stride, counts,
         epilogue, scale, activation);
+    let axis = offsets!(FftAxisParams: counts, shape, twiddle, pitch);
+    let forward = offsets!(FftForwardParams: extent, step, begin, hop, limit, stride, outer, tiles, matrix, chunk, counts,
+        base);
+    let complex = offsets!(FftGemmParams: counts, size);
+    let inverse = offsets!(FftInverseParams: cells, per_tile, stride, r_stride, outer, tiles, matrix, chunk, counts, base,
+        factor, epilogue, scale, activation);
     for (kernel, name, on_host, block) in [
+        (Kernel::FftAxis, "FftAxisParams", axis, Params::FftAxis(FftAxisParams::default())),
+        (Kernel::FftForward, "FftForwardParams", forward, Params::FftForward(FftForwardParams::default())),
+        (Kernel::FftGemm, "FftGemmParams", complex, Params::FftGemm(FftGemmParams::default())),
+        (Kernel::FftInverse, "FftInverseParams", inverse, Params::FftInverse(Box::default())),
         (Kernel::ImplicitGemm, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
         (Kernel::GemmTiled, "GemmParams", gemm.clone(), Params::Gemm(GemmParams::default())),
         (Kernel::Im2col, "GemmParams", gemm, Params::Gemm(GemmParams::default())),

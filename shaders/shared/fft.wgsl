@@ -1,6 +1,6 @@
 // fft: discrete Fourier transforms in workgroup memory, along the axes of a block of TZ by TY by TX complex points, by
 // Stockham passes of radix 2, 3, 4, 5 and 8 (the order of the result comes out of where each pass writes). PAIRS such blocks
-// in a workgroup, of LANES invocations each. The kernel brings the constants and roots.
+// in a workgroup, of LANES invocations each. The kernel brings the constants and a function root.
 //
 //   Z[k] = sum over i of  z[i] * exp(-2 pi sqrt(-1) i k / length)           along each axis
 //
@@ -123,8 +123,8 @@ fn transform(v: ptr<function, array<vec2f, HELD>>, lane: u32, radix: u32, before
         for (var q = 0u; q < radix; q++) { u[q] = (*v)[turn * radix + q]; }
         if before > 1u {
             let b = butterfly(min(lane + turn * LANES, POINTS / radix - 1u), radix, length, inner);
-            let root = roots_at + before - 1u + b.along % before * (radix - 1u);
-            for (var q = 1u; q < radix; q++) { u[q] = times(u[q], roots[root + q - 1u]); }
+            let first = roots_at + before - 1u + b.along % before * (radix - 1u);
+            for (var q = 1u; q < radix; q++) { u[q] = times(u[q], root(first + q - 1u)); }
         }
         dft(radix, &u);
         for (var q = 0u; q < radix; q++) { (*v)[turn * radix + q] = u[q]; }

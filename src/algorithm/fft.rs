@@ -16,7 +16,7 @@ use super::shared::im2col::Padded;
 use super::shared::roles::{Roles, has_table, is_folded, written_extents};
 use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, tables};
 use super::{Config, Unsupported};
-use crate::kernel::fft::{AxisSpec, Block, ComplexTile, root};
+use crate::kernel::fft::{AxisSpec, Block, root};
 use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, DeviceClass, Program, Table, Target};
 
@@ -30,7 +30,7 @@ use memory::Sizes;
 const MAX_PARTS: u64 = 64;
 
 /// Storage buffers of a launch.
-const BUFFERS: u32 = 7;
+const BUFFERS: u32 = 6;
 
 /// How much less than sums straight from the operands it must be estimated to take. The estimate was not compared with a GPU's
 /// clock yet, so it errs towards what is exact.
@@ -115,7 +115,7 @@ pub(super) fn lower(
     let strides = if folded { compact_strides(&written) } else { problem.result().strides.clone() };
     let (roles, padded) = roles(problem, &strides);
     let (lines, work) = (Lines::new(&roles), Work::new(&roles, problem.direction() == Direction::GradWeight));
-    if !config::holds(&lines, work.tiles_summed, &config) {
+    if !config::holds(&lines, work.tiles_summed, &config, target) {
         return Err(Unsupported::Config { config: Config::Fft(config) });
     }
     let needs = [
@@ -152,11 +152,12 @@ mod table {
     /// Of taps and of the boundary, for a padded input.
     pub(super) const TAPS: usize = 0;
     pub(super) const BOUNDARY: usize = 1;
-    pub(super) const BINS: usize = 2;
-    /// Of the passes in workgroup memory; then of those of z, y and x through memory.
-    pub(super) const ROOTS: usize = 3;
+    /// The frequencies of a block and the roots of its passes.
+    pub(super) const BLOCK: usize = 2;
+    /// The roots of the passes of z, y and x through memory.
+    pub(super) const OUTER: usize = 3;
     /// Factors between both parts of the innermost axis.
-    pub(super) const TWIDDLES: usize = 7;
+    pub(super) const TWIDDLES: usize = 6;
 }
 
 fn tables_of(problem: &ConvProblem, config: &FftConfig) -> Vec<Table> {
@@ -175,8 +176,7 @@ fn tables_of(problem: &ConvProblem, config: &FftConfig) -> Vec<Table> {
     let mut all = vec![
         table("taps", Vec::new()),
         table("boundary", tables::boundary(problem)),
-        table("bins", bins(config.block)),
-        table("roots", config.block.roots()),
+        table("frequencies and roots", [bins(config.block).concat(), config.block.roots()].concat()),
     ];
     all.extend(config.outer.iter().map(outer));
     all.push(table("twiddles", (0..split).flat_map(|i| root(i, split)).collect()));
@@ -188,9 +188,8 @@ fn is_split(config: &FftConfig, axis: usize) -> bool {
     config.outer[axis] > 1 && config.block.0[axis] > 1
 }
 
-/// Of every frequency `u` of a block and `-u` the first one in the lower, the other in the upper half of a word: the spectrum of
-/// real samples has conjugates at both.
-fn bins(block: Block) -> Vec<u32> {
+/// Of every frequency `u` of a block and `-u` the first one, and the other: the spectrum of real samples has conjugates at both.
+fn bins(block: Block) -> Vec<[u32; 2]> {
     let [z, y, x] = block.0;
     let negative = |at: u32, of: u32| (of - at) % of;
     let index = |uz: u32, uy: u32, ux: u32| (uz * y + uy) * x + ux;
@@ -198,7 +197,7 @@ fn bins(block: Block) -> Vec<u32> {
     for (uz, uy, ux) in (0..z).flat_map(|uz| (0..y).flat_map(move |uy| (0..x).map(move |ux| (uz, uy, ux)))) {
         let (own, other) = (index(uz, uy, ux), index(negative(uz, z), negative(uy, y), negative(ux, x)));
         if own <= other {
-            bins.push(own | other << 16);
+            bins.push([own, other]);
         }
     }
     bins
@@ -212,10 +211,9 @@ mod tests {
     fn bins_hold_every_frequency_once() {
         for block in Block::all() {
             let mut seen = vec![0; block.points() as usize];
-            for bin in bins(block) {
-                let (own, other) = ((bin & 0xffff) as usize, (bin >> 16) as usize);
-                seen[own] += 1;
-                seen[other] += i32::from(other != own);
+            for [own, other] in bins(block) {
+                seen[own as usize] += 1;
+                seen[other as usize] += i32::from(other != own);
             }
             assert!(seen.iter().all(|&times| times == 1), "{block:?}");
         }

@@ -1,8 +1,9 @@
 //! What a case's result must be, computed once for everything that is compared with it.
 
 use ndarray::{ArrayD, ArrayViewD};
+use wgconv::algorithm::Config;
 use wgconv::cpu::reference;
-use wgconv::{Activation, ConvProblem, Direction, Element};
+use wgconv::{Activation, Algorithm, Boundary, Choice, ConvProblem, Direction, Element};
 
 use super::cases::Case;
 use super::compare::{Bound, exact, within};
@@ -92,6 +93,10 @@ impl Wanted {
         let terms = (problem.terms().max(1) as f64).sqrt();
         let scale = norm(&mut want.iter().copied()).max(norm(&mut magnitude.iter().copied()) / terms);
         let channels = match problem.direction() {
+            // A boundary that repeats cells has sums of its own.
+            Direction::GradInput if !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_)) => {
+                problem.terms().max(1)
+            }
             Direction::GradInput => problem.c_out() / problem.groups(),
             Direction::Forward => problem.c_in() / problem.groups(),
             // Summed over images, and over tiles.
@@ -119,6 +124,25 @@ impl Wanted {
         }
         Ok(if allowed > 0.0 { error / allowed } else { 0.0 })
     }
+}
+
+/// Whether what `choice` gave of integers is equal to the reference, or, by spectra, within their bound.
+///
+/// # Errors
+///
+/// As [`exact`] and [`Wanted::judge_spectra`].
+pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), String> {
+    let (problem, name) = (&choice.problem, choice.config.to_string());
+    let result = reference::run(problem, &data.operands());
+    let Config::Fft(config) = choice.config else { return exact(&name, got, result.view()) };
+    let magnitude = Some(reference::magnitude(problem, &data.operands()));
+    Wanted { name, result, magnitude }.judge_spectra(problem, got, config.points()).map(|_| ())
+}
+
+/// The algorithms of the GPU that add nothing but products, so that sums of integers are exact.
+pub fn exact_algorithms() -> Vec<Algorithm> {
+    let adds = |algorithm: &Algorithm| !Algorithm::inexact().any(|other| other == *algorithm);
+    Algorithm::ALL.iter().copied().filter(adds).collect()
 }
 
 /// Whether integers give integers: whole factors, and an activation that only selects.

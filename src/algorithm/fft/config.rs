@@ -2,7 +2,7 @@
 
 use super::geometry::{Line, Lines};
 use crate::algorithm::shared::roles::Roles;
-use crate::kernel::fft::{AxisSpec, Block};
+use crate::kernel::fft::{AxisSpec, Block, ComplexTile};
 use crate::program::Target;
 
 /// Configurations that are tried, best guess first.
@@ -121,12 +121,14 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
     let whole = lines.most(Line::whole);
     let mut found = Vec::new();
     for block in Block::all() {
-        if block.workgroup_bytes() > target.limits.max_workgroup_bytes
-            || block.invocations() > target.limits.max_invocations
-        {
+        if !fits(target, block.invocations(), block.workgroup_bytes()) {
             continue;
         }
-        let ways: [Vec<u32>; 3] = std::array::from_fn(|axis| outers(block, axis, least[axis], whole[axis]));
+        let ways: [Vec<u32>; 3] = std::array::from_fn(|axis| {
+            let mut ways = outers(block, axis, least[axis], whole[axis]);
+            ways.retain(|&n| n == 1 || axis_fits(target, n));
+            ways
+        });
         for &z in &ways[0] {
             for &y in &ways[1] {
                 for &x in &ways[2] {
@@ -140,6 +142,24 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
     found.sort_by_key(|(cost, config)| (*cost, config.points(), config.slices()));
     found.truncate(CANDIDATES);
     found
+}
+
+/// Whether a device has workgroups of so many invocations and bytes.
+fn fits(target: &Target, invocations: u32, bytes: u32) -> bool {
+    invocations <= target.limits.max_invocations && bytes <= target.limits.max_workgroup_bytes
+}
+
+fn axis_fits(target: &Target, length: u32) -> bool {
+    let spec = AxisSpec { length, product: false };
+    fits(target, spec.invocations(), spec.workgroup_bytes())
+}
+
+/// The largest tile of a product of so many rows and columns that a device runs and that is not mostly empty.
+pub(super) fn tile(target: &Target, rows: u64, columns: u64) -> Option<ComplexTile> {
+    let runs = |tile: &ComplexTile| fits(target, tile.invocations(), tile.workgroup_bytes());
+    let [large, small] = ComplexTile::ALL;
+    let few = rows.min(columns) <= small.size.into();
+    [large, small].into_iter().skip(usize::from(few)).find(runs)
 }
 
 /// The transforms through memory that make an axis of a block long enough, but not longer than it is of use.
@@ -165,11 +185,11 @@ fn outers(block: Block, axis: usize, least: u64, whole: u64) -> Vec<u32> {
     outers
 }
 
-/// Whether a configuration holds every line.
-pub(super) fn holds(lines: &Lines, tiles_summed: bool, config: &FftConfig) -> bool {
+/// Whether a configuration holds every line and runs on the device.
+pub(super) fn holds(lines: &Lines, tiles_summed: bool, config: &FftConfig, target: &Target) -> bool {
     let least = lines.most(|line| line.least(tiles_summed));
     let known = Block::all().contains(&config.block);
-    let outer = |n: &u32| *n == 1 || AxisSpec::LENGTHS.contains(n);
+    let outer = |&n: &u32| n == 1 || AxisSpec::LENGTHS.contains(&n) && axis_fits(target, n);
     known
         && config.outer.iter().all(outer)
         && config.lengths().iter().zip(least).all(|(&length, least)| length >= least)

@@ -1,11 +1,11 @@
 //! The launches of a problem's transforms and products.
 
-use super::config::{FftConfig, Work};
+use super::config::{self, FftConfig, Work};
 use super::geometry::Line;
 use super::memory::{Matrices, Sizes, is_product};
 use super::{
-    AxisSpec, Buffer, ComplexTile, ConvProblem, Direction, Lines, Padded, Roles, Table, Target, Unsupported,
-    count, is_split, table,
+    AxisSpec, Buffer, ConvProblem, Direction, Lines, Padded, Roles, Table, Target, Unsupported, count,
+    is_split, table,
 };
 use crate::algorithm::shared::{
     bind, bind_sums, bind_tensor, epilogue_bindings, first, set_epilogue, single, tensor, word,
@@ -77,7 +77,7 @@ impl<'a> Fft<'a> {
         };
         let sums = place(folded, Buffer::Result);
         let padded_place = place(padded.is_some(), Buffer::Input);
-        let windows = place(sizes.windows > 0, Buffer::Table(table::BINS));
+        let windows = place(sizes.windows > 0, Buffer::Table(table::BLOCK));
         let results = place(sizes.results > 0, windows);
         let per_run = problem.direction() == Direction::GradWeight && sizes.factors > 0;
         let factors = place(per_run, Buffer::Prepared);
@@ -189,7 +189,7 @@ impl<'a> Fft<'a> {
         match self.padded {
             Some(_) => (Binding { buffer: self.places.padded, offset: 0, size: self.sizes.padded }, 0),
             None => (
-                bind_tensor(problem, &self.tables[table::BINS], table::BINS, from),
+                bind_tensor(problem, &self.tables[table::BLOCK], table::BLOCK, from),
                 first(problem, tensor(problem, from)),
             ),
         }
@@ -198,7 +198,7 @@ impl<'a> Fft<'a> {
     /// The launch that writes the input with its padding.
     fn padding(&self) -> Result<Option<Launch>, Unsupported> {
         let Some(padded) = self.padded else { return Ok(None) };
-        let there = bind_tensor(self.problem, &self.tables[table::BINS], table::BINS, self.roles.a.0);
+        let there = bind_tensor(self.problem, &self.tables[table::BLOCK], table::BLOCK, self.roles.a.0);
         let bindings = [there, self.table(table::TAPS), self.table(table::BOUNDARY), self.gathered().0];
         padded.launch(self.problem, self.target, bindings).map(Some)
     }
@@ -247,7 +247,7 @@ impl<'a> Fft<'a> {
             let begin = first(problem, tensor(problem, b)) as i64;
             let begin = lines.iter().map(|line| line.b_first).fold(begin, i64::wrapping_add);
             block.base = [word(begin), count(summed), count(channel), count(group)];
-            bind_tensor(problem, &self.tables[table::BINS], table::BINS, b)
+            bind_tensor(problem, &self.tables[table::BLOCK], table::BLOCK, b)
         } else {
             block.extent = four(&|i| count(lines[i].visited()));
             block.step = four(&|i| count(lines[i].step));
@@ -267,7 +267,7 @@ impl<'a> Fft<'a> {
             kernel: Kernel::FftForward,
             spec: config.block.into(),
             params: Params::FftForward(block),
-            bindings: vec![tensor, self.table(table::ROOTS), self.table(table::BINS), to.binding],
+            bindings: vec![tensor, self.table(table::BLOCK), to.binding],
             grid,
         })
     }
@@ -318,7 +318,7 @@ impl<'a> Fft<'a> {
         let workgroups = lines.saturating_mul(of_line);
         let grid = self.workgroups(workgroups, spec.invocations())?;
         let twiddled = if is_split(self.config, axis) { self.config.block.0[axis] } else { 0 };
-        let none = self.table(table::BINS);
+        let none = self.table(table::BLOCK);
         let (a, b) = product.map_or((none, none), |(a, b)| (a.binding, b.binding));
         let pitch = product.map_or([0, 0], |(a, b)| [a.pairs * 2, b.pairs * 2]);
         let block = FftAxisParams {
@@ -328,7 +328,7 @@ impl<'a> Fft<'a> {
             twiddle: [1, twiddled, 0, 0],
             pitch: [pitch[0], pitch[1], inner, 0].map(count),
         };
-        let tables = [table::ROOTS + 1 + axis, table::TWIDDLES, table::BINS].map(|index| self.table(index));
+        let tables = [table::OUTER + axis, table::TWIDDLES, table::BLOCK].map(|index| self.table(index));
         Ok(Launch {
             kernel: Kernel::FftAxis,
             spec: spec.into(),
@@ -339,8 +339,12 @@ impl<'a> Fft<'a> {
     }
 
     fn multiply(&self, a: Spectra, b: Spectra, to: Spectra, adds: bool) -> Result<Launch, Unsupported> {
-        let few = to.rows <= 32 || to.pairs * 2 <= 32;
-        let tile = ComplexTile::ALL[usize::from(few)];
+        let needed = 64;
+        let tile = config::tile(self.target, to.rows, to.pairs * 2).ok_or(Unsupported::Limit {
+            what: "invocations per workgroup",
+            needed,
+            limit: self.target.limits.max_invocations.into(),
+        })?;
         let size = u64::from(tile.size);
         let (row_tiles, column_tiles) = (to.rows.div_ceil(size), (to.pairs * 2).div_ceil(size));
         let workgroups = [row_tiles, column_tiles].into_iter().fold(self.sizes.bins, u64::saturating_mul);
@@ -349,7 +353,7 @@ impl<'a> Fft<'a> {
             counts: [workgroups, row_tiles, column_tiles, a.rows].map(count),
             size: [count(to.rows), count(to.pairs), count(b.pairs), adds.into()],
         };
-        let none = self.table(table::BINS);
+        let none = self.table(table::BLOCK);
         let [a, b] = [a, b].map(|spectra| if a.rows == 0 { none } else { spectra.binding });
         let spec: Spec = tile.into();
         Ok(Launch {
@@ -417,8 +421,8 @@ impl<'a> Fft<'a> {
         // Spectra are those of twice the samples, of both factors; the transform back has as many points.
         let alpha = if is_whole { problem.epilogue().alpha } else { 1.0 };
         block.scale[0] = single(alpha / (4 * config.points()) as f64);
-        let [bias, residual] = epilogue_bindings(problem, &self.tables[table::BINS], table::BINS, is_whole);
-        let none = self.table(table::BINS);
+        let [bias, residual] = epilogue_bindings(problem, &self.tables[table::BLOCK], table::BLOCK, is_whole);
+        let none = self.table(table::BLOCK);
         let [spectra, factors] = match product {
             Some((windows, factors)) => {
                 block.factor = [count(factors.pairs), 0, 0, 1];
@@ -430,12 +434,11 @@ impl<'a> Fft<'a> {
             Some(size) => Binding { buffer: self.places.sums, offset: 0, size: size * 4 },
             None => bind_sums(problem, &self.tables[table::TAPS], Buffer::Result, 0),
         };
-        let tables = [table::ROOTS, table::BINS].map(|index| self.table(index));
         Ok(Launch {
             kernel: Kernel::FftInverse,
             spec: config.block.into(),
             params: Params::FftInverse(Box::new(block)),
-            bindings: [&[spectra, factors, bias, residual], tables.as_slice(), &[sums]].concat(),
+            bindings: vec![spectra, factors, bias, residual, self.table(table::BLOCK), sums],
             grid,
         })
     }
