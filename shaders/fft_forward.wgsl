@@ -71,10 +71,9 @@ fn tile_of(k: u32, column: u32, group: u32, slice: vec3<u32>) -> Tile {
     return Tile(at, origin + slice * p.step.xyz, vec3<u32>(end) * here);
 }
 
-// A sample, or 0 where there is none: where its row begins, whether it is in a row of the tensor, how far along.
-fn sample(row: u32, inside: bool, x: u32, end: u32) -> f32 {
-    let is_there = inside && x < end;
-    return select(0.0, a[select(0u, row + x * p.stride.z, is_there)], is_there);
+// A sample, or 0 where there is none.
+fn sample(at: u32, is_there: bool) -> f32 {
+    return select(0.0, a[select(0u, at, is_there)], is_there);
 }
 
 @compute @workgroup_size(WG)
@@ -86,14 +85,15 @@ fn main(
     // The same for all invocations of a workgroup: either all leave or none.
     let id = group.y * groups.x + group.x;
     if id >= p.counts.x { return; }
-    let lane = local % LANES;
-    let block = local / LANES * POINTS;
+    let which = block_of(local);
+    let lane = local - which * LANES;
+    let block = which * POINTS;
     let batch = id / p.counts.y;
     let slice = batch % p.outer.w;
     let g = batch / p.outer.w;
     let samples = vec3<u32>(slice / p.outer.z / p.outer.y, slice / p.outer.z % p.outer.y, slice % p.outer.z);
     // Of a workgroup that hangs over, the last pair again, which is not stored.
-    let wanted = id % p.counts.y * PAIRS + local / LANES;
+    let wanted = id % p.counts.y * PAIRS + which;
     let pair = min(wanted, p.counts.z - 1u);
     let k = pair / p.matrix.y;
     let column = pair % p.matrix.y * 2u;
@@ -108,14 +108,17 @@ fn main(
         let zy = vec2<u32>(line / TY, line % TY) * step.xy;
         let c0 = t0.first.xy + zy;
         let c1 = t1.first.xy + zy;
-        let row0 = t0.at + c0.x * p.stride.x + c0.y * p.stride.y;
-        let row1 = t1.at + c1.x * p.stride.x + c1.y * p.stride.y;
-        let in0 = all(c0 < t0.end.xy);
-        let in1 = all(c1 < t1.end.xy);
+        let x0 = t0.first.z + b.along * step.z;
+        let x1 = t1.first.z + b.along * step.z;
+        let at0 = t0.at + c0.x * p.stride.x + c0.y * p.stride.y + x0 * p.stride.z;
+        let at1 = t1.at + c1.x * p.stride.x + c1.y * p.stride.y + x1 * p.stride.z;
+        let end0 = select(0u, t0.end.z, all(c0 < t0.end.xy));
+        let end1 = select(0u, t1.end.z, all(c1 < t1.end.xy));
         for (var q = 0u; q < X0; q++) {
-            let x = (b.along + q * (TX / X0)) * step.z;
-            v[turn * X0 + q] = vec2f(
-                sample(row0, in0, t0.first.z + x, t0.end.z), sample(row1, in1, t1.first.z + x, t1.end.z));
+            // The same for all invocations.
+            let x = q * (TX / X0) * step.z;
+            v[turn * X0 + q] =
+                vec2f(sample(at0 + x * p.stride.z, x0 + x < end0), sample(at1 + x * p.stride.z, x1 + x < end1));
         }
     }
     transform(&v, lane, X0, 1u, TX, 1u, 0u);

@@ -68,7 +68,9 @@ fn main(
     }
     var next_rows: array<vec4f, ROW_LOADS>;
     var next_columns: array<vec4f, COLUMN_LOADS>;
-    var acc: array<vec4f, 8>;
+    // Sums of the products with the real and with the imaginary parts of b: without signs, every one is a plain multiply-add.
+    var real: array<vec4f, 8>;
+    var imaginary: array<vec4f, 8>;
     var k = 0u;
     for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = row(row_at[i], (local + i * WG) / (BM / 2u)); }
     for (var i = 0u; i < COLUMN_LOADS; i++) { next_columns[i] = column(column_at[i], (local + i * WG) / (BN / 2u)); }
@@ -94,14 +96,14 @@ fn main(
                 let right = columns[(k4 + j) * (BN / 2u) + tx + TN];
                 for (var i = 0u; i < 2u; i++) {
                     let w = rows[(k4 + j) * (BM / 2u) + ty + i * TM];
-                    acc[i * 4u + 0u] += w.x * left;
-                    acc[i * 4u + 1u] += w.x * right;
-                    acc[i * 4u + 2u] += w.z * left;
-                    acc[i * 4u + 3u] += w.z * right;
-                    acc[i * 4u + 0u] += w.y * turned(left);
-                    acc[i * 4u + 1u] += w.y * turned(right);
-                    acc[i * 4u + 2u] += w.w * turned(left);
-                    acc[i * 4u + 3u] += w.w * turned(right);
+                    real[i * 4u + 0u] += w.x * left;
+                    real[i * 4u + 1u] += w.x * right;
+                    real[i * 4u + 2u] += w.z * left;
+                    real[i * 4u + 3u] += w.z * right;
+                    imaginary[i * 4u + 0u] += w.y * left;
+                    imaginary[i * 4u + 1u] += w.y * right;
+                    imaginary[i * 4u + 2u] += w.w * left;
+                    imaginary[i * 4u + 3u] += w.w * right;
                 }
             }
         }
@@ -113,7 +115,7 @@ fn main(
             let pair = column_tile * (BN / 2u) + tx + j * TN;
             if q < p.size.x && pair < p.size.y {
                 let at = (bin * p.size.x + q) * p.size.y + pair;
-                var v = acc[i * 2u + j];
+                var v = real[i * 2u + j] + turned(imaginary[i * 2u + j]);
                 if p.size.w != 0u { v += s[at]; }
                 s[at] = v;
             }

@@ -104,13 +104,14 @@ fn main(
     // The same for all invocations of a workgroup: either all leave or none.
     let id = group.y * groups.x + group.x;
     if id >= p.counts.x { return; }
-    let lane = local % LANES;
-    let block = local / LANES * POINTS;
+    let which = block_of(local);
+    let lane = local - which * LANES;
+    let block = which * POINTS;
     let batch = id / p.counts.y;
     let slice = batch % p.outer.w;
     let g = batch / p.outer.w;
     // Of a workgroup that hangs over, the last pair again, which is not stored.
-    let wanted = id % p.counts.y * PAIRS + local / LANES;
+    let wanted = id % p.counts.y * PAIRS + which;
     let pair = min(wanted, p.counts.z - 1u);
 
     for (var h = lane; h < p.matrix.w; h += LANES) {

@@ -1,5 +1,12 @@
 // fft_block: the passes along each axis of a block, in workgroup memory.
 
+// Which block of the workgroup an invocation transforms. Of a single one it is a constant, so that what follows from it is computed
+// once for all invocations.
+fn block_of(local: u32) -> u32 {
+    if PAIRS == 1u { return 0u; }
+    return local / LANES;
+}
+
 // The passes of x after the first one.
 fn rest_of_x(lane: u32, block: u32) {
     stage(lane, block, X1, X0, TX, 1u, 0u);
