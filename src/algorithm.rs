@@ -176,12 +176,13 @@ impl Algorithm {
         target: &Target,
         config: Config,
     ) -> Result<Program, Unsupported> {
-        pieces::lower(problem, target, &|problem| match (self, config) {
-            (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(problem, target, config),
-            (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
-            (Self::Fft, Config::Fft(config)) => fft::lower(problem, target, config),
-            (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
-            (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),
+        pieces::lower(problem, target, &|piece| match (self, config) {
+            (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(piece, target, config),
+            (Self::Direct, Config::Direct(direct)) => direct::lower(piece, target, direct),
+            (Self::Fft, Config::Fft(config)) if piece == problem => fft::lower(piece, target, config),
+            (Self::Fft, Config::Fft(config)) => fft::lower_piece(piece, target, config),
+            (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(piece, target, tile),
+            (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(piece, target, tile),
             (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
         })
     }

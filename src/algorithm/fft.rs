@@ -116,6 +116,8 @@ pub(super) fn lower(
     let (roles, padded) = roles(problem, &strides);
     let (lines, work) = (Lines::new(&roles), Work::new(&roles, problem.direction() == Direction::GradWeight));
     if !config::holds(&lines, work.tiles_summed, &config, target) {
+        // What no transform can run has another reason; it may be one for pieces, of the first of which this is.
+        candidates(problem, target)?;
         return Err(Unsupported::Config { config: Config::Fft(config) });
     }
     let needs = [
@@ -145,6 +147,22 @@ pub(super) fn lower(
         fold::append(&mut program, problem, target, &written, (1, size))?;
     }
     Ok(program)
+}
+
+/// A piece of a problem: with transforms of its own where those of the first piece are too short for it.
+pub(super) fn lower_piece(
+    problem: &ConvProblem,
+    target: &Target,
+    config: FftConfig,
+) -> Result<Program, Unsupported> {
+    let is_other = |why: &Unsupported| matches!(why, Unsupported::Config { .. });
+    match lower(problem, target, config) {
+        Err(why) if is_other(&why) => match candidates(problem, target)?.first() {
+            Some(&Config::Fft(own)) => lower(problem, target, own),
+            _ => Err(why),
+        },
+        other => other,
+    }
 }
 
 /// Places of the tables in the program.
