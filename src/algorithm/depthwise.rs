@@ -7,7 +7,7 @@ mod params;
 mod tile;
 mod weight;
 
-use super::shared::roles::{Loop, Roles, has_table, is_folded, written_extents};
+use super::shared::roles::{Loop, MAX_PHASES, Roles, all_phases, has_table, is_folded, written_extents};
 use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, tables};
 use super::{Config, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
@@ -42,9 +42,11 @@ const MEMORY: u32 = 944 * 16 + 64 * 20;
 
 /// Where few channels are summed over and rows share their values, it reads least.
 pub(super) fn suits(problem: &ConvProblem, target: &Target) -> bool {
-    // A barrier costs a software device what a hundred products do.
-    let declines = accepts(problem, target).is_err_and(|why| !why.is_limit());
-    if target.device_class == DeviceClass::Software || declines {
+    // A barrier costs a software device what a hundred products do. Phases are counted before they are made.
+    if target.device_class == DeviceClass::Software || all_phases(problem) > MAX_PHASES {
+        return false;
+    }
+    if accepts(problem, target).is_err_and(|why| !why.is_limit()) {
         return false;
     }
     if problem.direction() == Direction::GradWeight {

@@ -85,8 +85,8 @@ pub(super) fn forwards(axis: &Loop) -> Loop {
             phase.pad = phase.pad.wrapping_sub(last.wrapping_mul(axis.dilation));
             phase.b_first = phase.b_first.wrapping_add(last.wrapping_mul(axis.b_stride));
         }
-        axis.dilation = -axis.dilation;
-        axis.b_stride = -axis.b_stride;
+        axis.dilation = axis.dilation.wrapping_neg();
+        axis.b_stride = axis.b_stride.wrapping_neg();
     }
     match (axis.cells() > 1, axis.taps() > 1) {
         (true, true) => {}

@@ -148,8 +148,8 @@ impl Share {
         let [common, ..] = sum.axes.across;
         let [_, rows, columns] = &sum.axes.loops;
         let loaded = run(&[
-            (columns.a_stride * common, places.width),
-            (rows.a_stride * sum.axes.row_unit(), places.fours * 4),
+            (columns.a_stride.saturating_mul(common), places.width),
+            (rows.a_stride.saturating_mul(sum.axes.row_unit()), places.fours * 4),
             (sum.pair_step(), self.pairs),
         ]);
         let loads = traffic((items + gradients) * 4, loaded);
