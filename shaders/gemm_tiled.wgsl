@@ -8,7 +8,7 @@
 //          k counts the products of a chunk
 // packed   [group, row tile, step, BK, BM], zeros where a tile hangs over (pack.wgsl)
 // layout   any: a column begins where its window does, and order.x of them before it, tables.x apart; its products lie
-//          a_stride.w apart
+//          a_stride.w apart, groups base.y
 // parts    as for implicit_gemm.wgsl; order.w: sums are added to those of the chunk before
 // grid     a workgroup per row tile, column tile, group and part, rows fastest within groups of eight
 // memory   BK * BM * 4 + BK * (BN + 4) * 4 + BN * 8 bytes

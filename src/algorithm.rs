@@ -138,13 +138,16 @@ impl Algorithm {
     ///
     /// The reason this algorithm cannot run it.
     pub fn candidates(self, problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-        pieces::of_first(problem, target, &|problem| match self {
-            Self::Depthwise => depthwise::candidates(problem, target),
-            Self::Direct => direct::candidates(problem, target),
-            Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
-            Self::Im2colGemm => im2col_gemm::candidates(problem, target),
-            other => Err(Unsupported::NotOnGpu { algorithm: other }),
-        })
+        let of = |target: &Target| {
+            pieces::of_first(problem, target, &|problem| match self {
+                Self::Depthwise => depthwise::candidates(problem, target),
+                Self::Direct => direct::candidates(problem, target),
+                Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
+                Self::Im2colGemm => im2col_gemm::candidates(problem, target),
+                other => Err(Unsupported::NotOnGpu { algorithm: other }),
+            })
+        };
+        if self == Self::Im2colGemm { im2col_gemm::with_room(target, &of) } else { of(target) }
     }
 
     /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
@@ -168,12 +171,17 @@ impl Algorithm {
         target: &Target,
         config: Config,
     ) -> Result<Program, Unsupported> {
-        pieces::lower(problem, target, &|problem| match (self, config) {
-            (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(problem, target, config),
-            (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
-            (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(problem, target, tile),
-            (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),
-            (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
-        })
+        let of = |target: &Target| {
+            pieces::lower(problem, target, &|problem| match (self, config) {
+                (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(problem, target, config),
+                (Self::Direct, Config::Direct(direct)) => direct::lower(problem, target, direct),
+                (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => {
+                    implicit_gemm::lower(problem, target, tile)
+                }
+                (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(problem, target, tile),
+                (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
+            })
+        };
+        if self == Self::Im2colGemm { im2col_gemm::with_room(target, &of) } else { of(target) }
     }
 }

@@ -33,7 +33,9 @@ pub struct PlanOptions {
     /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
     pub fallback: Fallback,
     /// Bytes of scratch memory for [`Algorithm::Im2colGemm`], which needs the more launches the less it has, and runs with any:
-    /// what does not fit at once is done in turn. `None`: 256 MiB. What other algorithms need is fixed.
+    /// what does not fit at once is done in turn. Past 4,096 launches it is doubled until they are no more. It holds the matrix
+    /// of windows: sums in f32 and, of a gradient by the weight, the factors as they are laid out come on top. `None`: 256 MiB.
+    /// What other algorithms need is fixed.
     pub workspace_budget: Option<u64>,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
     pub checked: bool,
