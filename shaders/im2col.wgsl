@@ -49,15 +49,15 @@ fn main(
     let column = index % p.counts.y;
     let row = index / p.counts.y;
     let of_group = (p.chunk.z + EACH - 1u) / EACH;
-    let of = row / of_group;
-    let first = (row - of * of_group) * EACH;
-    let start = start_of(p.chunk.x + column, p.chunk.w + of);
+    let member = row / of_group;
+    let first = (row - member * of_group) * EACH;
+    let start = start_of(p.chunk.x + column, p.chunk.w + member);
     var product = product_at(p.chunk.y + first);
     for (var i = first; i < min(first + EACH, p.chunk.z); i++) {
         let entry = entry_of(product);
         var v = 0.0;
         if TABLE { v = looked_up(start, entry); } else { v = kept(gather(start, entry), start, entry); }
-        matrix[(of * p.chunk.z + i) * p.counts.y + column] = Scalar(v);
+        matrix[(member * p.chunk.z + i) * p.counts.y + column] = Scalar(v);
         product = further(product, 1u, p.steps.z, p.steps.w);
     }
 }
