@@ -81,6 +81,29 @@ pub enum Unsupported {
         /// So many are summed over.
         got: u64,
     },
+    /// A software device, to which a barrier costs what a hundred products do: it runs, but others are ahead.
+    #[error("is not worth it: a barrier costs a software device more than it saves")]
+    Barriers,
+    /// It runs, but has so little of something that others are ahead.
+    #[error("is not worth it: {what}: {got}, worth it from {wanted} on")]
+    TooFew {
+        /// What it has.
+        what: &'static str,
+        /// So many.
+        got: u64,
+        /// At least so many are worth it.
+        wanted: u64,
+    },
+    /// It runs, but has so much of something that others are ahead.
+    #[error("is not worth it: {what}: {got}, worth it up to {wanted}")]
+    TooMany {
+        /// What it has.
+        what: &'static str,
+        /// So many.
+        got: u64,
+        /// At most so many are worth it.
+        wanted: u64,
+    },
     /// The configuration does not belong to the algorithm or to the problem's layout.
     #[error("configuration {config} does not fit the problem")]
     Config {
@@ -90,6 +113,21 @@ pub enum Unsupported {
 }
 
 impl Unsupported {
+    /// Declines more than `most` of something, as not worth it.
+    fn past(what: &'static str, got: u64, most: u64) -> Result<(), Self> {
+        if got > most { Err(Self::TooMany { what, got, wanted: most }) } else { Ok(()) }
+    }
+
+    /// Declines less than `least` of something, as not worth it.
+    fn below(what: &'static str, got: u64, least: u64) -> Result<(), Self> {
+        if got < least { Err(Self::TooFew { what, got, wanted: least }) } else { Ok(()) }
+    }
+
+    /// Whether it would run, and others are ahead of it.
+    pub fn is_choice(&self) -> bool {
+        matches!(self, Self::Barriers | Self::TooFew { .. } | Self::TooMany { .. })
+    }
+
     /// Whether a larger or more capable device limit would have let it run.
     pub fn is_limit(&self) -> bool {
         matches!(
@@ -152,10 +190,19 @@ impl Algorithm {
 
     /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
     pub fn suits(self, problem: &ConvProblem, target: &Target) -> bool {
+        self.suited(problem, target).is_ok()
+    }
+
+    /// The same, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not worth asking first. It may run the problem all the same.
+    pub fn suited(self, problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
         match self {
-            Self::Depthwise => depthwise::suits(problem, target),
-            Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suits(problem, target),
-            _ => true,
+            Self::Depthwise => depthwise::suited(problem, target),
+            Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suited(problem, target),
+            _ => Ok(()),
         }
     }
 

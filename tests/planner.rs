@@ -318,6 +318,41 @@ fn choices_explain_themselves() {
     assert_eq!(Kernel::Direct.name(), "direct");
 }
 
+/// Who would run it and was not asked, and why; who was asked; in what order.
+#[test]
+fn choices_say_who_was_passed_over() {
+    use wgconv::algorithm::Unsupported::{Barriers, TooFew, TooMany};
+    let few = problem(&[1, 3, 16, 16], &[8, 3, 3, 3], &Conv::default().padding(1));
+    let choice = choose(&few);
+    let channels = TooFew { what: "channels of the result in a group", got: 8, wanted: 16 };
+    let results = TooFew { what: "results", got: 8 * 16 * 16, wanted: 4096 };
+    let passed = [
+        (Algorithm::Depthwise, results),
+        (Algorithm::ImplicitGemm, channels.clone()),
+        (Algorithm::Im2colGemm, channels),
+    ];
+    assert_eq!((choice.algorithm, &choice.declined[..]), (Algorithm::Direct, &passed[..]));
+    let text = choice.explain();
+    let line = "  passed over: implicit_gemm: is not worth it: channels of the result in a group: 8, worth it from 16 on\n";
+    assert!(text.contains(line), "{text}");
+    // Those behind it were not passed over.
+    let many = choose(&problem(&[8, 64, 56, 56], &[64, 64, 3, 3], &Conv::default().padding(1)));
+    let declines = Unsupported::Channels { wanted: 8, got: 64 };
+    assert_eq!(
+        (many.algorithm, many.declined),
+        (Algorithm::ImplicitGemm, vec![(Algorithm::Depthwise, declines)])
+    );
+    let six = choose(&problem(&[8, 6, 56, 56], &[64, 6, 3, 3], &Conv::default().padding(1)));
+    let summed = TooMany { what: "channels summed over in a group", got: 6, wanted: 4 };
+    assert_eq!(six.declined, [(Algorithm::Depthwise, summed)]);
+    let software = Target { device_class: wgconv::program::DeviceClass::Software, ..roomy() };
+    let choice = Planner::new(software).choose(&few, None).expect("a choice");
+    assert!(choice.declined.iter().all(|(_, why)| *why == Barriers) && choice.declined.len() == 3);
+    // What is forced or preferred was meant.
+    let forced = Planner::new(roomy()).choose(&few, Some(Algorithm::Im2colGemm)).expect("a choice");
+    assert_eq!(forced.declined, []);
+}
+
 #[test]
 fn channels_last_loads_four_at_once_where_it_can() {
     let lanes = |c_in: usize, groups: usize| {

@@ -19,7 +19,7 @@ use crate::kernel::{Check, GemmSpec, Kernel, Tile, TiledSpec};
 use crate::problem::ConvProblem;
 use crate::program::{Launch, Program, Target};
 
-pub(super) use super::shared::gemm::suits;
+pub(super) use super::shared::gemm::suited;
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     matrix::candidates::<Gathered>(problem, target)

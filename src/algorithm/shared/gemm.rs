@@ -23,15 +23,21 @@ const BUFFERS: u32 = 6;
 const ENTRY: usize = 4;
 
 /// Where rows, columns and products are too few to fill even a small tile, sums read straight from the operands win.
-pub(in crate::algorithm) fn suits(problem: &ConvProblem, target: &Target) -> bool {
-    // A barrier costs a software device what a hundred products do. Phases are counted before they are made.
-    if target.device_class == DeviceClass::Software || problem.unshared() || all_phases(problem) > MAX_PHASES
-    {
-        return false;
+pub(in crate::algorithm) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
+    if problem.unshared() {
+        return Err(Unsupported::Unshared);
     }
+    // A barrier costs a software device what a hundred products do.
+    if target.device_class == DeviceClass::Software {
+        return Err(Unsupported::Barriers);
+    }
+    // Counted before they are made.
+    Unsupported::past("phases of a stride", all_phases(problem), MAX_PHASES)?;
     let roles = Roles::new(problem, &problem.result().strides);
     let products: u64 = roles.axes.iter().map(Loop::taps).fold(roles.summed, u64::saturating_mul);
-    roles.channels >= 16 && products >= 32 && columns(&roles) >= 64
+    Unsupported::below("channels of the result in a group", roles.channels, 16)?;
+    Unsupported::below("products per sum", products, 32)?;
+    Unsupported::below("cells of the result", columns(&roles), 64)
 }
 
 /// Cells of the largest phase, over all images.
