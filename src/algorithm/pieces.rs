@@ -169,7 +169,8 @@ fn sums(
     let mut pieces = vec![problem.clone()];
     while (pieces.len() as u64) < MAX_SUMMANDS && count.passed().is_none() {
         // Others than before.
-        (count.launches.set(0), count.words.set(0));
+        count.launches.set(0);
+        count.words.set(0);
         let halves: Option<Vec<_>> = pieces.iter().map(|piece| best(piece, piece.summands())).collect();
         pieces = halves?.concat();
         let size = copy(problem);
