@@ -5,7 +5,8 @@
     benches/isa.py --tool PATH_OF_ISA wgsl > benches/results/isa.json
 
 ISA compiles a WGSL file with Mesa's AMD compiler for each family of FAMILIES and prints what it made. A loop's step is
-what one pass of its outermost loop costs, inner loops times their trip count: of the matrix products, BK products.
+what one pass of its outermost loop costs, inner loops times their trip count: of the matrix products, BK products. Of
+`depthwise`, multiply-adds per load from global memory are those of a square kernel of KB taps each way on a tile that fits.
 """
 import argparse
 import json
@@ -48,6 +49,7 @@ def compiled(tool, path):
         for loop in entry["loops"]:
             loop["fma_share"] = round(loop["fma"] / max(1, slots(loop)), 3)
         step_of_product(path, entry)
+        loads_of_depthwise(path, entry)
         # Only where the work is done.
         entry["loops"] = [loop for loop in entry["loops"] if loop["fma"] >= 8]
     return entries
@@ -63,6 +65,38 @@ def step_of_product(path, entry):
             fma = outer["fma"] + times * inner["fma"]
             entry["step_fma_share"] = round(fma / (slots(outer) + times * slots(inner)), 3)
             return
+
+
+# Of depthwise.wgsl: fours of workgroup memory, invocations, rows of each, and loads of an item from boundary tables.
+PLACES, LANES, ROWS, TABLE_LOADS = 944, 256, 8, 6
+
+
+def loads_of_depthwise(path, entry):
+    """Multiply-adds per load from global memory: under zeros outside, and where coordinates go through boundary tables.
+
+    A tile is staged once, in fours of rows with its halo, and so are the factors; then every invocation goes through the tap
+    columns. Rows that share nothing (SY = 8) are left out. Of all tiles that fit, the one with the fewest loads.
+    """
+    spec = re.match(r"depthwise__QN-(\d+)__SY-([12])__KB-(\d+)__", path.name)
+    if not spec:
+        return
+    channels, pitch, taps = map(int, spec.groups())
+    loops = entry["loops"]
+    inner = next(i for i, loop in enumerate(loops) if loop["innermost"] and loop["fma"] >= 8)
+    tile_loop, factor_loop = [loop for loop in loops[:inner] if loop["innermost"] and loop["vmem"]][-2:]
+    of_factors = taps * (taps * 2 if channels > 1 else -(-taps // 4))
+    best = {}
+    for columns in (1 << i for i in range(9)):
+        for blocks in range(1, LANES // columns + 1):
+            fours = -(-((blocks * ROWS - 1) * pitch + taps) // 4)
+            items = ((columns - 1) * pitch + taps) * fours
+            if items + of_factors > PLACES - 2 * taps:
+                continue
+            fma = columns * blocks * taps * loops[inner]["fma"]
+            for name, less in [("zero", TABLE_LOADS), ("tables", 0)]:
+                loads = items * (tile_loop["vmem"] - less) + of_factors * factor_loop["vmem"]
+                best[name] = max(best.get(name, 0), round(fma / loads, 2))
+    entry["fma_per_load"] = best
 
 
 def main():

@@ -8,7 +8,7 @@
 //          k counts the products of a chunk
 // packed   [group, row tile, step, BK, BM], zeros where a tile hangs over (pack.wgsl)
 // layout   any: a column begins where its window does, and order.x of them before it, tables.x apart; its products lie
-//          a_stride.w apart
+//          a_stride.w apart, groups base.y
 // parts    as for implicit_gemm.wgsl; order.w: sums are added to those of the chunk before
 // grid     a workgroup per row tile, column tile, group and part, rows fastest within groups of eight
 // memory   BK * BM * 4 + BK * (BN + 4) * 4 + BN * 8 bytes
@@ -35,8 +35,9 @@ alias Sum = f32;              // @spec element of r: Scalar, or f32 for parts
 
 var<workgroup> starts: array<u32, BN>;
 
-fn load(start: u32, k: u32) -> f32 {
-    return f32(a[min(start + k * p.a_stride.w, p.first.z)]);
+// As it is stored: converted not before it is needed, so that nothing waits for the load until then.
+fn load(start: u32, k: u32) -> Scalar {
+    return a[min(start + k * p.a_stride.w, p.first.z)];
 }
 
 @compute @workgroup_size(WG)
@@ -70,30 +71,30 @@ fn main(
     var product = steps.x * BK + depth;
 
     // What the next step multiplies is on its way while this one is multiplied.
-    var next_rows: array<vec4f, ROW_LOADS>;
-    var next_columns: array<vec4f, COLUMN_LOADS>;
-    for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
+    var next_rows: array<Scalar4, ROW_LOADS>;
+    var next_columns: array<Scalar4, COLUMN_LOADS>;
+    for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = packed[packed_at + i * WG]; }
     for (var i = 0u; i < COLUMN_LOADS; i++) {
         let k = product + i * DEPTHS;
-        next_columns[i] = vec4f(load(start[0], k), load(start[1], k), load(start[2], k), load(start[3], k));
+        next_columns[i] = Scalar4(load(start[0], k), load(start[1], k), load(start[2], k), load(start[3], k));
     }
     packed_at += BK * BM / 4u;
 
     var acc: array<vec4f, 4u * SM * SN>;
     for (var step = 0u; step < steps.y; step++) {
-        for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = next_rows[i]; }
+        for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = vec4f(next_rows[i]); }
         for (var i = 0u; i < COLUMN_LOADS; i++) {
             // Past the last product the factor is 0, but what was read might be no number.
             columns[column_at + i * DEPTHS * PITCH] =
-                select(vec4f(), next_columns[i], product + i * DEPTHS < p.chunk.z);
+                select(vec4f(), vec4f(next_columns[i]), product + i * DEPTHS < p.chunk.z);
         }
         workgroupBarrier();
         product += BK;
         if step + 1u < steps.y {
-            for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
+            for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = packed[packed_at + i * WG]; }
             for (var i = 0u; i < COLUMN_LOADS; i++) {
                 let k = product + i * DEPTHS;
-                next_columns[i] = vec4f(load(start[0], k), load(start[1], k), load(start[2], k), load(start[3], k));
+                next_columns[i] = Scalar4(load(start[0], k), load(start[1], k), load(start[2], k), load(start[3], k));
             }
             packed_at += BK * BM / 4u;
         }

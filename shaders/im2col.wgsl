@@ -1,15 +1,15 @@
 // im2col: one invocation writes EACH products of one column of the matrix of a convolution, the Toeplitz matrix:
 //
-//   matrix[(c, t), (n, m)] = a[n, g * C + c, m * stride + t * dilation - pad]       g = the group, one per launch
+//   matrix[g, (c, t), (n, m)] = a[n, g * C + c, m * stride + t * dilation - pad]       g = the group, from chunk.w on
 //
 // With one tap, the padded cells and all channels it is a with its padding written out: what implicit_gemm.wgsl gathers from
 // where the boundary is not zero.
 //
 // shapes   columns are the images n and cells m of one phase, products the pairs (c, t), both as for implicit_gemm.wgsl;
 //          of either a chunk: chunk.x and chunk.y are the first ones, counts.y and chunk.z how many
-// layout   a any, by its strides; the matrix compact, columns innermost
+// layout   a any, by its strides; the matrix compact, columns innermost, groups outermost
 // outside  TABLE = false: zero. TABLE = true: boundary[coordinate] is the cell to read, or OUTSIDE for the constant scale.z
-// grid     Grid::linear(columns * ceil(products / EACH), WG); surplus invocations return
+// grid     Grid::linear(columns * ceil(products / EACH) * groups, WG); surplus invocations return
 // rust     Kernel::Im2col, GemmParams (src/kernel/params.rs)
 // import: shared/columns.wgsl
 // import: shared/dispatch.wgsl
@@ -47,14 +47,17 @@ fn main(
     let index = invocation_index(group, groups, local);
     if index >= p.counts.w { return; }
     let column = index % p.counts.y;
-    let first = index / p.counts.y * EACH;
-    let start = start_of(p.chunk.x + column, p.chunk.w);
+    let row = index / p.counts.y;
+    let of_group = (p.chunk.z + EACH - 1u) / EACH;
+    let member = row / of_group;
+    let first = (row - member * of_group) * EACH;
+    let start = start_of(p.chunk.x + column, p.chunk.w + member);
     var product = product_at(p.chunk.y + first);
     for (var i = first; i < min(first + EACH, p.chunk.z); i++) {
         let entry = entry_of(product);
         var v = 0.0;
         if TABLE { v = looked_up(start, entry); } else { v = kept(gather(start, entry), start, entry); }
-        matrix[i * p.counts.y + column] = Scalar(v);
+        matrix[(member * p.chunk.z + i) * p.counts.y + column] = Scalar(v);
         product = further(product, 1u, p.steps.z, p.steps.w);
     }
 }

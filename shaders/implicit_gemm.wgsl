@@ -76,19 +76,19 @@ fn main(
     var packed_at = packed_begin(tile, steps.x) + local;
 
     // What the next step multiplies is on its way while this one is multiplied.
-    var next_rows: array<vec4f, ROW_LOADS>;
-    var next_columns: array<vec4f, COLUMN_LOADS>;
-    for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
+    var next_rows: array<Scalar4, ROW_LOADS>;
+    var next_columns: array<Scalar4, COLUMN_LOADS>;
+    for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = packed[packed_at + i * WG]; }
     for (var i = 0u; i < COLUMN_LOADS; i++) {
         let e = taps[depth + i * DEPTHS];
-        next_columns[i] = vec4f(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
+        next_columns[i] = Scalar4(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
     }
     packed_at += BK * BM / 4u;
 
     var acc: array<vec4f, 4u * SM * SN>;
     for (var step = 0u; step < steps.y; step++) {
         let entries = (step & 1u) * BK + depth;
-        for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = next_rows[i]; }
+        for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = vec4f(next_rows[i]); }
         for (var i = 0u; i < COLUMN_LOADS; i++) {
             let e = taps[entries + i * DEPTHS];
             let v = next_columns[i];
@@ -98,11 +98,11 @@ fn main(
         workgroupBarrier();
         if step + 1u < steps.y {
             let next_entries = BK - (step & 1u) * BK + depth;
-            for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = vec4f(packed[packed_at + i * WG]); }
+            for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = packed[packed_at + i * WG]; }
             for (var i = 0u; i < COLUMN_LOADS; i++) {
                 let e = taps[next_entries + i * DEPTHS];
                 next_columns[i] =
-                    vec4f(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
+                    Scalar4(gather(start[0], e), gather(start[1], e), gather(start[2], e), gather(start[3], e));
             }
             packed_at += BK * BM / 4u;
         }

@@ -83,6 +83,29 @@ pub enum Unsupported {
         /// So many are summed over.
         got: u64,
     },
+    /// A software device, to which a barrier costs what a hundred products do: it runs, but others are ahead.
+    #[error("is not worth it: a barrier costs a software device more than it saves")]
+    Barriers,
+    /// It runs, but has so little of something that others are ahead.
+    #[error("is not worth it: {what}: {got}, worth it from {wanted} on")]
+    TooFew {
+        /// What it has.
+        what: &'static str,
+        /// So many.
+        got: u64,
+        /// At least so many are worth it.
+        wanted: u64,
+    },
+    /// It runs, but has so much of something that others are ahead.
+    #[error("is not worth it: {what}: {got}, worth it up to {wanted}")]
+    TooMany {
+        /// What it has.
+        what: &'static str,
+        /// So many.
+        got: u64,
+        /// At most so many are worth it.
+        wanted: u64,
+    },
     /// The configuration does not belong to the algorithm or to the problem's layout.
     #[error("configuration {config} does not fit the problem")]
     Config {
@@ -92,6 +115,21 @@ pub enum Unsupported {
 }
 
 impl Unsupported {
+    /// Declines more than `most` of something, as not worth it.
+    fn past(what: &'static str, got: u64, most: u64) -> Result<(), Self> {
+        if got > most { Err(Self::TooMany { what, got, wanted: most }) } else { Ok(()) }
+    }
+
+    /// Declines less than `least` of something, as not worth it.
+    fn below(what: &'static str, got: u64, least: u64) -> Result<(), Self> {
+        if got < least { Err(Self::TooFew { what, got, wanted: least }) } else { Ok(()) }
+    }
+
+    /// Whether it would run, and others are ahead of it.
+    pub fn is_choice(&self) -> bool {
+        matches!(self, Self::Barriers | Self::TooFew { .. } | Self::TooMany { .. })
+    }
+
     /// Whether a larger or more capable device limit would have let it run.
     pub fn is_limit(&self) -> bool {
         matches!(
@@ -144,23 +182,35 @@ impl Algorithm {
     ///
     /// The reason this algorithm cannot run it.
     pub fn candidates(self, problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-        pieces::of_first(problem, target, &|problem| match self {
-            Self::Depthwise => depthwise::candidates(problem, target),
-            Self::Direct => direct::candidates(problem, target),
-            Self::Fft => fft::candidates(problem, target),
-            Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
-            Self::Im2colGemm => im2col_gemm::candidates(problem, target),
-            other => Err(Unsupported::NotOnGpu { algorithm: other }),
-        })
+        let of = |target: &Target| {
+            pieces::of_first(problem, target, &|problem| match self {
+                Self::Depthwise => depthwise::candidates(problem, target),
+                Self::Direct => direct::candidates(problem, target),
+                Self::Fft => fft::candidates(problem, target),
+                Self::ImplicitGemm => implicit_gemm::candidates(problem, target),
+                Self::Im2colGemm => im2col_gemm::candidates(problem, target),
+                other => Err(Unsupported::NotOnGpu { algorithm: other }),
+            })
+        };
+        if self == Self::Im2colGemm { im2col_gemm::with_room(target, &of) } else { of(target) }
     }
 
     /// Whether it is worth asking first: others that decline nothing may be far ahead of it.
     pub fn suits(self, problem: &ConvProblem, target: &Target) -> bool {
+        self.suited(problem, target).is_ok()
+    }
+
+    /// The same, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not worth asking first. It may run the problem all the same.
+    pub fn suited(self, problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
         match self {
-            Self::Depthwise => depthwise::suits(problem, target),
-            Self::Fft => fft::suits(problem, target),
-            Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suits(problem, target),
-            _ => true,
+            Self::Depthwise => depthwise::suited(problem, target),
+            Self::Fft => fft::suited(problem, target),
+            Self::ImplicitGemm | Self::Im2colGemm => implicit_gemm::suited(problem, target),
+            _ => Ok(()),
         }
     }
 
@@ -176,14 +226,17 @@ impl Algorithm {
         target: &Target,
         config: Config,
     ) -> Result<Program, Unsupported> {
-        pieces::lower(problem, target, &|piece| match (self, config) {
-            (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(piece, target, config),
-            (Self::Direct, Config::Direct(direct)) => direct::lower(piece, target, direct),
-            (Self::Fft, Config::Fft(config)) if piece == problem => fft::lower(piece, target, config),
-            (Self::Fft, Config::Fft(config)) => fft::lower_piece(piece, target, config),
-            (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(piece, target, tile),
-            (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(piece, target, tile),
-            (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
-        })
+        let of = |target: &Target| {
+            pieces::lower(problem, target, &|piece| match (self, config) {
+                (Self::Depthwise, Config::Depthwise(config)) => depthwise::lower(piece, target, config),
+                (Self::Direct, Config::Direct(direct)) => direct::lower(piece, target, direct),
+                (Self::Fft, Config::Fft(config)) if piece == problem => fft::lower(piece, target, config),
+                (Self::Fft, Config::Fft(config)) => fft::lower_piece(piece, target, config),
+                (Self::ImplicitGemm, Config::ImplicitGemm(tile)) => implicit_gemm::lower(piece, target, tile),
+                (Self::Im2colGemm, Config::Im2colGemm(tile)) => im2col_gemm::lower(piece, target, tile),
+                (other, _) => Err(Unsupported::NotOnGpu { algorithm: other }),
+            })
+        };
+        if self == Self::Im2colGemm { im2col_gemm::with_room(target, &of) } else { of(target) }
     }
 }

@@ -33,7 +33,9 @@ pub struct PlanOptions {
     /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
     pub fallback: Fallback,
     /// Bytes of scratch memory for [`Algorithm::Im2colGemm`], which needs the more launches the less it has, and runs with any:
-    /// what does not fit at once is done in turn. `None`: 256 MiB. What other algorithms need is fixed.
+    /// what does not fit at once is done in turn. Past 4,096 launches it is doubled until they are no more. It holds the matrix
+    /// of windows: sums in f32 and, of a gradient by the weight, the factors as they are laid out come on top. `None`: 256 MiB.
+    /// What other algorithms need is fixed.
     pub workspace_budget: Option<u64>,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
     pub checked: bool,
@@ -113,12 +115,13 @@ pub struct Choice {
     pub config: Config,
     /// With these launches.
     pub program: Program,
-    /// Who was asked before and declined.
+    /// Who was passed over: excluded, asked before and declined, or, of those that come before it in the order of
+    /// [`Algorithm::ALL`] or of what was preferred, not asked because others are ahead ([`Algorithm::suited`]).
     pub declined: Vec<(Algorithm, Unsupported)>,
 }
 
 impl Choice {
-    /// The choice in words: algorithm, configuration, launches, workspace, and who declined and why.
+    /// The choice in words: algorithm, configuration, launches, workspace, and who declined or was passed over and why.
     pub fn explain(&self) -> String {
         let Self { algorithm, config, program, .. } = self;
         let mut text = format!("{algorithm} ({config}), workspace {} bytes\n", program.workspace_bytes());
@@ -133,7 +136,8 @@ impl Choice {
             }
         }
         for (other, why) in &self.declined {
-            text += &format!("  declined: {other}: {why}\n");
+            let how = if why.is_choice() { "passed over" } else { "declined" };
+            text += &format!("  {how}: {other}: {why}\n");
         }
         text
     }
@@ -178,21 +182,29 @@ impl Planner {
             }
             Some(_) => Vec::new(),
         };
-        let mut asked = options.asked(Algorithm::ALL);
-        // Stable: those that the problem suits, in their order, then the others. What was preferred was meant.
-        asked.sort_by_key(|a| !options.prefer.contains(a) && !a.suits(problem, &self.target));
-        // What rounds differently is taken only where it is far ahead, or was asked for.
-        let is_inexact = |algorithm: &Algorithm| Algorithm::inexact().any(|other| other == *algorithm);
-        let was_asked_for = |a: &Algorithm| options.algorithm == Some(*a) || options.prefer.contains(a);
-        asked.retain(|a| !is_inexact(a) || was_asked_for(a) || a.suits(problem, &self.target));
+        // What was preferred was meant.
+        let is_meant = |a| options.algorithm == Some(a) || options.prefer.contains(&a);
+        let suited = |a: Algorithm| if is_meant(a) { Ok(()) } else { a.suited(problem, &self.target) };
+        let in_order = options.asked(Algorithm::ALL).into_iter().enumerate();
+        let mut asked: Vec<_> = in_order.map(|(at, a)| (at, a, suited(a).err())).collect();
+        // Stable: those that suit the problem, in their order, then the others.
+        asked.sort_by_key(|(_, _, unsuited)| unsuited.is_some());
         let mut target = self.target.clone();
         if let Some(budget) = options.workspace_budget {
             target.limits.workspace_budget = budget;
         }
-        for algorithm in asked {
+        for (i, &(at, algorithm, ref unsuited)) in asked.iter().enumerate() {
+            // What rounds differently is taken only where it is far ahead, or was meant.
+            let is_inexact = Algorithm::inexact().any(|other| other == algorithm);
+            if let (Some(why), true) = (unsuited, is_inexact) {
+                declined.push((algorithm, why.clone()));
+                continue;
+            }
             match lower_best(problem, &target, algorithm) {
                 Ok((config, program)) => {
                     let problem = problem.clone();
+                    let later = asked.iter().skip(i + 1).filter(|(other, ..)| *other < at);
+                    declined.extend(later.filter_map(|(_, a, unsuited)| Some((*a, unsuited.clone()?))));
                     return Ok(Choice { problem, algorithm, config, program, declined });
                 }
                 Err(why) => declined.push((algorithm, why)),

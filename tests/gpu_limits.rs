@@ -264,3 +264,32 @@ fn with_less_of_one_thing_programs_are_others_or_none() {
         assert_eq!(errors.load(Ordering::Relaxed), 0, "errors of wgpu");
     }
 }
+
+/// More groups than launches: several share one, as many as the budget holds, and the last launches have fewer.
+#[test]
+fn groups_that_share_a_launch_are_told_apart() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let (algorithm, mut tally) = (Algorithm::Im2colGemm, Tally::default());
+    let conv = Conv::default().groups(2050).padding([(1, 0)]).stride(2);
+    let case = Case::new("many groups", &[2, 2050, 5], &[4100, 1, 3], conv);
+    for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
+        let problem = case.problem();
+        let data = Data::ints(&problem, seed_of(&case.name));
+        let want = reference::run(&problem, &data.operands());
+        for (budget, least) in [(256 << 20, 2), (50 << 10, 4)] {
+            let mut target = gpu.target().clone();
+            target.limits.workspace_budget = budget;
+            let config = *algorithm.candidates(&problem, &target).expect("runs").last().expect("one");
+            let program = algorithm.lower(&problem, &target, config).expect("a candidate lowers");
+            assert!((least..4096).contains(&program.launches.len()), "{}", program.launches.len());
+            let choice =
+                Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() };
+            let plan =
+                pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default())).expect("a plan");
+            let got = run_guarded(&plan, &data);
+            tally.check(got.and_then(|got| exact(&case.name, got.view(), want.view())));
+        }
+    }
+    tally.finish("GPU f32, groups that share a launch");
+}

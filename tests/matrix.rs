@@ -2,8 +2,8 @@
 
 use wgconv::algorithm::Unsupported;
 use wgconv::kernel::{Kernel, SpecValue};
-use wgconv::program::{Features, Launch, Limits, Target};
-use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Element, PlanOptions, Planner};
+use wgconv::program::{Buffer, Features, Launch, Limits, Target};
+use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, PlanOptions, Planner};
 
 /// A device with every optional ability and roomy limits.
 fn roomy() -> Target {
@@ -84,6 +84,70 @@ fn im2col_takes_the_workspace_it_is_given() {
     assert_eq!(lowered(Some(image)), (image, 16));
     // A tile of 64 columns at a time: 4 of 4 * 56.
     assert_eq!(lowered(Some(0)), (27 * 64 * 4, 16));
+}
+
+/// A run has at most 4,096 launches, of which a smaller budget would take more: then it is doubled until it does not.
+#[test]
+fn im2col_runs_with_any_workspace() {
+    let (x, w) = ([16, 16, 512, 512], [16, 16, 3, 3]);
+    let bound = |limits: Limits| Target { limits, ..roomy() };
+    // Pieces have launches of their own.
+    let small = bound(Limits { max_binding_bytes: 64 << 20, max_buffer_bytes: 1 << 31, ..Limits::default() });
+    for (target, direction, budget, used) in [
+        (roomy(), Direction::Forward, 256 << 20, 256 << 20),
+        (roomy(), Direction::Forward, 2 << 20, 2 << 20),
+        (roomy(), Direction::Forward, 1 << 20, 2 << 20),
+        (roomy(), Direction::Forward, 0, 2 << 20),
+        (roomy(), Direction::GradInput, 0, 2 << 20),
+        (roomy(), Direction::GradWeight, 0, 2 << 20),
+        (small.clone(), Direction::Forward, 0, 2 << 20),
+        (small, Direction::GradInput, 0, 2 << 20),
+    ] {
+        let problem = problem(&x, &w, &Conv::default().padding(1).direction(direction));
+        let options = PlanOptions {
+            algorithm: Some(Algorithm::Im2colGemm),
+            workspace_budget: Some(budget),
+            ..Default::default()
+        };
+        let program = Planner::new(target.clone()).choose_with(&problem, &options).expect("runs").program;
+        assert!(program.launches.len() <= 4096, "{direction:?}, {budget}: {}", program.launches.len());
+        // The largest matrix that any launch reads is what there is of it.
+        let matrices = program.launches.iter().filter(|launch| launch.kernel == Kernel::Im2col);
+        let matrices = matrices.filter_map(|launch| launch.bindings.last());
+        let largest = matrices.clone().map(|matrix| matrix.size).max().expect("a matrix");
+        assert!(largest <= used && 2 * largest > used.min(256 << 20), "{direction:?}, {budget}: {largest}");
+        for matrix in matrices {
+            let Buffer::Workspace(i) = matrix.buffer else { panic!("{matrix:?}") };
+            assert_eq!(program.workspace[i], largest);
+        }
+        assert_eq!(program.workspace_bytes(), program.workspace.iter().sum::<u64>());
+        for algorithm in [Algorithm::Im2colGemm] {
+            let limits = Limits { workspace_budget: budget, ..target.limits.clone() };
+            let target = Target { limits, ..target.clone() };
+            for config in algorithm.candidates(&problem, &target).expect("runs") {
+                algorithm.lower(&problem, &target, config).expect("a candidate lowers");
+            }
+        }
+    }
+}
+
+/// Two launches for each of 4,096 groups would be too many: as many groups as the budget holds share them.
+#[test]
+fn many_groups_share_a_launch() {
+    let problem = problem(&[1, 4096, 2048], &[4096, 1, 4], &Conv::default().groups(4096).padding([(3, 0)]));
+    let group = 4 * 2048 * 4;
+    let lowered = |workspace_budget| {
+        let options =
+            PlanOptions { algorithm: Some(Algorithm::Im2colGemm), workspace_budget, ..Default::default() };
+        let program = Planner::new(roomy()).choose_with(&problem, &options).expect("runs").program;
+        (program.workspace_bytes(), program.launches.len())
+    };
+    assert_eq!(lowered(None), (4096 * group, 2));
+    assert_eq!(lowered(Some(4096 * group - 1)), (4095 * group, 4));
+    assert_eq!(lowered(Some(100 * group)), (100 * group, 82));
+    // One at a time are too many launches: twice 64 KiB hold four.
+    assert_eq!(lowered(Some(group)), (2 * group, 4096));
+    assert_eq!(lowered(Some(0)), (2 * group, 4096));
 }
 
 #[test]

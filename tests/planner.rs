@@ -247,7 +247,7 @@ fn direct_declines_with_its_reason() {
         (Algorithm::Im2colGemm, 5000),
     ];
     let reasons = reasons.map(|(algorithm, n)| (algorithm, Unsupported::GridTooLarge { invocations: n }));
-    assert_eq!(declined.reasons, reasons);
+    assert_eq!(but_spectra(&declined.reasons), reasons);
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
 }
 
@@ -322,6 +322,49 @@ fn choices_explain_themselves() {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     assert_eq!(Kernel::Direct.name(), "direct");
+}
+
+/// Who was passed over, besides spectra, which are too much work for what these problems are.
+fn but_spectra(declined: &[(Algorithm, Unsupported)]) -> Vec<(Algorithm, Unsupported)> {
+    let is_more = |why: &Unsupported| matches!(why, Unsupported::TooMany { what, got, wanted } if what.contains("by spectra") && got > wanted);
+    let spectra: Vec<_> = declined.iter().filter(|(algorithm, _)| *algorithm == Algorithm::Fft).collect();
+    assert!(spectra.len() == 1 && is_more(&spectra[0].1), "{declined:?}");
+    declined.iter().filter(|(algorithm, _)| *algorithm != Algorithm::Fft).cloned().collect()
+}
+
+/// Who would run it and was not asked, and why; who was asked; in what order.
+#[test]
+fn choices_say_who_was_passed_over() {
+    use wgconv::algorithm::Unsupported::{Barriers, TooFew, TooMany};
+    let few = problem(&[1, 3, 16, 16], &[8, 3, 3, 3], &Conv::default().padding(1));
+    let choice = choose(&few);
+    let channels = TooFew { what: "channels of the result in a group", got: 8, wanted: 16 };
+    let results = TooFew { what: "results", got: 8 * 16 * 16, wanted: 4096 };
+    let passed = [
+        (Algorithm::Depthwise, results),
+        (Algorithm::ImplicitGemm, channels.clone()),
+        (Algorithm::Im2colGemm, channels),
+    ];
+    assert_eq!((choice.algorithm, &but_spectra(&choice.declined)[..]), (Algorithm::Direct, &passed[..]));
+    let text = choice.explain();
+    let line = "  passed over: implicit_gemm: is not worth it: channels of the result in a group: 8, worth it from 16 on\n";
+    assert!(text.contains(line), "{text}");
+    // Those behind it were not passed over.
+    let many = choose(&problem(&[8, 64, 56, 56], &[64, 64, 3, 3], &Conv::default().padding(1)));
+    let declines = Unsupported::Channels { wanted: 8, got: 64 };
+    assert_eq!(
+        (many.algorithm, but_spectra(&many.declined)),
+        (Algorithm::ImplicitGemm, vec![(Algorithm::Depthwise, declines)])
+    );
+    let six = choose(&problem(&[8, 6, 56, 56], &[64, 6, 3, 3], &Conv::default().padding(1)));
+    let summed = TooMany { what: "channels summed over in a group", got: 6, wanted: 4 };
+    assert_eq!(but_spectra(&six.declined), [(Algorithm::Depthwise, summed)]);
+    let software = Target { device_class: wgconv::program::DeviceClass::Software, ..roomy() };
+    let choice = Planner::new(software).choose(&few, None).expect("a choice");
+    assert!(choice.declined.iter().all(|(_, why)| *why == Barriers) && choice.declined.len() == 4);
+    // What is forced or preferred was meant.
+    let forced = Planner::new(roomy()).choose(&few, Some(Algorithm::Im2colGemm)).expect("a choice");
+    assert_eq!(forced.declined, []);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // gather: elements of the matrix of a convolution, read from where they lie in a. The kernel brings the bindings p, a and tap,
-// and the constant CHECK:
+// its element Scalar and the constant CHECK:
 //
 //   NOTHING      no element lies outside, and the last step is full: there is nothing to check
 //   BITS         columns and products have bits, of the p.tables.w taps or cells that can reach outside: an element lies
@@ -57,16 +57,16 @@ fn start_of(column: u32, group: u32) -> vec4<u32> {
     return vec4<u32>(begin, bits, 0u, 0u);
 }
 
-// What is read for an element. Outside it is some number of a, which `kept` drops: not before it is needed, so that nothing
-// waits for the load until then.
-fn gather(start: vec4<u32>, entry: vec4<u32>) -> f32 {
-    if CHECK == NOTHING { return f32(a[start.x + entry.x]); }
-    return f32(a[min(start.x + entry.x, p.first.z)]);
+// What is read for an element. Outside it is some number of a, which `kept` drops. As it is stored: converted, as dropped, not
+// before it is needed, so that nothing waits for the load until then.
+fn gather(start: vec4<u32>, entry: vec4<u32>) -> Scalar {
+    if CHECK == NOTHING { return a[start.x + entry.x]; }
+    return a[min(start.x + entry.x, p.first.z)];
 }
 
-fn kept(value: f32, start: vec4<u32>, entry: vec4<u32>) -> f32 {
-    if CHECK == NOTHING { return value; }
-    if CHECK == BITS { return select(value, 0.0, (start.y & entry.y) != 0u); }
+fn kept(value: Scalar, start: vec4<u32>, entry: vec4<u32>) -> f32 {
+    if CHECK == NOTHING { return f32(value); }
+    if CHECK == BITS { return select(f32(value), 0.0, (start.y & entry.y) != 0u); }
     // A coordinate before the first wraps round to a large number, which is not below the extent either.
-    return select(0.0, value, all(start.yzw + entry.yzw < p.a_extent.xyz));
+    return select(0.0, f32(value), all(start.yzw + entry.yzw < p.a_extent.xyz));
 }

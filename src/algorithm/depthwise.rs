@@ -7,7 +7,9 @@ mod params;
 mod tile;
 mod weight;
 
-use super::shared::roles::{Loop, Roles, forwards, has_table, is_folded, written_extents};
+use super::shared::roles::{
+    Loop, MAX_PHASES, Roles, all_phases, forwards, has_table, is_folded, written_extents,
+};
 use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, tables};
 use super::{Config, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
@@ -41,18 +43,29 @@ const INVOCATIONS: u32 = 256;
 const MEMORY: u32 = 944 * 16 + 64 * 20;
 
 /// Where few channels are summed over and rows share their values, it reads least.
-pub(super) fn suits(problem: &ConvProblem, target: &Target) -> bool {
+pub(super) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     // A barrier costs a software device what a hundred products do.
-    let declines = accepts(problem, target).is_err_and(|why| !why.is_limit());
-    if target.device_class == DeviceClass::Software || declines {
-        return false;
+    if target.device_class == DeviceClass::Software {
+        return Err(Unsupported::Barriers);
     }
+    // Counted before they are made.
+    Unsupported::past("phases of a stride", all_phases(problem), MAX_PHASES)?;
+    // Of what is past a limit, pieces may be within it.
+    accepts(problem, target).or_else(|why| if why.is_limit() { Ok(()) } else { Err(why) })?;
     if problem.direction() == Direction::GradWeight {
-        return weight::suits(problem);
+        return weight::suited(problem);
     }
     let (roles, axes) = walked(problem, &problem.result().strides);
+    Unsupported::past("channels summed over in a group", roles.summed, 4)?;
+    shares(&axes)?;
+    Unsupported::below("results", problem.result().len(), WORTHWHILE)
+}
+
+/// Whether several taps read a value that is brought once.
+fn shares(axes: &Axes) -> Result<(), Unsupported> {
     let taps = axes.loops.iter().map(Loop::taps).fold(1, u64::saturating_mul);
-    roles.summed <= 4 && taps > 1 && axes.column.pitch <= 2 && problem.result().len() >= WORTHWHILE
+    Unsupported::below("taps", taps, 2)?;
+    Unsupported::past("places between the rows of a column", axes.column.pitch.into(), 2)
 }
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {

@@ -13,7 +13,7 @@ mod launches;
 mod memory;
 
 use super::shared::im2col::Padded;
-use super::shared::roles::{Roles, has_table, is_folded, written_extents};
+use super::shared::roles::{Roles, all_phases, has_table, is_folded, written_extents};
 use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, tables};
 use super::{Config, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, root};
@@ -37,16 +37,16 @@ const BUFFERS: u32 = 6;
 const MARGIN: u64 = 3;
 
 /// Where kernels are dense and large enough that products of spectra are far fewer than products of taps.
-pub(super) fn suits(problem: &ConvProblem, target: &Target) -> bool {
+pub(super) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     // A barrier costs a software device what a hundred products do.
-    if target.device_class == DeviceClass::Software || accepts(problem, target).is_err() {
-        return false;
+    if target.device_class == DeviceClass::Software {
+        return Err(Unsupported::Barriers);
     }
+    accepts(problem, target)?;
     let (lines, work) = described(problem, &problem.result().strides);
-    let best = config::candidates(&lines, &work, target).first().map(|&(cost, _)| cost);
-    best.is_some_and(|cost| {
-        cost.saturating_mul(MARGIN) < config::direct_cost(problem.macs(), problem.bytes())
-    })
+    let cost = config::candidates(&lines, &work, target).first().map_or(u64::MAX, |&(cost, _)| cost);
+    let direct = config::direct_cost(problem.macs(), problem.bytes());
+    Unsupported::past("estimated operations and bytes by spectra", cost, direct / MARGIN)
 }
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
@@ -78,6 +78,11 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
         return Err(Unsupported::Element { element: problem.element() });
     }
     check_device(problem, target, &[], BUFFERS)?;
+    // Counted before they are made.
+    let phases = all_phases(problem);
+    if phases > MAX_PARTS {
+        return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PARTS });
+    }
     check_sizes(problem, target, tables::words(problem))?;
     let roles = Roles::new(problem, &problem.result().strides);
     let parts = roles.axes.iter().map(geometry::count).fold(1, u64::saturating_mul);

@@ -1,16 +1,20 @@
 //! `Im2colGemm`: the convolution as a product of matrices that are both in memory. One launch writes the matrix whose
 //! columns are the windows of the cells of the result (the Toeplitz matrix, `im2col.wgsl`), the next one multiplies
 //! (`gemm_tiled.wgsl`): for one group, of as many images as the workspace budget holds. The next ones use the same
-//! workspace. A budget too small for one image tiles its columns.
+//! workspace. A budget too small for one image tiles its columns. Where there are more than 2,048 groups, over all phases of a
+//! stride, as many of them as the budget holds share both launches.
 //!
 //! The gradient by the weight sums over images: there the matrix is cut by its products, and each chunk adds to the sums of
 //! the one before.
+//!
+//! A run has at most 4,096 launches: a budget that would need more is doubled until it does not.
 
 use super::shared::gemm::{self, Gemm};
 use super::shared::matrix::{self, Chunk, Matrix, Work};
 use super::shared::outside::Outside;
 use super::shared::product::Product;
-use super::shared::{binding_limit, count, im2col};
+use super::shared::roles::{Roles, all_phases};
+use super::shared::{LAUNCHES, MAX_LAUNCHES, binding_limit, count, im2col};
 use super::{Config, Unsupported};
 use crate::kernel::{GemmParams, Kernel, Tile, TiledSpec};
 use crate::problem::{ConvProblem, Direction};
@@ -23,6 +27,29 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
 pub(super) fn lower(problem: &ConvProblem, target: &Target, tile: Tile) -> Result<Program, Unsupported> {
     matrix::lower::<Made>(problem, target, tile)
 }
+
+/// What `of` makes of a device with the workspace budget of `target`, or the first of twice as much, four times as much and so
+/// on with which it does not need too many launches.
+pub(super) fn with_room<T>(
+    target: &Target,
+    of: &dyn Fn(&Target) -> Result<T, Unsupported>,
+) -> Result<T, Unsupported> {
+    let mut target = target.clone();
+    loop {
+        let budget = target.limits.workspace_budget;
+        match of(&target) {
+            Err(Unsupported::Limit { what, .. })
+                if LAUNCHES.contains(&what) && budget < binding_limit(&target) =>
+            {
+                target.limits.workspace_budget = budget.saturating_mul(2).max(LEAST_BUDGET);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// What no budget is worth being tried below, in bytes.
+const LEAST_BUDGET: u64 = 1 << 16;
 
 /// A launch writes the windows to memory.
 struct Made;
@@ -49,13 +76,16 @@ impl Matrix for Made {
         problem: &ConvProblem,
         target: &Target,
         product: &Product<'_>,
-        images: u64,
+        roles: &Roles,
         tile: Tile,
     ) -> Chunk {
         let budget = target.limits.workspace_budget.min(binding_limit(target)) / problem.element().bytes();
         let whole = Chunk::whole(product);
-        if Self::elements(whole) <= budget {
-            return whole;
+        let group = Self::elements(whole);
+        if group <= budget {
+            // Two launches each.
+            let is_many = roles.groups.saturating_mul(all_phases(problem)) > MAX_LAUNCHES / 2;
+            return Chunk { groups: if is_many { (budget / group).min(roles.groups) } else { 1 }, ..whole };
         }
         if problem.direction() == Direction::GradWeight {
             let depth = u64::from(tile.depth);
@@ -63,13 +93,13 @@ impl Matrix for Made {
             return Chunk { products: products.min(whole.products), ..whole };
         }
         // Whole images, else whole tiles.
-        let (image, fits) = ((product.columns / images.max(1)).max(1), budget / whole.products);
+        let (image, fits) = ((product.columns / roles.images.max(1)).max(1), budget / whole.products);
         let step = if fits >= image { image } else { tile.columns.into() };
         Chunk { columns: ((fits / step).max(1) * step).min(whole.columns), ..whole }
     }
 
     fn elements(chunk: Chunk) -> u64 {
-        chunk.columns.saturating_mul(chunk.products)
+        chunk.columns.saturating_mul(chunk.products).saturating_mul(chunk.groups)
     }
 
     fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported> {
@@ -77,7 +107,8 @@ impl Matrix for Made {
         let [taps, boundary] = gemm::both(gemm.tables);
         let (across, along) = chunk.counts(product);
         let mut launches = Vec::new();
-        for group in 0..gemm.roles.groups {
+        for group in (0..gemm.roles.groups.div_ceil(chunk.groups)).map(|i| i * chunk.groups) {
+            let groups = chunk.groups.min(gemm.roles.groups - group);
             for column in (0..across).map(|i| i * chunk.columns) {
                 for first in (0..along).map(|i| i * chunk.products) {
                     let columns = chunk.columns.min(product.columns - column);
@@ -85,10 +116,10 @@ impl Matrix for Made {
                     let mut block = gemm.block(product, first_tap);
                     block.chunk = [column, first, products, group].map(count);
                     block.counts[1] = count(columns);
-                    // One of a group at a time.
                     block.tiles[1] = count(columns.div_ceil(gemm.tile.columns.into()));
-                    block.tiles[2] = 1;
-                    let bytes = (columns * products * gemm.problem.element().bytes()).next_multiple_of(4);
+                    block.tiles[2] = count(groups);
+                    let elements = groups * columns * products;
+                    let bytes = (elements * gemm.problem.element().bytes()).next_multiple_of(4);
                     // Without products nothing is read; a binding has at least four bytes.
                     let matrix = Binding { buffer: work.memory, offset: 0, size: bytes.max(4) };
                     let bindings = [gemm.gathered.0, taps, boundary, matrix];
@@ -109,10 +140,11 @@ fn multiply(
     matrix: Binding,
     adds: bool,
 ) -> Result<Launch, Unsupported> {
-    // Column after column, and after all of them the next product.
+    // Column after column, and after all of them the next product, and after all of these the next group.
+    let group = block.counts[1].wrapping_mul(block.chunk[2]);
     block.a_stride = [0, 0, 0, block.counts[1]];
-    block.base[..2].copy_from_slice(&[0, 0]);
-    block.first[0] = 0;
+    block.base[..2].copy_from_slice(&[0, group]);
+    block.first[0] = group.wrapping_mul(block.chunk[3]).wrapping_neg();
     block.tables = [1, 0, 0, 0];
     block.order[2..].copy_from_slice(&[0, adds.into()]);
     let spec = TiledSpec { tile: gemm.tile, element: gemm.problem.element(), sum: gemm.sum() };

@@ -13,12 +13,13 @@ use super::shared::gemm::{self, Gemm};
 use super::shared::matrix::{self, Chunk, Matrix, Work};
 use super::shared::outside::Outside;
 use super::shared::product::Product;
+use super::shared::roles::Roles;
 use super::{Config, Unsupported};
 use crate::kernel::{Check, GemmSpec, Kernel, Tile, TiledSpec};
 use crate::problem::ConvProblem;
 use crate::program::{Launch, Program, Target};
 
-pub(super) use super::shared::gemm::suits;
+pub(super) use super::shared::gemm::suited;
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     matrix::candidates::<Gathered>(problem, target)
@@ -49,7 +50,7 @@ impl Matrix for Gathered {
         tile.holds_coordinates() || products.iter().all(has_bits)
     }
 
-    fn chunk(_: &ConvProblem, _: &Target, product: &Product<'_>, _: u64, _: Tile) -> Chunk {
+    fn chunk(_: &ConvProblem, _: &Target, product: &Product<'_>, _: &Roles, _: Tile) -> Chunk {
         Chunk::whole(product)
     }
 

@@ -1,8 +1,10 @@
 //! A problem past a device's limits, as several within them: each is lowered by itself, and the launches are those of all.
 
+use std::cell::Cell;
+
 use super::Unsupported;
 use super::shared::roles::is_folded;
-use super::shared::{MAX_LAUNCHES, TABLE_WORDS, binding_bytes, binding_limit, fold};
+use super::shared::{LAUNCHES, MAX_LAUNCHES, MAX_TABLE, TABLE_WORDS, binding_bytes, binding_limit, fold};
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Program, Target};
 
@@ -10,6 +12,9 @@ type Ways = Vec<[ConvProblem; 2]>;
 
 /// Halvings of a problem: at most 2^10 pieces.
 const MAX_DEPTH: u32 = 10;
+
+/// Most words of the tables of all pieces together: 256 MiB.
+const MAX_WORDS: u64 = 4 * MAX_TABLE;
 
 /// Most sums over images or cells that are added up: one invocation does it.
 const MAX_SUMMANDS: u64 = 64;
@@ -33,17 +38,51 @@ pub(super) fn lower(
     if !fits_buffers(problem, target) {
         return Err(why);
     }
-    let cut = || sums(problem, target, whole);
-    let program = halved(problem, whole, MAX_DEPTH).or_else(cut).ok_or(why)?;
-    let (needed, limit) = ((program.launches.len() + program.prepare.len()) as u64, MAX_LAUNCHES);
-    if needed > limit {
-        return Err(Unsupported::Limit { what: "launches of pieces", needed, limit });
-    }
+    let count = Count::default();
+    let whole = |piece: &ConvProblem| count.within(|| whole(piece));
+    let program = match halved(problem, &whole, MAX_DEPTH) {
+        // Sums of pieces are no fewer.
+        None if count.passed().is_none() => sums(problem, target, &whole, &count),
+        other => other,
+    };
+    let program = program.ok_or_else(|| count.passed().unwrap_or(why))?;
     let (bytes, limit) = (program.prepared, target.limits.max_buffer_bytes);
     if bytes > limit {
         return Err(Unsupported::BindingTooLarge { buffer: "prepared weights", bytes, limit });
     }
     Ok(program)
+}
+
+/// What the pieces that are lowered one after the other come to: past a limit, no further one is made.
+#[derive(Default)]
+struct Count {
+    launches: Cell<u64>,
+    words: Cell<u64>,
+}
+
+impl Count {
+    fn within(&self, lower: impl Fn() -> Result<Program, Unsupported>) -> Result<Program, Unsupported> {
+        self.passed().map_or(Ok(()), Err)?;
+        let program = lower().inspect_err(|why| match why {
+            // One alone is past it.
+            Unsupported::Limit { what, needed, .. } if LAUNCHES.contains(what) => self.launches.set(*needed),
+            _ => {}
+        })?;
+        let words: usize = program.tables.iter().map(|table| table.words.len()).sum();
+        self.launches.update(|all| all + (program.launches.len() + program.prepare.len()) as u64);
+        self.words.update(|all| all + words as u64);
+        self.passed().map_or(Ok(program), Err)
+    }
+
+    /// The limit that they are past.
+    fn passed(&self) -> Option<Unsupported> {
+        let limits = [
+            (LAUNCHES[1], self.launches.get(), MAX_LAUNCHES),
+            ("words of tables of pieces", self.words.get(), MAX_WORDS),
+        ];
+        let (what, needed, limit) = limits.into_iter().find(|(_, needed, limit)| needed > limit)?;
+        Some(Unsupported::Limit { what, needed, limit })
+    }
 }
 
 /// What `of` says of `problem`, or where its size forbids it, of its first piece.
@@ -122,12 +161,16 @@ fn sums(
     problem: &ConvProblem,
     target: &Target,
     whole: &dyn Fn(&ConvProblem) -> Result<Program, Unsupported>,
+    count: &Count,
 ) -> Option<Program> {
     if !adds_up(problem, target) {
         return None;
     }
     let mut pieces = vec![problem.clone()];
-    while (pieces.len() as u64) < MAX_SUMMANDS {
+    while (pieces.len() as u64) < MAX_SUMMANDS && count.passed().is_none() {
+        // Others than before.
+        count.launches.set(0);
+        count.words.set(0);
         let halves: Option<Vec<_>> = pieces.iter().map(|piece| best(piece, piece.summands())).collect();
         pieces = halves?.concat();
         let size = copy(problem);

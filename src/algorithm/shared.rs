@@ -36,6 +36,9 @@ pub(super) const TABLE_WORDS: &str = "words of tables";
 /// Most launches of one run.
 pub(super) const MAX_LAUNCHES: u64 = 1 << 12;
 
+/// What that counts, of a problem and of its pieces.
+pub(super) const LAUNCHES: [&str; 2] = ["launches", "launches of pieces"];
+
 /// Most parts of one sum: one invocation adds them up.
 pub(super) const MAX_PARTS: u64 = 1 << 14;
 
@@ -68,6 +71,15 @@ pub(super) fn check_device(
 /// Declines what 32-bit coordinates and indices do not reach, and what a binding does not hold, with this many words of
 /// tables. Gives how many padded cells stand for one cell of the result, at most.
 pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) -> Result<u64, Unsupported> {
+    // No piece has fewer phases, together with the others.
+    let rows = tables::rows(problem);
+    if rows > MAX_TABLE {
+        return Err(Unsupported::Limit {
+            what: "words of the phases of a stride",
+            needed: rows,
+            limit: MAX_TABLE,
+        });
+    }
     for axis in three_axes(problem) {
         // The kernels compare wrapped coordinates: both sides of 0 must stay below 2^31, and a tile may
         // hang over the last cell by three steps.

@@ -14,8 +14,10 @@ impl TensorLayout {
     fn part(&self, axis: usize, (first, count): Range) -> Self {
         let mut part = self.clone();
         part.extents[axis] = count;
-        part.first += first * self.strides[axis];
-        // Less than the whole, which was checked.
+        // Less than the whole, which was checked; of no elements steps may be any number.
+        if self.span > 0 {
+            part.first += first * self.strides[axis];
+        }
         part.span = layout::span(&part.extents, &part.strides).unwrap_or(self.span);
         part
     }

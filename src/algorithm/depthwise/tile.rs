@@ -172,9 +172,10 @@ impl Tile {
         let items = self.planes * places.width * places.bands * places.fours;
         let factors = self.planes * places.factor_plane;
         let [common, ..] = axes.across;
+        // Steps of a single place may be of any size.
         let loaded = run(&[
-            (axes.loops[2].a_stride * common, places.width),
-            (axes.loops[1].a_stride * axes.row_unit(), places.fours * 4),
+            (axes.loops[2].a_stride.saturating_mul(common), places.width),
+            (axes.loops[1].a_stride.saturating_mul(axes.row_unit()), places.fours * 4),
             (whole.plane_step, self.planes),
         ]);
         let stored = run(&[

@@ -81,13 +81,16 @@ fn exchanged(axis: &Loop) -> Loop {
 }
 
 /// Where every tensor is read about once, or taps are many for what is read again.
-pub(super) fn suits(problem: &ConvProblem) -> bool {
+pub(super) fn suited(problem: &ConvProblem) -> Result<(), Unsupported> {
     let sum = Sum::new(problem, &problem.result().strides);
     let taps = sum.axes.loops.iter().map(Loop::taps).fold(1, u64::saturating_mul);
     let of_group = sum.roles.channels.saturating_mul(sum.roles.images);
-    let few = of_group <= 4 || sum.roles.images <= 4 && taps >= 25;
+    if sum.roles.images > 4 || taps < 25 {
+        Unsupported::past("pairs of channels in a group", of_group, 4)?;
+    }
+    super::shares(&sum.axes)?;
     let terms = sum.axes.loops.iter().map(Loop::cells).fold(sum.roles.summed, u64::saturating_mul);
-    few && taps > 1 && sum.axes.column.pitch <= 2 && terms.saturating_mul(sum.pairs) >= super::WORTHWHILE
+    Unsupported::below("products", terms.saturating_mul(sum.pairs), super::WORTHWHILE)
 }
 
 /// Whether it has more planes than the kernel tells apart.
@@ -148,8 +151,8 @@ impl Share {
         let [common, ..] = sum.axes.across;
         let [_, rows, columns] = &sum.axes.loops;
         let loaded = run(&[
-            (columns.a_stride * common, places.width),
-            (rows.a_stride * sum.axes.row_unit(), places.fours * 4),
+            (columns.a_stride.saturating_mul(common), places.width),
+            (rows.a_stride.saturating_mul(sum.axes.row_unit()), places.fours * 4),
             (sum.pair_step(), self.pairs),
         ]);
         let loads = traffic((items + gradients) * 4, loaded);

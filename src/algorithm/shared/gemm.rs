@@ -3,7 +3,7 @@
 
 use super::outside::{MOST, Outside, step};
 use super::product::Product;
-use super::roles::{Loop, Roles, is_folded, three_axes};
+use super::roles::{Loop, MAX_PHASES, Roles, all_phases, phases, three_axes};
 use super::{
     TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, count, epilogue_bindings, first,
     set_epilogue, single, tables, tensor, word,
@@ -12,9 +12,6 @@ use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
 use crate::problem::{Axis, ConvProblem, Direction, Element};
 use crate::program::{Binding, Buffer, DeviceClass, Grid, Launch, Table, Target};
-
-/// Most phases: each is a launch, with tables of its own.
-const MAX_PHASES: u64 = 64;
 
 /// Most words of the table of taps: what needs more is cut into pieces.
 const MAX_WORDS: u64 = 1 << 22;
@@ -26,14 +23,21 @@ const BUFFERS: u32 = 6;
 const ENTRY: usize = 4;
 
 /// Where rows, columns and products are too few to fill even a small tile, sums read straight from the operands win.
-pub(in crate::algorithm) fn suits(problem: &ConvProblem, target: &Target) -> bool {
+pub(in crate::algorithm) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
+    if problem.unshared() {
+        return Err(Unsupported::Unshared);
+    }
+    // A barrier costs a software device what a hundred products do.
+    if target.device_class == DeviceClass::Software {
+        return Err(Unsupported::Barriers);
+    }
+    // Counted before they are made.
+    Unsupported::past("phases of a stride", all_phases(problem), MAX_PHASES)?;
     let roles = Roles::new(problem, &problem.result().strides);
     let products: u64 = roles.axes.iter().map(Loop::taps).fold(roles.summed, u64::saturating_mul);
-    // A barrier costs a software device what a hundred products do.
-    target.device_class != DeviceClass::Software
-        && roles.channels >= 16
-        && products >= 32
-        && columns(&roles) >= 64
+    Unsupported::below("channels of the result in a group", roles.channels, 16)?;
+    Unsupported::below("products per sum", products, 32)?;
+    Unsupported::below("cells of the result", columns(&roles), 64)
 }
 
 /// Cells of the largest phase, over all images.
@@ -64,7 +68,7 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
         return Err(Unsupported::Unshared);
     }
     check_device(problem, target, &[], BUFFERS)?;
-    let phases = three_axes(problem).iter().map(|axis| phases(problem, axis)).fold(1, u64::saturating_mul);
+    let phases = all_phases(problem);
     if phases > MAX_PHASES {
         return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PHASES });
     }
@@ -74,15 +78,6 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
         return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_WORDS });
     }
     check_sizes(problem, target, words)
-}
-
-/// Phases of an axis, before any is made.
-fn phases(problem: &ConvProblem, axis: &Axis) -> u64 {
-    match problem.direction() {
-        Direction::GradInput if is_folded(problem) => axis.stride.min(axis.reach()),
-        Direction::GradInput => axis.stride.min(axis.input),
-        _ => 1,
-    }
 }
 
 /// Taps of all phases, before any is made; at least one each.

@@ -8,7 +8,8 @@ use crate::kernel::{GemmParams, Im2colSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Binding, Grid, Launch, Target};
 
-/// Writes `block.chunk[2]` products of `block.counts[1]` columns: the gathered tensor, both tables, the matrix.
+/// Writes `block.chunk[2]` products of `block.counts[1]` columns, for each of `block.tiles[2]` groups: the gathered tensor, both
+/// tables, the matrix.
 pub(in crate::algorithm) fn write(
     problem: &ConvProblem,
     target: &Target,
@@ -17,7 +18,7 @@ pub(in crate::algorithm) fn write(
 ) -> Result<Launch, Unsupported> {
     let element = problem.element();
     let rows = block.chunk[2].div_ceil(Im2colSpec::EACH);
-    let invocations = u64::from(block.counts[1]) * u64::from(rows);
+    let invocations = (u64::from(block.counts[1]) * u64::from(rows)).saturating_mul(block.tiles[2].into());
     let grid = Grid::linear(invocations, WORKGROUP, &target.limits)
         .ok_or(Unsupported::GridTooLarge { invocations })?;
     block.counts[3] = count(invocations);
@@ -86,6 +87,7 @@ impl Padded {
             cells: [z, y, x, count(problem.n())],
             base: [count(input.strides[0]), 0, 0, 0],
             first: [count(first(problem, input)), 0, 0, 0],
+            tiles: [0, 0, 1, 0],
             counts: [0, count(self.strides[0]), 0, 0],
             chunk: [0, 0, count(problem.c_in()), 0],
             order: [1, 0, 0, 0],

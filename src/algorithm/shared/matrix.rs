@@ -7,8 +7,8 @@ use super::outside::Outside;
 use super::product::{Product, offsets, parts};
 use super::roles::{Roles, has_table, is_folded, written_extents};
 use super::{
-    MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides, first, fold,
-    tensor,
+    LAUNCHES, MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides,
+    first, fold, tensor,
 };
 use crate::algorithm::{Config, Unsupported};
 use crate::kernel::Tile;
@@ -29,8 +29,13 @@ pub(in crate::algorithm) trait Matrix {
     fn has_kernel(products: &[Product<'_>], tile: Tile) -> bool;
 
     /// How much of it is looked at in one launch that multiplies.
-    fn chunk(problem: &ConvProblem, target: &Target, product: &Product<'_>, images: u64, tile: Tile)
-    -> Chunk;
+    fn chunk(
+        problem: &ConvProblem,
+        target: &Target,
+        product: &Product<'_>,
+        roles: &Roles,
+        tile: Tile,
+    ) -> Chunk;
 
     /// Elements of a chunk that are in memory.
     fn elements(chunk: Chunk) -> u64;
@@ -39,17 +44,18 @@ pub(in crate::algorithm) trait Matrix {
     fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported>;
 }
 
-/// A piece of the matrix: so many columns and products.
+/// A piece of the matrices: so many columns and products, of so many groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::algorithm) struct Chunk {
     pub(in crate::algorithm) columns: u64,
     pub(in crate::algorithm) products: u64,
+    pub(in crate::algorithm) groups: u64,
 }
 
 impl Chunk {
-    /// All of it; of either no less than one, because launches have bindings.
+    /// All of one; of either no less than one, because launches have bindings.
     pub(in crate::algorithm) fn whole(product: &Product<'_>) -> Self {
-        Self { columns: product.columns.max(1), products: product.products.max(1) }
+        Self { columns: product.columns.max(1), products: product.products.max(1), groups: 1 }
     }
 
     /// Of how many the whole matrix consists: along its columns, along its products.
@@ -135,7 +141,7 @@ impl Sizes {
         }
         let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
         if all.launches > MAX_LAUNCHES {
-            return Err(Unsupported::Limit { what: "launches", needed: all.launches, limit: MAX_LAUNCHES });
+            return Err(Unsupported::Limit { what: LAUNCHES[0], needed: all.launches, limit: MAX_LAUNCHES });
         }
         let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
         let parts = parts(target, tile, (all.steps, all.tiles), (size, most))?;
@@ -189,20 +195,22 @@ impl Chunks {
     ) -> Self {
         let mut all = Self { steps: 1, tiles: 0, elements: 0, launches: 0, continued: false };
         for product in products {
-            let chunk = M::chunk(problem, target, product, roles.images, tile);
+            let chunk = M::chunk(problem, target, product, roles, tile);
             let (across, along) = chunk.counts(product);
-            let tiles = product.row_tiles.saturating_mul(chunk.columns.div_ceil(tile.columns.into()));
+            let elements = M::elements(chunk);
+            // Where none is in memory, one launch multiplies all groups; otherwise one makes what another multiplies.
+            let (together, sets) = if elements > 0 {
+                (chunk.groups, 2 * roles.groups.div_ceil(chunk.groups))
+            } else {
+                (roles.groups, 1)
+            };
+            let columns = chunk.columns.div_ceil(tile.columns.into());
+            let tiles = product.row_tiles.saturating_mul(columns).saturating_mul(together);
             all.steps = all.steps.max(chunk.products.div_ceil(tile.depth.into()));
             all.tiles = all.tiles.saturating_add(tiles);
-            all.elements = all.elements.max(M::elements(chunk));
-            all.launches = all.launches.saturating_add(across.saturating_mul(along));
+            all.elements = all.elements.max(elements);
+            all.launches = all.launches.saturating_add(across.saturating_mul(along).saturating_mul(sets));
             all.continued |= along > 1;
-        }
-        if all.elements > 0 {
-            // One launch makes a chunk of one group, one multiplies it.
-            all.launches = all.launches.saturating_mul(2).saturating_mul(roles.groups);
-        } else {
-            all.tiles = all.tiles.saturating_mul(roles.groups);
         }
         all
     }
@@ -267,7 +275,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
     for (((outside, product), offset), begins) in products.iter().zip(offsets).zip(begins) {
         let bytes = product.packed(&roles, tile) * problem.element().bytes();
         let packed = Binding { buffer: memory.factors, offset, size: bytes };
-        let chunk = M::chunk(problem, target, product, roles.images, tile);
+        let chunk = M::chunk(problem, target, product, &roles, tile);
         let work = Work { product, chunk, packed, outside, begins, memory: memory.matrix };
         packs.push(gemm.pack(product, packed)?);
         launches.extend(M::launches(&gemm, &work)?);

@@ -81,6 +81,25 @@ fn visits_outside(problem: &ConvProblem) -> bool {
     problem.axes().iter().any(|axis| axis.pad_begin > 0 || axis.reach() > axis.input)
 }
 
+/// Most phases of a matrix product: each is a launch, with tables of its own. Past it nothing else that is worth asking first
+/// for what its phases share has anything to share.
+pub(in crate::algorithm) const MAX_PHASES: u64 = 64;
+
+/// Phases of an axis, before any is made: a stride makes as many as it steps over, each with a row of its own.
+pub(in crate::algorithm) fn phases(problem: &ConvProblem, axis: &Axis) -> u64 {
+    match problem.direction() {
+        Direction::GradInput if is_folded(problem) => axis.stride.min(axis.reach()),
+        Direction::GradInput => axis.stride.min(axis.input),
+        Direction::GradWeight if problem.unshared() => axis.kernel,
+        _ => 1,
+    }
+}
+
+/// Phases of all axes together.
+pub(in crate::algorithm) fn all_phases(problem: &ConvProblem) -> u64 {
+    three_axes(problem).iter().map(|axis| phases(problem, axis)).fold(1, u64::saturating_mul)
+}
+
 pub(in crate::algorithm) fn three_axes(problem: &ConvProblem) -> [Axis; 3] {
     let given = problem.axes();
     std::array::from_fn(|i| (i + given.len()).checked_sub(3).map_or(UNIT, |a| given[a]))
@@ -119,8 +138,8 @@ impl Roles {
                 groups,
                 channels: per_out,
                 summed: per_in,
-                a: (Buffer::Input, [x[0], per_in * x[1], x[1]]),
-                b: (Buffer::Weight, [per_out * w_out, w_out, w_in]),
+                a: (Buffer::Input, [x[0], per_in.wrapping_mul(x[1]), x[1]]),
+                b: (Buffer::Weight, [per_out.wrapping_mul(w_out), w_out, w_in]),
                 r: [r[0], r[1]],
                 vector_loads: vectors((input, 1), (weight, channel), per_in),
             },
@@ -130,7 +149,7 @@ impl Roles {
                 groups,
                 channels: per_in,
                 summed: per_out,
-                a: (Buffer::GradOutput, [y[0], per_out * y[1], y[1]]),
+                a: (Buffer::GradOutput, [y[0], per_out.wrapping_mul(y[1]), y[1]]),
                 b: (Buffer::Weight, [per_out * w_out, w_in, w_out]),
                 r: [r[0], r[1]],
                 vector_loads: vectors((output, 1), (weight, 0), per_out),
@@ -141,8 +160,8 @@ impl Roles {
                 groups,
                 channels: per_out,
                 summed: problem.n(),
-                a: (Buffer::Input, [x[1], per_in * x[1], x[0]]),
-                b: (Buffer::GradOutput, [per_out * y[1], y[1], y[0]]),
+                a: (Buffer::Input, [x[1], per_in.wrapping_mul(x[1]), x[0]]),
+                b: (Buffer::GradOutput, [per_out.wrapping_mul(y[1]), y[1], y[0]]),
                 r: [r[channel], r[0]],
                 vector_loads: vectors((input, 0), (output, 0), problem.n()),
             },
@@ -172,8 +191,8 @@ pub(in crate::algorithm) fn forwards(axis: &Loop) -> Loop {
             phase.pad = phase.pad.wrapping_sub(last.wrapping_mul(axis.dilation));
             phase.b_first = phase.b_first.wrapping_add(last.wrapping_mul(axis.b_stride));
         }
-        axis.dilation = -axis.dilation;
-        axis.b_stride = -axis.b_stride;
+        axis.dilation = axis.dilation.wrapping_neg();
+        axis.b_stride = axis.b_stride.wrapping_neg();
     }
     match (axis.cells() > 1, axis.taps() > 1) {
         (true, true) => {}
@@ -192,7 +211,8 @@ fn steps_by_four((tensor, channel): (&TensorLayout, usize)) -> bool {
         && axes.filter(|&(a, (_, &e))| a != channel && e > 1).all(|(_, (s, _))| s.is_multiple_of(4))
 }
 
-/// Everything was checked to be far below 2^63 when the problem was made.
+/// A step that is taken was checked to be far below 2^63 when the problem was made. One along a single place may be any number:
+/// it wraps round, as in the kernels, and so does what is computed from it.
 fn signed(value: u64) -> i64 {
     value as i64
 }
@@ -218,13 +238,13 @@ fn axis_loop(problem: &ConvProblem, i: usize, r: &[u64]) -> Loop {
             stride: signed(axis.stride),
             dilation: signed(axis.dilation),
             a_stride: x,
-            b_stride: sign * tap,
+            b_stride: tap.wrapping_mul(sign),
             b_position: position,
             r_stride: signed(last(r)),
             phases: vec![Phase {
                 taps: axis.kernel,
                 pad,
-                b_first: signed(flipped(0)) * tap,
+                b_first: tap.wrapping_mul(signed(flipped(0))),
                 r_first: 0,
                 cells: axis.output,
             }],
@@ -241,9 +261,9 @@ fn axis_loop(problem: &ConvProblem, i: usize, r: &[u64]) -> Loop {
             phases: (0..axis.kernel)
                 .map(|t| Phase {
                     taps: 1,
-                    pad: pad - signed(t * axis.dilation),
+                    pad: pad.wrapping_sub(signed(t.wrapping_mul(axis.dilation))),
                     b_first: 0,
-                    r_first: signed(flipped(t) * last(r)),
+                    r_first: signed(flipped(t).wrapping_mul(last(r))),
                     cells: axis.output,
                 })
                 .collect(),
@@ -255,12 +275,12 @@ fn axis_loop(problem: &ConvProblem, i: usize, r: &[u64]) -> Loop {
             a_stride: x,
             b_stride: signed(y),
             b_position: 0,
-            r_stride: sign * signed(last(r)),
+            r_stride: signed(last(r)).wrapping_mul(sign),
             phases: vec![Phase {
                 taps: axis.output,
                 pad,
                 b_first: 0,
-                r_first: signed(flipped(0) * last(r)),
+                r_first: signed(flipped(0).wrapping_mul(last(r))),
                 cells: axis.kernel,
             }],
         },
@@ -288,8 +308,8 @@ fn grad_input(problem: &ConvProblem, axis: &Axis, [tap, position]: [i64; 2], [y,
         Phase {
             taps,
             pad: -o0,
-            b_first: if taps == 0 { 0 } else { t * tap + o0 * position },
-            r_first: signed(first * r),
+            b_first: if taps == 0 { 0 } else { tap.wrapping_mul(t).wrapping_add(position.wrapping_mul(o0)) },
+            r_first: signed(first.wrapping_mul(r)),
             cells: (extent - first).div_ceil(axis.stride),
         }
     };
@@ -300,7 +320,9 @@ fn grad_input(problem: &ConvProblem, axis: &Axis, [tap, position]: [i64; 2], [y,
         stride: 1,
         dilation: -signed(back),
         a_stride: y,
-        b_stride: sign * signed(step.min(axis.kernel)) * tap - signed(back) * position,
+        b_stride: tap
+            .wrapping_mul(sign * signed(step.min(axis.kernel)))
+            .wrapping_sub(position.wrapping_mul(signed(back))),
         b_position: position as u64,
         r_stride: signed(r_stride),
         phases: (0..axis.stride.min(extent)).map(phase).collect(),

@@ -1,8 +1,8 @@
 //! What the host computes for the kernels: rows of the phases, boundary tables, lists of places.
 
-use super::roles::{Roles, has_table, is_folded, three_axes};
+use super::roles::{Roles, has_table, is_folded, phases, three_axes};
 use super::{count, word};
-use crate::problem::{Axis, ConvProblem, Direction, Source};
+use crate::problem::{Axis, ConvProblem, Source};
 use crate::program::Table;
 
 /// What a boundary table holds for a coordinate without a cell.
@@ -14,14 +14,15 @@ const ROW: usize = 5;
 pub(in crate::algorithm) fn words(problem: &ConvProblem) -> u64 {
     let axes = three_axes(problem);
     let sum = |of: &dyn Fn(&Axis) -> u64| axes.iter().map(of).fold(0u64, u64::saturating_add);
-    let phases = match problem.direction() {
-        Direction::GradInput if is_folded(problem) => sum(&|a| a.stride.min(a.reach())),
-        Direction::GradInput => sum(&|a| a.stride.min(a.input)),
-        Direction::GradWeight if problem.unshared() => sum(&|a| a.kernel),
-        _ => 3,
-    };
     let cells = if has_table(problem) || is_folded(problem) { sum(&|a| a.reach() + a.input + 1) } else { 0 };
-    phases.saturating_mul(ROW as u64).saturating_add(cells)
+    rows(problem).saturating_add(cells)
+}
+
+/// Words of the rows of all phases, before any is made.
+pub(in crate::algorithm) fn rows(problem: &ConvProblem) -> u64 {
+    let axes = three_axes(problem);
+    let phases = axes.iter().map(|axis| phases(problem, axis)).fold(0u64, u64::saturating_add);
+    phases.saturating_mul(ROW as u64)
 }
 
 /// Where the rows of z, y and x begin, and where their boundary tables.
