@@ -117,6 +117,8 @@ fn sizes() -> Vec<Case> {
     {
         let same = || Conv::default().padding(Padding::Same).boundary(boundary);
         add(&format!("{boundary:?}"), &[1, 2, 40, 37], &[2, 2, 11, 9], same());
+        // As many cells are visited as there are, but other ones.
+        add(&format!("{boundary:?}_shifted"), &[1, 1, 30], &[1, 1, 4], same().padding([(2, -2)]));
         add(&format!("{boundary:?}_d3"), &[1, 1, 40, 37], &[1, 1, 5, 5], same().dilation(3));
         add(&format!("{boundary:?}_s2"), &[1, 1, 50, 37], &[2, 1, 5, 6], same().stride([2, 3]));
     }

@@ -194,12 +194,12 @@ impl Fft {
         self.geometry.filter_index((z * height + y) * width + x)
     }
 
-    /// Of the cells that windows visit, as many as there are more than input cells.
+    /// Cells of a plane that windows visit, where these are not the input's and are folded onto them.
     fn padded(&self) -> Option<usize> {
-        let plane = self.geometry.input().iter().product::<usize>();
         let repeats = !matches!(self.geometry.boundary, Boundary::Zero | Boundary::Constant(_));
-        let folds = self.geometry.direction == Direction::GradInput && repeats;
-        folds.then(|| self.result_plane()).filter(|padded| *padded != plane)
+        let same = self.geometry.lines.iter().all(|l| l.begin == 0 && l.reach == l.input as i64);
+        let folds = self.geometry.direction == Direction::GradInput && repeats && !same;
+        folds.then(|| self.result_plane())
     }
 
     /// Bytes of scratch memory of a run.

@@ -146,7 +146,7 @@ impl<T: Real> Weight<'_, T> {
                 product::unpack(sums, place, c * q, &mut work.spectrum);
                 transform.inverse(work, Wanted([(extents[0], 1), (extents[1], 1)]));
                 let [_, height, width] = transform.lengths();
-                for (tap, x) in work_rows(extents).enumerate() {
+                for (tap, x) in places(extents).enumerate() {
                     let cell = (x[0] * height + x[1]) * width + x[2];
                     filter[geometry.filter_index(tap)] = work.cells[cell] * scale;
                 }
@@ -156,6 +156,6 @@ impl<T: Real> Weight<'_, T> {
 }
 
 /// Every tap along the three axes, in order.
-fn work_rows([depth, height, width]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+fn places([depth, height, width]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
     (0..depth).flat_map(move |z| (0..height).flat_map(move |y| (0..width).map(move |x| [z, y, x])))
 }
