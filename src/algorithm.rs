@@ -32,6 +32,9 @@ pub enum Unsupported {
     /// The caller excluded it.
     #[error("is excluded")]
     Excluded,
+    /// It computes with transformed operands, and `Precision::Accurate` was asked for.
+    #[error("rounds transformed operands, which Precision::Accurate excludes")]
+    Inexact,
     /// The element type is not one of the device's.
     #[error("elements of {} are not available on the device", element.name())]
     Element {

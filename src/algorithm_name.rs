@@ -54,6 +54,11 @@ impl Algorithm {
         [Self::Fft, Self::Winograd].into_iter()
     }
 
+    /// Whether it is none of [`Self::inexact`].
+    pub fn is_exact(self) -> bool {
+        Self::inexact().all(|inexact| inexact != self)
+    }
+
     /// The algorithm called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|a| a.name() == name)

@@ -1,6 +1,7 @@
 //! The CPU path: `f32` and `f64`, every problem that can be described, the same bits whatever the number of threads.
 
 mod direct;
+mod fft;
 #[cfg(not(target_arch = "wasm32"))]
 mod probe;
 mod real;
@@ -17,8 +18,8 @@ use crate::problem::{ConvProblem, Direction, Element, TensorLayout, to_usize};
 pub(crate) use probe::copy_bytes_per_second;
 pub use real::Real;
 
-/// The algorithms that the CPU has, the fastest first.
-pub const CPU_ALGORITHMS: &[Algorithm] = &[Algorithm::Direct, Algorithm::Reference];
+/// The algorithms that the CPU has, in the order of asking; [`Algorithm::Fft`] comes first where it is worth it.
+pub const CPU_ALGORITHMS: &[Algorithm] = &[Algorithm::Direct, Algorithm::Fft, Algorithm::Reference];
 
 /// Why the CPU, or one algorithm on it, cannot run a problem.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,11 +34,30 @@ pub enum CpuUnsupported {
     /// The caller excluded all that it has.
     #[error("of the algorithms that the CPU has ({}) all are excluded", names(CPU_ALGORITHMS))]
     Excluded,
+    /// What the caller did not exclude computes with transformed operands, and `Precision::Accurate` was asked for.
+    #[error("{algorithm} rounds transformed operands, which Precision::Accurate excludes")]
+    Inexact {
+        /// The first one.
+        algorithm: Algorithm,
+    },
     /// The CPU does not compute with this element.
     #[error("the CPU computes with f32 and f64, not with {}", element.name())]
     Element {
         /// The problem's element.
         element: Element,
+    },
+    /// Every output position has weights of its own: there is no spectrum that all positions share.
+    #[error("weights per position have no spectrum in common")]
+    Unshared,
+    /// The gradient of an input that is read again outside would first be computed for every cell that windows visit.
+    #[error(
+        "windows visit {cells} cells, a gradient that is folded back takes at most {limit} of this input"
+    )]
+    PaddedCells {
+        /// So many are visited.
+        cells: u64,
+        /// At most so many are taken.
+        limit: u64,
     },
 }
 
@@ -50,12 +70,14 @@ fn names(algorithms: &[Algorithm]) -> String {
 pub struct CpuPlan {
     problem: ConvProblem,
     algorithm: Algorithm,
+    fft: Option<Arc<fft::Fft>>,
 }
 
-/// Weights as a [`CpuPlan`] reads them: in logical order, shared by clones.
+/// Weights as a [`CpuPlan`] reads them, shared by clones: in logical order, for [`Algorithm::Fft`] also their spectra.
 #[derive(Clone, Debug)]
 pub struct CpuWeights<T> {
     values: Arc<[T]>,
+    spectra: Option<Arc<fft::Prepared<T>>>,
 }
 
 /// The weight operand of a [`CpuPlan`].
@@ -113,11 +135,25 @@ impl CpuPlan {
         if !matches!(element, Element::F32 | Element::F64) {
             return Err(CpuUnsupported::Element { element });
         }
-        let algorithm = algorithm.unwrap_or(Algorithm::Direct);
+        let algorithm = algorithm
+            .unwrap_or_else(|| if fft::is_worth_it(problem) { Algorithm::Fft } else { Algorithm::Direct });
         if !CPU_ALGORITHMS.contains(&algorithm) {
             return Err(CpuUnsupported::NotOnCpu { algorithm });
         }
-        Ok(Self { problem: problem.clone(), algorithm })
+        let fft = if algorithm == Algorithm::Fft { Some(Arc::new(fft::Fft::new(problem)?)) } else { None };
+        if let Some(fft) = &fft {
+            fft.plan_transforms(element);
+        }
+        Ok(Self { problem: problem.clone(), algorithm, fft })
+    }
+
+    /// Whether `algorithm` is to be asked first.
+    pub(crate) fn suits(problem: &ConvProblem, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Fft => fft::is_worth_it(problem),
+            Algorithm::Direct => !fft::is_worth_it(problem),
+            _ => false,
+        }
     }
 
     /// What is computed.
@@ -130,15 +166,31 @@ impl CpuPlan {
         self.algorithm
     }
 
-    /// Copies `weight` to the order in which this plan reads it.
+    /// Lengths of the transforms of [`Algorithm::Fft`] along the last three axes, 1 where there is none.
+    pub fn transform_lengths(&self) -> Option<[usize; 3]> {
+        self.fft.as_ref().map(|fft| fft.lengths())
+    }
+
+    /// Copies `weight` to the order in which this plan reads it, and transforms it once for all runs.
     pub fn prepare<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
-        CpuWeights { values: standard(&weight).into() }
+        let values = standard(&weight);
+        let spectra = self.fft.as_ref().and_then(|fft| fft.prepare(&values)).map(Arc::new);
+        CpuWeights { values: values.into(), spectra }
+    }
+
+    /// Bytes that [`Self::prepare`] keeps.
+    pub(crate) fn prepared_bytes(&self) -> u64 {
+        let values = self.problem.weight().len().saturating_mul(self.problem.element().bytes());
+        values.saturating_add(self.fft.as_ref().map_or(0, |fft| fft.prepared_bytes()))
     }
 
     /// Bytes that [`Self::run`] allocates beside the result: operands laid out anew, for the reference in double
     /// precision. What threads use for the rows at hand is not counted.
     pub fn workspace_bytes(&self) -> u64 {
         let problem = &self.problem;
+        if let Some(fft) = &self.fft {
+            return fft.workspace_bytes();
+        }
         if self.algorithm != Algorithm::Reference {
             return direct::scratch_elements(problem).saturating_mul(problem.element().bytes());
         }
@@ -162,7 +214,9 @@ impl CpuPlan {
     /// Algorithm, threads and workspace in words.
     pub(crate) fn explain(&self) -> String {
         let threads = if self.algorithm == Algorithm::Reference { 1 } else { rayon::current_num_threads() };
-        format!("{} ({threads} threads), workspace {} bytes\n", self.algorithm, self.workspace_bytes())
+        let tiles =
+            self.transform_lengths().map_or(String::new(), |[z, y, x]| format!("{z} x {y} x {x} tiles, "));
+        format!("{} ({tiles}{threads} threads), workspace {} bytes\n", self.algorithm, self.workspace_bytes())
     }
 
     /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded).
@@ -176,12 +230,16 @@ impl CpuPlan {
     pub fn run<T: Real>(&self, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
         match self.algorithm {
             Algorithm::Reference => run_reference(&self.problem, operands),
-            _ => run_direct(&self.problem, operands),
+            _ => run_slices(&self.problem, self.fft.as_deref(), operands),
         }
     }
 }
 
-fn run_direct<T: Real>(problem: &ConvProblem, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+fn run_slices<T: Real>(
+    problem: &ConvProblem,
+    fft: Option<&fft::Fft>,
+    operands: &CpuOperands<'_, T>,
+) -> ArrayD<T> {
     let direction = problem.direction();
     let input = (direction != Direction::GradInput).then(|| match &operands.input {
         Some(view) => standard(view),
@@ -198,16 +256,21 @@ fn run_direct<T: Real>(problem: &ConvProblem, operands: &CpuOperands<'_, T>) -> 
     });
     let residual = problem.epilogue().beta.and(operands.residual.as_ref()).map(standard);
     let bias = operands.bias.as_ref().filter(|_| problem.epilogue().bias).map(|view| view.to_vec());
-    let result = direct::run(
-        problem,
-        direct::Slices {
-            input: input.as_deref().unwrap_or_default(),
-            weight: weight.as_deref().unwrap_or_default(),
-            grad_output: grad_output.as_deref().unwrap_or_default(),
-            residual: residual.as_deref(),
-            bias: bias.as_deref(),
-        },
-    );
+    let slices = direct::Slices {
+        input: input.as_deref().unwrap_or_default(),
+        weight: weight.as_deref().unwrap_or_default(),
+        grad_output: grad_output.as_deref().unwrap_or_default(),
+        residual: residual.as_deref(),
+        bias: bias.as_deref(),
+    };
+    let prepared = match &operands.weight {
+        Some(CpuWeight::Prepared(weights)) => weights.spectra.as_deref(),
+        _ => None,
+    };
+    let result = match fft {
+        Some(fft) => fft.run(problem, slices, prepared),
+        None => direct::run(problem, slices),
+    };
     // The lengths agree and the problem checked that the shape can be addressed: this is no error.
     ArrayD::from_shape_vec(problem.result().shape(), result).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 mod encode;
+mod finite;
 #[cfg(not(target_arch = "wasm32"))]
 mod measure;
 mod operands;

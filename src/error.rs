@@ -231,6 +231,7 @@ fn operand_kind(error: &OperandError) -> ErrorKind {
     match error {
         OperandError::Shape { role, .. } => role_kind(role),
         OperandError::GradShape { .. } => ErrorKind::GradShape,
+        OperandError::NonFinite { .. } => ErrorKind::NonFinite,
         _ => ErrorKind::Operand,
     }
 }

@@ -39,7 +39,7 @@ pub use ops::{
     conv1d_grad_weight, conv2d, conv2d_grad_bias, conv2d_grad_input, conv2d_grad_weight, conv3d,
     conv3d_grad_bias, conv3d_grad_input, conv3d_grad_weight,
 };
-pub use planner::{Choice, Declined, Fallback, PlanOptions, Planner};
+pub use planner::{Choice, Declined, Fallback, PlanOptions, Planner, Precision};
 pub use problem::{
     Activation, Axis, Boundary, Conv, ConvProblem, ConvTranspose, Direction, Element, Epilogue, Layout,
     Layouts, Padding, PerAxis, ProblemError, Rounding, Source, TensorLayout, TransposedOutput,

@@ -17,6 +17,17 @@ pub enum Fallback {
     Error,
 }
 
+/// Which algorithms may be chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// All of them. The error of one that transforms operands ([`Algorithm::inexact`]) is small beside the largest results
+    /// near, not beside each, and integers are rounded.
+    #[default]
+    Auto,
+    /// None that transforms operands, unless [`PlanOptions::algorithm`] names it.
+    Accurate,
+}
+
 /// How a problem is to be planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
@@ -26,6 +37,12 @@ pub struct PlanOptions {
     pub prefer: Vec<Algorithm>,
     /// Algorithms not to use, unless [`Self::algorithm`] names one of them.
     pub exclude: Vec<Algorithm>,
+    /// Which algorithms may be chosen.
+    pub precision: Precision,
+    /// Plans that run by [`Algorithm::Fft`] look for infinities and NaNs in the operands that they transform, which one such
+    /// number would spread over all results of its tile, and fail with `OperandError::NonFinite`. Looked at are arrays of the
+    /// host, and tensors of the CPU path; tensors on a GPU are not.
+    pub check_finite: bool,
     /// Choose by time: every algorithm that takes the problem runs it on made-up operands, and among those whose results
     /// agree with the reference, or where that takes too long with the first one's, the fastest is taken. Planning then takes as
     /// long as some runs and waits for them, also as a future. Without effect on the web.
@@ -50,6 +67,8 @@ impl Default for PlanOptions {
             algorithm: None,
             prefer: Vec::new(),
             exclude: Vec::new(),
+            precision: Precision::Auto,
+            check_finite: false,
             measure: false,
             fallback: Fallback::Cpu,
             workspace_budget: None,
@@ -68,11 +87,17 @@ impl PlanOptions {
         let mut asked: Vec<Algorithm> = Vec::new();
         let preferred = self.prefer.iter().filter(|preferred| all.contains(preferred));
         for algorithm in preferred.chain(all) {
-            if !asked.contains(algorithm) && !self.exclude.contains(algorithm) {
+            if !asked.contains(algorithm) && !self.exclude.contains(algorithm) && self.is_precise(*algorithm)
+            {
                 asked.push(*algorithm);
             }
         }
         asked
+    }
+
+    /// Whether [`Self::precision`] lets `algorithm` be chosen.
+    pub(crate) fn is_precise(&self, algorithm: Algorithm) -> bool {
+        self.precision == Precision::Auto || algorithm.is_exact()
     }
 }
 
@@ -175,11 +200,13 @@ impl Planner {
     ///
     /// [`Declined`] with every reason.
     pub fn choose_with(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Choice, Declined> {
-        let excluded = |algorithm: &Algorithm| options.exclude.contains(algorithm);
+        let why_not = |algorithm: &Algorithm| match algorithm {
+            other if options.exclude.contains(other) => Some((*other, Unsupported::Excluded)),
+            other if !options.is_precise(*other) => Some((*other, Unsupported::Inexact)),
+            _ => None,
+        };
         let mut declined: Vec<_> = match options.algorithm {
-            None => {
-                Algorithm::ALL.iter().filter(|a| excluded(a)).map(|a| (*a, Unsupported::Excluded)).collect()
-            }
+            None => Algorithm::ALL.iter().filter_map(why_not).collect(),
             Some(_) => Vec::new(),
         };
         // What was preferred was meant.

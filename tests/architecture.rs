@@ -162,8 +162,10 @@ fn wgpu_stays_in_its_rooms() {
 }
 
 /// Packages that have a place of their own; the others may be used anywhere.
-const PACKAGES: [(&str, &[&str]); 5] = [
+const PACKAGES: [(&str, &[&str]); 7] = [
     ("rayon", &["src/cpu", "src/bin/"]),
+    ("realfft", &["src/cpu/fft"]),
+    ("rustfft", &["src/cpu/fft"]),
     ("bytemuck", &["src/kernel", "src/gpu", "src/device", "src/npy"]),
     ("libm", &["src/problem", "src/kernel/fft"]),
     ("pollster", &["src/device/wait.rs", "src/bin/"]),

@@ -4,12 +4,12 @@ mod common;
 
 use ndarray::{Array4, array};
 use wgconv::algorithm::Unsupported;
-use wgconv::cpu::CpuUnsupported;
+use wgconv::cpu::{CpuPlan, CpuUnsupported};
 use wgconv::program::Target;
 use wgconv::theano::{ConvFft, CorrMm};
 use wgconv::{
-    Activation, Algorithm, Conv, ConvProblem, Device, Direction, Element, Epilogue, Error, Operands,
-    PlanOptions, Planner,
+    Activation, Algorithm, Conv, ConvProblem, Device, Direction, Element, Epilogue, Error, ErrorKind,
+    OperandError, Operands, PlanOptions, Planner, Precision,
 };
 
 fn problem() -> ConvProblem {
@@ -49,7 +49,11 @@ fn preferences_on_the_cpu() {
     assert_eq!(plan(prefer(Algorithm::Winograd)).unwrap().algorithm(), Algorithm::Direct);
     let exclude =
         |algorithms: &[Algorithm]| PlanOptions { exclude: algorithms.to_vec(), ..PlanOptions::default() };
-    assert_eq!(plan(exclude(&[Algorithm::Direct])).unwrap().algorithm(), Algorithm::Reference);
+    assert_eq!(plan(exclude(&[Algorithm::Direct])).unwrap().algorithm(), Algorithm::Fft);
+    assert_eq!(
+        plan(exclude(&[Algorithm::Direct, Algorithm::Fft])).unwrap().algorithm(),
+        Algorithm::Reference
+    );
     match plan(exclude(&Algorithm::NAMES)) {
         Err(Error::Cpu(CpuUnsupported::Excluded)) => {}
         other => panic!("{other:?}"),
@@ -99,18 +103,20 @@ fn a_measured_choice() {
         for element in [Element::F32, Element::F64] {
             let plan = Device::cpu().plan(&problem.with_element(element).unwrap(), &options).unwrap();
             let measured: Vec<_> = plan.measured().iter().map(|(algorithm, _)| *algorithm).collect();
-            assert_eq!(measured, [Algorithm::Direct, Algorithm::Reference]);
-            let fastest = plan.measured().iter().min_by_key(|(_, time)| *time).expect("two");
+            assert_eq!(measured, [Algorithm::Direct, Algorithm::Fft, Algorithm::Reference]);
+            let fastest = plan.measured().iter().min_by_key(|(_, time)| *time).expect("three");
             assert_eq!(plan.algorithm(), fastest.0);
             assert!(plan.explain().contains("measured: reference "), "{}", plan.explain());
         }
     }
-    let plan = Device::cpu().plan(&problem(), &options).unwrap();
+    let accurate = PlanOptions { precision: Precision::Accurate, ..options.clone() };
+    let plan = Device::cpu().plan(&problem(), &accurate).unwrap();
+    assert!(plan.measured().iter().all(|(algorithm, _)| algorithm.is_exact()));
     let (x, w) = (Array4::<f32>::ones((2, 3, 8, 8)), Array4::<f32>::ones((4, 3, 3, 3)));
     let operands = || Operands { input: x.view(), weight: (&w).into(), ..Default::default() };
     assert_eq!(plan.run(operands()).unwrap(), Array4::from_elem((2, 4, 6, 6), 27.0).into_dyn());
     // With one algorithm left there is nothing to measure.
-    let one = PlanOptions { exclude: vec![Algorithm::Reference], ..options.clone() };
+    let one = PlanOptions { exclude: vec![Algorithm::Reference, Algorithm::Fft], ..options.clone() };
     let plan = Device::cpu().plan(&problem(), &one).unwrap();
     assert!(plan.algorithm() == Algorithm::Direct && !plan.explain().contains("measured"));
     // The reference is no candidate where it would take long.
@@ -118,6 +124,86 @@ fn a_measured_choice() {
     assert!(!Device::cpu().plan(&large, &options).unwrap().explain().contains("reference"));
     let empty = ConvProblem::new(&[0, 3, 8, 8], &[4, 3, 3, 3], &Conv::default()).unwrap();
     assert!(Device::cpu().plan(&empty, &options).is_ok());
+}
+
+/// Large enough for the FFT to be far ahead.
+fn large() -> ConvProblem {
+    ConvProblem::new(&[1, 1, 600, 600], &[1, 1, 63, 63], &Conv::default()).unwrap()
+}
+
+#[test]
+fn precision() {
+    let cpu = Device::cpu();
+    let by = |options: PlanOptions| cpu.plan(&large(), &options).map(|plan| plan.algorithm());
+    let accurate = PlanOptions { precision: Precision::Accurate, ..PlanOptions::default() };
+    assert_eq!(by(PlanOptions::default()).unwrap(), Algorithm::Fft);
+    assert_eq!(CpuPlan::new(&large(), None).unwrap().algorithm(), Algorithm::Fft);
+    assert_eq!(by(accurate.clone()).unwrap(), Algorithm::Direct);
+    // A preference is not a demand.
+    assert_eq!(
+        by(PlanOptions { prefer: vec![Algorithm::Fft], ..accurate.clone() }).unwrap(),
+        Algorithm::Direct
+    );
+    assert_eq!(
+        by(PlanOptions { prefer: vec![Algorithm::Direct], ..Default::default() }).unwrap(),
+        Algorithm::Direct
+    );
+    assert_eq!(
+        by(PlanOptions { algorithm: Some(Algorithm::Fft), ..accurate.clone() }).unwrap(),
+        Algorithm::Fft
+    );
+    let exclude = vec![Algorithm::Direct, Algorithm::Reference];
+    match by(PlanOptions { exclude, ..accurate.clone() }) {
+        Err(Error::Cpu(why @ CpuUnsupported::Inexact { algorithm: Algorithm::Fft })) => {
+            assert_eq!(
+                why.to_string(),
+                "fft rounds transformed operands, which Precision::Accurate excludes"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    // Small problems, whose integers may be meant to stay integers, never go there by themselves.
+    assert_eq!(cpu.plan(&problem(), &PlanOptions::default()).unwrap().algorithm(), Algorithm::Direct);
+    // On a GPU it is a reason among others.
+    let options = PlanOptions { prefer: vec![Algorithm::Fft], ..accurate };
+    let choice = Planner::new(Target::default()).choose_with(&large(), &options).unwrap();
+    let inexact = Algorithm::ALL.iter().filter(|algorithm| !algorithm.is_exact());
+    let wanted: Vec<_> = inexact.map(|&algorithm| (algorithm, Unsupported::Inexact)).collect();
+    assert!(choice.algorithm.is_exact() && wanted.iter().all(|reason| choice.declined.contains(reason)));
+}
+
+/// Only where it was asked for, and only where a number spreads.
+#[test]
+fn operands_that_are_not_finite() {
+    let cpu = Device::cpu();
+    let problem = problem();
+    let (mut x, w) = (Array4::<f32>::ones((2, 3, 8, 8)), Array4::<f32>::ones((4, 3, 3, 3)));
+    x[[1, 2, 7, 0]] = f32::NEG_INFINITY;
+    let mut bad = w.clone();
+    bad[[3, 0, 1, 2]] = f32::NAN;
+    let by = |algorithm, check_finite| {
+        let options = PlanOptions { algorithm: Some(algorithm), check_finite, ..PlanOptions::default() };
+        cpu.plan(&problem, &options).unwrap()
+    };
+    let refused = |error: Error, role: &'static str, at: &[usize]| {
+        let wanted = OperandError::NonFinite { role, at: at.to_vec() };
+        assert!(error.kind() == ErrorKind::NonFinite && error.to_string() == wanted.to_string(), "{error}");
+    };
+    let plan = by(Algorithm::Fft, true);
+    let operands = |w| Operands { input: x.view(), weight: w, ..Default::default() };
+    refused(plan.run(operands((&w).into())).unwrap_err(), "input", &[1, 2, 7, 0]);
+    refused(plan.prepare(&bad).unwrap_err(), "weight", &[3, 0, 1, 2]);
+    let fine = Array4::<f32>::zeros((2, 3, 8, 8));
+    let bad_weight = Operands { input: fine.view(), weight: (&bad).into(), ..Default::default() };
+    refused(plan.run(bad_weight).unwrap_err(), "weight", &[3, 0, 1, 2]);
+    // Tensors of the CPU path lie on the host.
+    let (there, weight) = (cpu.upload(&x).unwrap(), plan.prepare(&w).unwrap());
+    let operands_there = Operands { input: &there, weight: (&weight).into(), ..Default::default() };
+    refused(plan.run_on(&operands_there).unwrap_err(), "input", &[1, 2, 7, 0]);
+    let spread = by(Algorithm::Fft, false).run(operands((&w).into())).unwrap();
+    assert!(spread.iter().any(|value| value.is_nan()));
+    let direct = by(Algorithm::Direct, true).run(operands((&w).into())).unwrap();
+    assert!(direct.iter().all(|value| !value.is_nan()));
 }
 
 /// The shared device is where the one-liners compute.

@@ -187,7 +187,7 @@ fn plans_say_what_they_do_and_why_they_decline() {
     assert_eq!(refusal.to_string(), "the CPU computes with f32 and f64, not with f16");
     let refusal = CpuPlan::new(&of(Element::F64), Some(Algorithm::Winograd)).unwrap_err();
     assert_eq!(refusal, CpuUnsupported::NotOnCpu { algorithm: Algorithm::Winograd });
-    assert_eq!(refusal.to_string(), "the CPU has no winograd: wanted one of direct, reference");
+    assert_eq!(refusal.to_string(), "the CPU has no winograd: wanted one of direct, fft, reference");
     fn shared<T: Clone + std::fmt::Debug + Send + Sync>() {}
     shared::<CpuPlan>();
 }

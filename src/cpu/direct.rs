@@ -4,7 +4,7 @@
 //! result channels are summed at once; plain loops of fixed length that the compiler turns into vector code.
 
 mod gather;
-mod geometry;
+pub(super) mod geometry;
 mod grad_weight;
 mod row;
 mod sources;
@@ -58,15 +58,15 @@ pub(super) fn scratch_elements(problem: &ConvProblem) -> u64 {
 
 /// What happens to sums before they are stored.
 #[derive(Debug)]
-struct Finish<'a, T> {
-    epilogue: Epilogue,
-    residual: Option<&'a [T]>,
-    bias: Option<&'a [T]>,
+pub(super) struct Finish<'a, T> {
+    pub(super) epilogue: Epilogue,
+    pub(super) residual: Option<&'a [T]>,
+    pub(super) bias: Option<&'a [T]>,
 }
 
 impl<T: Real> Finish<'_, T> {
     /// Finishes sums of one channel, the first of which is element `first` of the result.
-    fn apply(&self, sums: &mut [T], first: usize, channel: usize) {
+    pub(super) fn apply(&self, sums: &mut [T], first: usize, channel: usize) {
         if self.epilogue == Epilogue::default() {
             return;
         }
@@ -78,7 +78,7 @@ impl<T: Real> Finish<'_, T> {
     }
 
     /// Finishes a result that is the sum of nothing.
-    fn without_sums(&self, problem: &ConvProblem, result: &mut [T]) {
+    pub(super) fn without_sums(&self, problem: &ConvProblem, result: &mut [T]) {
         let shape = problem.result().shape();
         let plane = shape[2..].iter().product::<usize>().max(1);
         for (i, sums) in result.chunks_mut(plane).enumerate() {

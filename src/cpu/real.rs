@@ -1,14 +1,31 @@
 //! The element types that the CPU computes with.
 
 use std::fmt::Debug;
-use std::ops::{Add, AddAssign, Mul};
+use std::ops::{Add, AddAssign, Mul, Sub};
+use std::sync::Arc;
 
+use super::fft::transform::{Transform, Transforms};
 use crate::problem::Element;
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    use super::{Arc, Transform, Transforms};
+
+    pub trait Sealed: Sized {
+        /// Of tiles of these lengths.
+        fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>>;
+    }
+
+    impl Sealed for f32 {
+        fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
+            transforms.single(lengths)
+        }
+    }
+
+    impl Sealed for f64 {
+        fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
+            transforms.double(lengths)
+        }
+    }
 }
 
 /// A floating-point type that the CPU computes with: [`f32`] or [`f64`]. Sealed.
@@ -20,6 +37,7 @@ pub trait Real:
     + PartialEq
     + PartialOrd
     + Add<Output = Self>
+    + Sub<Output = Self>
     + AddAssign
     + Mul<Output = Self>
     + Send

@@ -72,6 +72,14 @@ pub enum OperandError {
         /// Which operand.
         role: &'static str,
     },
+    /// It holds an infinity or a NaN, and `PlanOptions::check_finite` was asked for.
+    #[error("the {role} is not finite at {at:?}")]
+    NonFinite {
+        /// Which operand.
+        role: &'static str,
+        /// Its first such element.
+        at: Vec<usize>,
+    },
     /// The weights were prepared by another plan.
     #[error("the weights were prepared by another plan")]
     OtherPlan,

@@ -32,6 +32,8 @@ pub struct Plan {
     pub(super) measured: Vec<(Algorithm, Duration)>,
     /// Longest wait for the device.
     pub(super) timeout: Duration,
+    /// [`PlanOptions::check_finite`]
+    pub(super) check_finite: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +73,7 @@ impl Plan {
             device: device.to_owned(),
             measured: Vec::new(),
             timeout: options.timeout,
+            check_finite: options.check_finite,
         };
         #[cfg(feature = "gpu")]
         if let Kind::Gpu(gpu) = &device.0 {
@@ -163,8 +166,15 @@ impl Plan {
 
 /// The CPU path with the first algorithm that takes the problem of those that `options` ask for.
 fn cpu_plan(problem: &ConvProblem, options: &PlanOptions) -> Result<CpuPlan, CpuUnsupported> {
-    let mut declined = CpuUnsupported::Excluded;
-    for (at, algorithm) in options.asked(CPU_ALGORITHMS).into_iter().enumerate() {
+    let left = CPU_ALGORITHMS.iter().find(|algorithm| !options.exclude.contains(algorithm));
+    let mut declined =
+        left.map_or(CpuUnsupported::Excluded, |&algorithm| CpuUnsupported::Inexact { algorithm });
+    let mut asked = options.asked(CPU_ALGORITHMS);
+    if options.algorithm.is_none() {
+        // Stable: what suits the problem, then the others in their order. What was preferred was meant.
+        asked.sort_by_key(|a| !options.prefer.contains(a) && !CpuPlan::suits(problem, *a));
+    }
+    for (at, algorithm) in asked.into_iter().enumerate() {
         match CpuPlan::new(problem, Some(algorithm)) {
             Ok(plan) => return Ok(plan),
             Err(why) if at == 0 => declined = why,

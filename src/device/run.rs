@@ -20,9 +20,9 @@ use crate::gpu::{GpuOperands, GpuPlan, GpuTensor};
 
 /// Operands by role, checked against the plan.
 pub(super) struct Given<'a> {
-    input: Source<'a>,
-    weight: Weight<'a>,
-    grad_output: Source<'a>,
+    pub(super) input: Source<'a>,
+    pub(super) weight: Weight<'a>,
+    pub(super) grad_output: Source<'a>,
     bias: Source<'a>,
     residual: Source<'a>,
 }
@@ -69,6 +69,7 @@ impl Plan {
         }
         let view = T::host_view(weight.view().into_dyn());
         check_view("weight", view.shape(), view.element(), problem.weight(), problem.element())?;
+        self.check_finite_view("weight", &view)?;
         self.prepare_view(&view).await
     }
 
@@ -82,8 +83,8 @@ impl Plan {
             }),
             Runner::Cpu(plan) => {
                 // Once in logical order, and once shared.
-                let bytes = self.problem().weight().len().saturating_mul(2 * view.element().bytes());
-                reserve("the prepared weights", bytes)?;
+                let bytes = self.problem().weight().len().saturating_mul(view.element().bytes());
+                reserve("the prepared weights", bytes.saturating_add(plan.prepared_bytes()))?;
                 match view {
                     HostView::F32(v) => PreparedOn::CpuF32(plan.prepare(v.view()), Arc::clone(plan)),
                     HostView::F64(v) => PreparedOn::CpuF64(plan.prepare(v.view()), Arc::clone(plan)),
@@ -186,6 +187,7 @@ impl Plan {
         timed: bool,
         waiting: Wait,
     ) -> Result<(Tensor, Option<Duration>), Error> {
+        self.check_finite(given)?;
         match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => {

@@ -17,6 +17,7 @@ pub mod npy;
 pub mod operation;
 pub mod report;
 pub mod space;
+pub mod spectral;
 pub mod values;
 pub mod wanted;
 #[cfg(feature = "gpu")]

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayD;
 use wgconv::cpu::CPU_ALGORITHMS;
-use wgconv::{Device, Error, ErrorKind, Operation, PlanOptions, Scalar};
+use wgconv::{Algorithm, Device, Error, ErrorKind, Operation, PlanOptions, Precision, Scalar};
 
 use super::values::ints;
 
@@ -57,9 +57,17 @@ fn by<T: Scalar + Into<f64>>(
     result.mapv(Into::into)
 }
 
-/// The result on the CPU in f64, as the device would choose.
+/// The result on the CPU in f64, as the device would choose among algorithms that keep integers.
 pub fn result(operation: &Operation, operands: &[ArrayD<f64>]) -> ArrayD<f64> {
-    by::<f64>(&Device::cpu(), operation, &PlanOptions::default(), operands)
+    let options = PlanOptions { precision: Precision::Accurate, ..PlanOptions::default() };
+    by::<f64>(&Device::cpu(), operation, &options, operands)
+}
+
+/// `got` by an algorithm that transforms operands: where it is as near to `exact` as it should be, what it is then rounded to.
+fn rounded(got: &ArrayD<f64>, exact: &ArrayD<f64>, unit: f64) -> ArrayD<f64> {
+    let largest = exact.iter().fold(1.0f64, |most, value| most.max(value.abs()));
+    let near = |got: f64, exact: f64| if (got - exact).abs() <= 16.0 * unit * largest { exact } else { got };
+    ndarray::Zip::from(got).and(exact).map_collect(|&got, &exact| near(got, exact))
 }
 
 /// The results by every algorithm of the CPU in f32 and f64, and by the adapter under test in f32 and, if it has it, in
@@ -69,8 +77,20 @@ pub fn results(operation: &Operation, operands: &[ArrayD<f64>]) -> Vec<(String, 
     for &algorithm in CPU_ALGORITHMS {
         let options = PlanOptions { algorithm: Some(algorithm), ..PlanOptions::default() };
         let cpu = Device::cpu();
-        results.push((format!("{algorithm} f32"), by::<f32>(&cpu, operation, &options, operands)));
-        results.push((format!("{algorithm} f64"), by::<f64>(&cpu, operation, &options, operands)));
+        let unshared = operation.steps().iter().any(|step| step.problem.unshared());
+        if algorithm == Algorithm::Fft && unshared {
+            continue;
+        }
+        let mut both = [
+            (format!("{algorithm} f32"), by::<f32>(&cpu, operation, &options, operands)),
+            (format!("{algorithm} f64"), by::<f64>(&cpu, operation, &options, operands)),
+        ];
+        if !algorithm.is_exact() {
+            let exact = result(operation, operands);
+            both[0].1 = rounded(&both[0].1, &exact, 2f64.powi(-24));
+            both[1].1 = rounded(&both[1].1, &exact, 2f64.powi(-53));
+        }
+        results.extend(both);
     }
     #[cfg(feature = "gpu")]
     if let Some(device) = super::device::any_gpu() {

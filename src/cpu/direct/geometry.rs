@@ -4,15 +4,15 @@ use crate::problem::{Axis, Boundary, ConvProblem, Direction, Source, to_usize};
 
 /// One spatial axis: extents as array lengths, steps as signed coordinates.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Line {
-    pub(super) input: usize,
-    pub(super) kernel: usize,
-    pub(super) output: usize,
-    pub(super) stride: i64,
-    pub(super) dilation: i64,
-    pub(super) begin: i64,
+pub(in crate::cpu) struct Line {
+    pub(in crate::cpu) input: usize,
+    pub(in crate::cpu) kernel: usize,
+    pub(in crate::cpu) output: usize,
+    pub(in crate::cpu) stride: i64,
+    pub(in crate::cpu) dilation: i64,
+    pub(in crate::cpu) begin: i64,
     /// Padded cells that the windows visit.
-    pub(super) reach: i64,
+    pub(in crate::cpu) reach: i64,
 }
 
 impl Line {
@@ -41,7 +41,7 @@ impl Line {
     }
 
     /// The cell at `coordinate` (0 is the input's first), `None` outside.
-    pub(super) fn cell(&self, boundary: Boundary, coordinate: i64) -> Option<usize> {
+    pub(in crate::cpu) fn cell(&self, boundary: Boundary, coordinate: i64) -> Option<usize> {
         if (0..self.input as i64).contains(&coordinate) {
             return Some(to_usize(coordinate as u64));
         }
@@ -53,7 +53,7 @@ impl Line {
 
     /// What the window of output `o` reads: taps with their cells, `None` for a constant. Taps on
     /// `Zero` are left out.
-    pub(super) fn taps_of_output(&self, boundary: Boundary, o: usize) -> Vec<(usize, Option<usize>)> {
+    pub(in crate::cpu) fn taps_of_output(&self, boundary: Boundary, o: usize) -> Vec<(usize, Option<usize>)> {
         let first = o as i64 * self.stride - self.begin;
         let read = |k: usize| (k, self.cell(boundary, first + k as i64 * self.dilation));
         let counts = |&(_, cell): &(usize, Option<usize>)| cell.is_some() || boundary != Boundary::Zero;
@@ -61,7 +61,7 @@ impl Line {
     }
 
     /// What reads input cell `x`: taps with their outputs.
-    pub(super) fn taps_of_input(&self, fold: &Fold, x: usize) -> Vec<(usize, usize)> {
+    pub(in crate::cpu) fn taps_of_input(&self, fold: &Fold, x: usize) -> Vec<(usize, usize)> {
         let mut taps = Vec::new();
         for (_, coordinate) in fold.coordinates(x..x + 1) {
             for k in 0..self.kernel {
@@ -77,7 +77,7 @@ impl Line {
 
 /// Which padded coordinates (0 is the first padded cell) stand for which input cell.
 #[derive(Debug)]
-pub(super) enum Fold {
+pub(in crate::cpu) enum Fold {
     /// Cell `x` is coordinate `x + begin`, if a window comes that far.
     Shift {
         /// Padding before the input.
@@ -90,7 +90,7 @@ pub(super) enum Fold {
 }
 
 impl Fold {
-    pub(super) fn new(line: &Line, boundary: Boundary) -> Self {
+    pub(in crate::cpu) fn new(line: &Line, boundary: Boundary) -> Self {
         if matches!(boundary, Boundary::Zero | Boundary::Constant(_)) {
             return Self::Shift { begin: line.begin, reach: line.reach };
         }
@@ -109,7 +109,7 @@ impl Fold {
     }
 
     /// The coordinates that stand for the cells `x`, each with its cell.
-    pub(super) fn coordinates(&self, x: std::ops::Range<usize>) -> Vec<(usize, i64)> {
+    pub(in crate::cpu) fn coordinates(&self, x: std::ops::Range<usize>) -> Vec<(usize, i64)> {
         match self {
             Self::Shift { begin, reach } => {
                 x.map(|x| (x, x as i64 + begin)).filter(|(_, at)| at < reach).collect()
@@ -125,22 +125,22 @@ impl Fold {
 
 /// A problem's extents, with the spatial axes brought to three.
 #[derive(Debug)]
-pub(super) struct Geometry {
-    pub(super) n: usize,
-    pub(super) groups: usize,
+pub(in crate::cpu) struct Geometry {
+    pub(in crate::cpu) n: usize,
+    pub(in crate::cpu) groups: usize,
     /// Input channels of a group.
-    pub(super) c: usize,
+    pub(in crate::cpu) c: usize,
     /// Output channels of a group.
-    pub(super) q: usize,
-    pub(super) lines: [Line; 3],
-    pub(super) boundary: Boundary,
-    pub(super) flip: bool,
-    pub(super) unshared: bool,
-    pub(super) direction: Direction,
+    pub(in crate::cpu) q: usize,
+    pub(in crate::cpu) lines: [Line; 3],
+    pub(in crate::cpu) boundary: Boundary,
+    pub(in crate::cpu) flip: bool,
+    pub(in crate::cpu) unshared: bool,
+    pub(in crate::cpu) direction: Direction,
 }
 
 impl Geometry {
-    pub(super) fn new(problem: &ConvProblem) -> Self {
+    pub(in crate::cpu) fn new(problem: &ConvProblem) -> Self {
         let [n, c_in, c_out, groups] =
             [problem.n(), problem.c_in(), problem.c_out(), problem.groups()].map(to_usize);
         Self {
@@ -157,27 +157,27 @@ impl Geometry {
     }
 
     /// Cells of the input's spatial axes.
-    pub(super) fn input(&self) -> [usize; 3] {
+    pub(in crate::cpu) fn input(&self) -> [usize; 3] {
         self.lines.map(|l| l.input)
     }
 
     /// Cells of the output's spatial axes.
-    pub(super) fn output(&self) -> [usize; 3] {
+    pub(in crate::cpu) fn output(&self) -> [usize; 3] {
         self.lines.map(|l| l.output)
     }
 
     /// Taps of the kernel.
-    pub(super) fn taps(&self) -> usize {
+    pub(in crate::cpu) fn taps(&self) -> usize {
         self.lines.iter().map(|l| l.kernel).product()
     }
 
     /// Rows of the kernel: its taps on the two outer axes.
-    pub(super) fn kernel_rows(&self) -> usize {
+    pub(in crate::cpu) fn kernel_rows(&self) -> usize {
         self.lines[0].kernel * self.lines[1].kernel
     }
 
     /// Where in a filter the weight of tap `tap` lies. Flipping every axis reverses the filter.
-    pub(super) fn filter_index(&self, tap: usize) -> usize {
+    pub(in crate::cpu) fn filter_index(&self, tap: usize) -> usize {
         if self.flip { self.taps() - 1 - tap } else { tap }
     }
 }

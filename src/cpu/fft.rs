@@ -1,0 +1,406 @@
+//! `Fft` on the CPU: products of spectra of overlapping tiles, in all three directions.
+//!
+//! An axis is a list of phases (`phase`), each a correlation of neighbouring cells with neighbouring taps; what a tile of
+//! them reads beyond its own length wraps around, so only the results that reach none of that are kept (overlap-save).
+//! Lengths come from a cost model (`tiling`), not from the image. All sums have a fixed order, whatever the threads do.
+
+mod cells;
+mod cost;
+mod phase;
+mod product;
+mod sum;
+mod tiling;
+pub(super) mod transform;
+mod weight;
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::cpu::direct::geometry::{Fold, Geometry};
+use crate::cpu::direct::{Finish, Slices};
+use crate::cpu::{CpuUnsupported, Real};
+use crate::problem::{Boundary, ConvProblem, Direction, Element, to_usize};
+use cells::Tile;
+use phase::{Phase, Phases, Taps};
+use tiling::{Load, Tiling, bins_of};
+use transform::{Transform, Transforms, Work};
+
+/// Bytes of spectra of tiles at a time.
+const SPECTRA: usize = 32 << 20;
+/// Bytes of spectra of filters at a time, unless they were prepared.
+const FILTERS: usize = 64 << 20;
+/// Tiles at a time: more share no load of a filter that is not cheap already.
+const TILES: usize = 64;
+/// Tiles at a time where these are what is summed over.
+const SUMMED_TILES: usize = 1024;
+/// Bytes of spectra of filters that are worth keeping.
+const PREPARED: u64 = 1 << 30;
+
+/// How much is done at a time, so that scratch memory stays bounded whatever the problem.
+#[derive(Clone, Copy, Debug)]
+struct Blocks {
+    /// Spectra that fit [`SPECTRA`].
+    spectra: usize,
+    tiles: usize,
+    sources: usize,
+    results: usize,
+    groups: usize,
+}
+
+/// Whether it is clearly ahead of `Direct`, by what both are estimated to cost.
+pub(super) fn is_worth_it(problem: &ConvProblem) -> bool {
+    // Below, nothing is gained that anybody would notice, and small integers stay exact.
+    problem.macs() >= cost::LEAST_MACS
+        && Fft::new(problem).is_ok_and(|fft| fft.tiling.cost[0] < cost::CLEARLY * cost::direct(problem))
+}
+
+/// A problem with its phases and tiles.
+#[derive(Debug)]
+pub(super) struct Fft {
+    geometry: Geometry,
+    axes: [Phases; 3],
+    tiling: Tiling,
+    blocks: Blocks,
+    bytes: usize,
+    transforms: Transforms,
+}
+
+/// The taps that some phases share, along each axis.
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    at: usize,
+    taps: [usize; 3],
+}
+
+/// The tiles of one phase.
+struct Tiles<'a> {
+    fft: &'a Fft,
+    phases: [Phase; 3],
+    counts: [usize; 3],
+}
+
+/// Spectra of the filters of one plan.
+#[derive(Debug)]
+pub(super) struct Prepared<T> {
+    lengths: [usize; 3],
+    spectra: Vec<T>,
+}
+
+impl Fft {
+    /// # Errors
+    ///
+    /// Why it cannot run `problem`.
+    pub(super) fn new(problem: &ConvProblem) -> Result<Self, CpuUnsupported> {
+        if problem.unshared() {
+            return Err(CpuUnsupported::Unshared);
+        }
+        let geometry = Geometry::new(problem);
+        let direction = geometry.direction;
+        if direction == Direction::GradInput {
+            check_reach(&geometry)?;
+        }
+        let axes = geometry.lines.map(|line| Phases::new(&line, geometry.boundary, direction));
+        let channels = match direction {
+            Direction::GradInput => [geometry.q, geometry.c],
+            _ => [geometry.c, geometry.q],
+        };
+        let bytes = to_usize(problem.element().bytes());
+        let load = Load { images: geometry.n, groups: geometry.groups, channels, direction, bytes };
+        let tiling = Tiling::new(&axes, &load);
+        let blocks = Blocks::new(&axes, &tiling, &load);
+        let fft = Self { geometry, axes, tiling, blocks, bytes, transforms: Transforms::default() };
+        Ok(fft)
+    }
+
+    /// Now, not in the first run.
+    pub(super) fn plan_transforms(&self, element: Element) {
+        match element {
+            Element::F64 => drop(self.transforms.double(self.lengths())),
+            _ => drop(self.transforms.single(self.lengths())),
+        }
+    }
+
+    /// Lengths of the transforms; 1 along axes without any.
+    pub(super) fn lengths(&self) -> [usize; 3] {
+        self.tiling.lengths
+    }
+
+    /// Channels of a group in the source and in the result.
+    fn channels(&self) -> [usize; 2] {
+        match self.geometry.direction {
+            Direction::GradInput => [self.geometry.q, self.geometry.c],
+            _ => [self.geometry.c, self.geometry.q],
+        }
+    }
+
+    fn is_single(&self) -> bool {
+        self.channels() == [1, 1]
+    }
+
+    fn bins(&self) -> usize {
+        bins_of(self.tiling.lengths)
+    }
+
+    /// Numbers of so many packed spectra.
+    fn packed(&self, spectra: usize) -> usize {
+        spectra * product::blocks(self.bins()) * product::BLOCK
+    }
+
+    /// What a transform there and back multiplies by, undone.
+    fn scale(&self) -> f64 {
+        1.0 / self.tiling.lengths.iter().product::<usize>() as f64
+    }
+
+    fn source_plane(&self) -> usize {
+        self.axes.iter().map(|axis| axis.source).product()
+    }
+
+    fn result_plane(&self) -> usize {
+        self.axes.iter().map(|axis| axis.result).product()
+    }
+
+    fn sets(&self) -> Vec<Set> {
+        let [outer, middle, inner] = self.axes.each_ref().map(|axis| axis.taps.len());
+        let set = |at: usize| Set { at, taps: [at / inner / middle, at / inner % middle, at % inner] };
+        (0..outer * middle * inner).map(set).collect()
+    }
+
+    fn taps(&self, set: &Set) -> [&Taps; 3] {
+        [0, 1, 2].map(|axis| &self.axes[axis].taps[set.taps[axis]])
+    }
+
+    /// The phases that sum over the taps of `set`.
+    fn tiles(&self, set: &Set) -> impl Iterator<Item = Tiles<'_>> {
+        let of = |axis: usize| {
+            let taps = set.taps[axis];
+            self.axes[axis].all.iter().filter(move |phase| phase.taps == taps)
+        };
+        let (middle, inner) = (of(1), of(2));
+        of(0).flat_map(move |a| {
+            let inner = inner.clone();
+            middle.clone().flat_map(move |b| inner.clone().map(move |c| self.of_phases([*a, *b, *c])))
+        })
+    }
+
+    fn of_phases(&self, phases: [Phase; 3]) -> Tiles<'_> {
+        let counts = [0, 1, 2].map(|axis| phases[axis].count.div_ceil(self.tiling.kept[axis]));
+        Tiles { fft: self, phases, counts }
+    }
+
+    /// Where in a filter the weight of these taps lies.
+    fn filter_index(&self, [z, y, x]: [usize; 3]) -> usize {
+        let [_, height, width] = self.geometry.lines.map(|line| line.kernel);
+        self.geometry.filter_index((z * height + y) * width + x)
+    }
+
+    /// Cells of a plane that windows visit, where these are not the input's and are folded onto them.
+    fn padded(&self) -> Option<usize> {
+        let repeats = !matches!(self.geometry.boundary, Boundary::Zero | Boundary::Constant(_));
+        let same = self.geometry.lines.iter().all(|l| l.begin == 0 && l.reach == l.input as i64);
+        let folds = self.geometry.direction == Direction::GradInput && repeats && !same;
+        folds.then(|| self.result_plane())
+    }
+
+    /// Bytes of scratch memory of a run.
+    pub(super) fn workspace_bytes(&self) -> u64 {
+        let Blocks { tiles, sources, results, groups, spectra } = self.blocks;
+        let [c, r] = self.channels();
+        let threads = rayon::current_num_threads();
+        // Cells, two spectra, and about as much again for the transforms themselves.
+        let work = threads.saturating_mul(4 * self.packed(1));
+        let filters = groups.saturating_mul(self.packed(results)).saturating_mul(c);
+        let at_once = spectra.min(results.saturating_mul(c)) * self.bins() * 2;
+        let numbers = if self.geometry.direction == Direction::GradWeight {
+            self.packed(tiles * sources + 2 * tiles * results + 3 * sources * results)
+        } else if self.is_single() {
+            filters.saturating_add(at_once)
+        } else {
+            filters.saturating_add(at_once).saturating_add(self.packed(tiles * (sources + results)))
+        };
+        let padded = self.padded().unwrap_or(0).saturating_mul(self.geometry.n * self.geometry.groups * r);
+        (work.saturating_add(numbers).saturating_add(padded) as u64).saturating_mul(self.bytes as u64)
+    }
+
+    /// Bytes of the spectra that [`Self::prepare`] keeps.
+    pub(super) fn prepared_bytes(&self) -> u64 {
+        let [c, r] = self.channels();
+        let sets = self.axes.iter().map(|axis| axis.taps.len() as u64).product::<u64>();
+        let filters = sets.saturating_mul((self.geometry.groups * c * r) as u64);
+        let bytes = filters.saturating_mul((self.packed(1) * self.bytes) as u64);
+        let kept = self.geometry.direction != Direction::GradWeight && bytes <= PREPARED;
+        if kept { bytes } else { 0 }
+    }
+
+    /// The spectra of all filters, unless they are too large to keep: then every run makes them, a part at a time.
+    pub(super) fn prepare<T: Real>(&self, weight: &[T]) -> Option<Prepared<T>> {
+        if self.prepared_bytes() == 0 {
+            return None;
+        }
+        let transform = T::transform(&self.transforms, self.lengths());
+        let pool = Pool::new(&*transform);
+        let spectra = sum::Sum { fft: self, pool, source: &[], weight, spectra: None }.prepare();
+        Some(Prepared { lengths: self.lengths(), spectra })
+    }
+
+    /// The result in logical order.
+    pub(super) fn run<T: Real>(
+        &self,
+        problem: &ConvProblem,
+        operands: Slices<'_, T>,
+        prepared: Option<&Prepared<T>>,
+    ) -> Vec<T> {
+        let mut result = vec![T::default(); to_usize(problem.result().len())];
+        let Slices { input, weight, grad_output, residual, bias } = operands;
+        let finish = Finish { epilogue: *problem.epilogue(), residual, bias };
+        if problem.macs() == 0 {
+            finish.without_sums(problem, &mut result);
+            return result;
+        }
+        let transform = T::transform(&self.transforms, self.lengths());
+        let pool = Pool::new(&*transform);
+        if self.geometry.direction == Direction::GradWeight {
+            weight::Weight { fft: self, pool, input, grad_output }.run(&mut result);
+        } else {
+            let source = if self.geometry.direction == Direction::Forward { input } else { grad_output };
+            // Prepared by a plan like this one, or of no use.
+            let [c, r] = self.channels();
+            let wanted = self.sets().len() * self.geometry.groups * self.packed(c * r);
+            let fits = |p: &&Prepared<T>| p.lengths == self.lengths() && p.spectra.len() == wanted;
+            let spectra = prepared.filter(fits).map(|prepared| &prepared.spectra[..]);
+            let sum = sum::Sum { fft: self, pool, source, weight, spectra };
+            match self.padded() {
+                None => sum.run(&mut result),
+                Some(plane) => {
+                    let mut padded = vec![T::default(); self.geometry.n * self.geometry.groups * r * plane];
+                    sum.run(&mut padded);
+                    self.fold(&padded, &mut result);
+                }
+            }
+        }
+        self.finish(&finish, &mut result);
+        result
+    }
+
+    /// Adds what padded cells have to the input cells that they stand for.
+    fn fold<T: Real>(&self, padded: &[T], result: &mut [T]) {
+        let geometry = &self.geometry;
+        let [depth, height, width] = geometry.input();
+        let pairs = geometry.lines.map(|line| Fold::new(&line, geometry.boundary).coordinates(0..line.input));
+        let [_, rows, columns] = self.axes.each_ref().map(|axis| axis.result);
+        let planes =
+            result.par_chunks_mut(depth * height * width).zip(padded.par_chunks(self.result_plane()));
+        planes.for_each(|(plane, padded)| {
+            // A cell may collect thousands: what each addition loses is carried along (Kahan).
+            let mut lost = vec![T::default(); plane.len()];
+            for (z, from_z) in &pairs[0] {
+                for (y, from_y) in &pairs[1] {
+                    let [from_z, from_y] = [*from_z, *from_y].map(|at| to_usize(at.unsigned_abs()));
+                    let row = (z * height + y) * width..(z * height + y + 1) * width;
+                    let (row, lost) = (&mut plane[row.clone()], &mut lost[row]);
+                    let from = &padded[(from_z * rows + from_y) * columns..][..columns];
+                    for (x, from_x) in &pairs[2] {
+                        let value = from[to_usize(from_x.unsigned_abs())] - lost[*x];
+                        let sum = row[*x] + value;
+                        (lost[*x], row[*x]) = (sum - row[*x] - value, sum);
+                    }
+                }
+            }
+        });
+    }
+
+    fn finish<T: Real>(&self, finish: &Finish<'_, T>, result: &mut [T]) {
+        const CHUNK: usize = 1 << 14;
+        if finish.epilogue == Default::default() {
+            return;
+        }
+        let (plane, channels) = match self.geometry.direction {
+            Direction::Forward => (self.geometry.output().iter().product(), self.geometry.q),
+            Direction::GradInput => (self.geometry.input().iter().product::<usize>(), self.geometry.c),
+            Direction::GradWeight => (self.geometry.taps() * self.geometry.c, self.geometry.q),
+        };
+        let channels = channels * self.geometry.groups;
+        result.par_chunks_mut(plane).enumerate().for_each(|(at, sums)| {
+            sums.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
+                finish.apply(sums, at * plane + chunk * CHUNK, at % channels);
+            });
+        });
+    }
+}
+
+/// Input cells that are read again outside have their gradient in all cells that windows visit, which may be far more.
+fn check_reach(geometry: &Geometry) -> Result<(), CpuUnsupported> {
+    if matches!(geometry.boundary, Boundary::Zero | Boundary::Constant(_)) {
+        return Ok(());
+    }
+    let product = |extent: &dyn Fn(usize) -> u64| (0..3).map(extent).fold(1u64, u64::saturating_mul);
+    let cells = product(&|axis| geometry.lines[axis].reach.unsigned_abs());
+    let input = product(&|axis| geometry.lines[axis].input as u64);
+    let limit = input.saturating_mul(64).saturating_add(1 << 16);
+    if cells > limit { Err(CpuUnsupported::PaddedCells { cells, limit }) } else { Ok(()) }
+}
+
+impl Blocks {
+    fn new(axes: &[Phases; 3], tiling: &Tiling, load: &Load) -> Self {
+        let one = (bins_of(tiling.lengths) * 2 * load.bytes).max(1);
+        let [c, r] = load.channels.map(|channels| channels.max(1));
+        let along = |at: usize| axes[at].most_results().div_ceil(tiling.kept[at]).max(1);
+        let tiles = (0..3).map(along).product::<usize>().saturating_mul(load.images.max(1));
+        let (spectra, filters) = ((SPECTRA / one).max(1), (FILTERS / one).max(1));
+        let sources = if load.direction == Direction::GradWeight { filters } else { spectra }.min(c);
+        let beside = if load.direction == Direction::GradWeight { sources } else { c };
+        let results = (filters / beside).clamp(1, r);
+        let most = if load.direction == Direction::GradWeight { SUMMED_TILES } else { TILES };
+        let tiles = (spectra / sources.max(results)).clamp(1, most).min(tiles);
+        let single = c == 1 && r == 1 && load.direction != Direction::GradWeight;
+        let groups = if single { filters.min(load.groups) } else { 1 };
+        Self { spectra, tiles, sources, results, groups }
+    }
+}
+
+impl Tiles<'_> {
+    /// In an image.
+    fn count(&self) -> usize {
+        self.counts.iter().product()
+    }
+
+    fn tile(&self, at: usize) -> Tile<'_> {
+        let [_, middle, inner] = self.counts;
+        let at = [at / inner / middle, at / inner % middle, at % inner];
+        Tile { axes: &self.fft.axes, phases: self.phases, tiling: &self.fft.tiling, at }
+    }
+
+    /// Of those of all images the `at`-th.
+    fn image_and_tile(&self, at: usize) -> (usize, Tile<'_>) {
+        (at / self.count(), self.tile(at % self.count()))
+    }
+
+    /// Elements of a plane of the result that no tile of another band fills, and tiles of a band.
+    fn band(&self) -> (usize, usize) {
+        let extents = self.fft.axes.each_ref().map(|axis| axis.result);
+        // Along the first axis of more than one cell, or they would not lie together.
+        let axis = extents.iter().position(|extent| *extent > 1).unwrap_or(2);
+        let inner: usize = extents[axis + 1..].iter().product();
+        let rows = self.fft.tiling.kept[axis].saturating_mul(self.phases[axis].apart);
+        (rows.saturating_mul(inner).min(self.fft.result_plane()), self.counts[axis + 1..].iter().product())
+    }
+}
+
+/// A [`Work`] for every thread that is at it.
+struct Pool<'t, T> {
+    transform: &'t dyn Transform<T>,
+    idle: Mutex<Vec<Work<T>>>,
+}
+
+impl<'t, T: Real> Pool<'t, T> {
+    fn new(transform: &'t dyn Transform<T>) -> Self {
+        Self { transform, idle: Mutex::new(Vec::new()) }
+    }
+
+    fn with(&self, task: impl FnOnce(&mut Work<T>, &dyn Transform<T>)) {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut work = idle.unwrap_or_else(|| Work::new(self.transform));
+        task(&mut work, self.transform);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    }
+}

@@ -1,0 +1,142 @@
+//! The size of tiles: lengths of the transforms along each axis, by what they are estimated to cost.
+
+use super::cost;
+use super::phase::Phases;
+use crate::problem::Direction;
+
+/// Lengths tried along an axis where one, two or three axes have some.
+const TRIED: [usize; 4] = [1, 160, 40, 16];
+
+/// Complex numbers in the spectrum of a real tile.
+pub(super) fn bins_of([depth, height, width]: [usize; 3]) -> usize {
+    depth * height * (width / 2 + 1)
+}
+
+/// What is convolved, as far as the size of tiles depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) images: usize,
+    pub(super) groups: usize,
+    /// Channels of a group in the source and in the result.
+    pub(super) channels: [usize; 2],
+    pub(super) direction: Direction,
+    /// Bytes of a number.
+    pub(super) bytes: usize,
+}
+
+/// Overlapping tiles of the source. The `i`-th along an axis gives a phase's results from `i·kept` on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Tiling {
+    pub(super) lengths: [usize; 3],
+    /// Results of a tile.
+    pub(super) kept: [usize; 3],
+    /// Estimated time of a run on one thread, in nanoseconds: with the transforms of the filters, and without.
+    pub(super) cost: [f64; 2],
+}
+
+impl Tiling {
+    /// The cheapest.
+    pub(super) fn new(axes: &[Phases; 3], load: &Load) -> Self {
+        let several = axes.iter().filter(|axis| axis.result.max(axis.most_taps()) > 1).count().max(1);
+        let [outer, middle, inner] = [0, 1, 2].map(|at| lengths(&axes[at], TRIED[several], at == 2));
+        let runs = axes.each_ref().map(runs);
+        let mut best: Option<Self> = None;
+        for &a in &outer {
+            for &b in &middle {
+                for &c in &inner {
+                    let tiling = Self::of(axes, &runs, load, [a, b, c]);
+                    if best.is_none_or(|best| tiling.cost[0] < best.cost[0]) {
+                        best = Some(tiling);
+                    }
+                }
+            }
+        }
+        // Every axis has a length.
+        best.unwrap_or(Self { lengths: [1; 3], kept: [1; 3], cost: [0.0; 2] })
+    }
+
+    fn of(axes: &[Phases; 3], runs: &[Vec<(usize, f64)>; 3], load: &Load, lengths: [usize; 3]) -> Self {
+        let kept = [0, 1, 2].map(|at| (lengths[at] - axes[at].most_taps()) / axes[at].stride + 1);
+        let along = |at: usize| -> f64 {
+            runs[at].iter().map(|(count, phases)| count.div_ceil(kept[at]) as f64 * phases).sum()
+        };
+        let tiles = (0..3).map(along).product::<f64>() * load.images as f64;
+        let filters: f64 = axes.iter().map(|axis| axis.taps.len() as f64).product();
+        Self { lengths, kept, cost: cost::of(load, lengths, tiles, filters) }
+    }
+}
+
+/// How many results phases have, and how many phases have so many.
+fn runs(axis: &Phases) -> Vec<(usize, f64)> {
+    // Earlier phases never have fewer, and none more than one more.
+    axis.all.chunk_by(|a, b| a.count == b.count).map(|run| (run[0].count, run.len() as f64)).collect()
+}
+
+/// Lengths to try along an axis, no less than its taps and no more than takes it whole. Those of the last axis are even, as
+/// transforms of odd real rows take twice the time.
+fn lengths(axis: &Phases, most: usize, last: bool) -> Vec<usize> {
+    let (taps, step) = (axis.most_taps(), if last { 2 } else { 1 });
+    let whole = (axis.most_results().saturating_sub(1)).saturating_mul(axis.stride).saturating_add(taps);
+    let start = taps.div_ceil(step).max(1);
+    // More than this much longer than the taps, nothing is left to gain but that there is one tile.
+    let end = whole.min(taps.saturating_mul(64).max(1 << 10)).div_ceil(step).max(start);
+    let mut all = Vec::new();
+    let mut at = start;
+    loop {
+        let length = smooth(at);
+        all.push(length * step);
+        if length >= end {
+            break;
+        }
+        at = length + 1;
+    }
+    if taps == 1 {
+        all.insert(0, 1);
+    }
+    let every = all.len().div_ceil(most);
+    let last = all.len() - 1;
+    all.into_iter().enumerate().filter(|(at, _)| at % every == 0 || *at == last).map(|(_, len)| len).collect()
+}
+
+/// The least number of at least `least` that has no prime factor above 7.
+fn smooth(least: usize) -> usize {
+    let mut best = least.next_power_of_two();
+    let mut seven = 1;
+    while seven < best {
+        let mut five = seven;
+        while five < best {
+            let mut three = five;
+            while three < best {
+                let power = least.div_ceil(three).next_power_of_two();
+                best = best.min(three * power);
+                three *= 3;
+            }
+            five *= 5;
+        }
+        seven *= 7;
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::smooth;
+
+    #[test]
+    fn lengths_have_small_factors() {
+        let slow = |least: usize| {
+            let reduced = |n: usize| {
+                [2, 3, 5, 7].iter().fold(n, |mut n, p| {
+                    while n.is_multiple_of(*p) {
+                        n /= p;
+                    }
+                    n
+                })
+            };
+            (least..).find(|&n| reduced(n) == 1).expect("a power of two at last")
+        };
+        for least in (1..2000).chain([4095, 4097, 65_537, 96_000, 123_457]) {
+            assert_eq!(smooth(least), slow(least), "{least}");
+        }
+    }
+}

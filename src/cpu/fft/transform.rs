@@ -1,0 +1,205 @@
+//! A tile of real cells to its spectrum and back, by `realfft` and `rustfft`.
+
+use std::sync::{Arc, OnceLock};
+
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+pub(super) use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftNum, FftPlanner};
+
+use super::tiling::bins_of;
+
+/// What a thread needs for one tile.
+#[derive(Debug)]
+pub struct Work<T> {
+    /// The tile, row by row.
+    pub(super) cells: Vec<T>,
+    /// Its spectrum: the bins of the last axis outermost, the first axis innermost.
+    pub(super) spectrum: Vec<Complex<T>>,
+    other: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
+}
+
+impl<T: Copy + Default> Work<T> {
+    pub(super) fn new(transform: &dyn Transform<T>) -> Self {
+        let zero = Complex { re: T::default(), im: T::default() };
+        let lengths = transform.lengths();
+        let bins = vec![zero; bins_of(lengths)];
+        Self {
+            cells: vec![T::default(); lengths.iter().product()],
+            other: bins.clone(),
+            spectrum: bins,
+            scratch: vec![zero; transform.scratch()],
+        }
+    }
+}
+
+/// Rows of a tile that are wanted back: along its first two axes every `step`-th, so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted(pub(super) [(usize, usize); 2]);
+
+impl Wanted {
+    fn row(&self, row: usize, per_plane: usize) -> bool {
+        let at = [row / per_plane, row % per_plane];
+        at.iter().zip(&self.0).all(|(at, (count, step))| at % step == 0 && at / step < *count)
+    }
+}
+
+/// Transforms of one size.
+pub trait Transform<T>: Send + Sync {
+    fn lengths(&self) -> [usize; 3];
+    /// Complex numbers of scratch memory.
+    fn scratch(&self) -> usize;
+    /// Cells to spectrum; the cells are lost.
+    fn forward(&self, work: &mut Work<T>);
+    /// Spectrum to cells times their number, in the rows that are wanted; the spectrum is lost.
+    fn inverse(&self, work: &mut Work<T>, wanted: Wanted);
+}
+
+/// The transforms of a plan, for both types: each made when it is first used.
+#[derive(Default)]
+pub struct Transforms {
+    single: OnceLock<Arc<dyn Transform<f32>>>,
+    double: OnceLock<Arc<dyn Transform<f64>>>,
+}
+
+impl Transforms {
+    pub(in crate::cpu) fn single(&self, lengths: [usize; 3]) -> Arc<dyn Transform<f32>> {
+        Arc::clone(self.single.get_or_init(|| Arc::new(Planned::<f32>::new(lengths))))
+    }
+
+    pub(in crate::cpu) fn double(&self, lengths: [usize; 3]) -> Arc<dyn Transform<f64>> {
+        Arc::clone(self.double.get_or_init(|| Arc::new(Planned::<f64>::new(lengths))))
+    }
+}
+
+impl std::fmt::Debug for Transforms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transforms")
+    }
+}
+
+/// There and back.
+type Both<F, I> = Option<(Arc<F>, Arc<I>)>;
+
+/// `None` stands for a length of 1.
+struct Planned<T: FftNum> {
+    lengths: [usize; 3],
+    outer: [Both<dyn Fft<T>, dyn Fft<T>>; 2],
+    rows: Both<dyn RealToComplex<T>, dyn ComplexToReal<T>>,
+    scratch: usize,
+}
+
+impl<T: FftNum> Planned<T> {
+    fn new(lengths: [usize; 3]) -> Self {
+        let (mut complex, mut real) = (FftPlanner::new(), RealFftPlanner::new());
+        let outer = [0, 1].map(|axis| {
+            let length = lengths[axis];
+            (length > 1).then(|| (complex.plan_fft_forward(length), complex.plan_fft_inverse(length)))
+        });
+        let row = lengths[2];
+        let rows = (row > 1).then(|| (real.plan_fft_forward(row), real.plan_fft_inverse(row)));
+        let outer_scratch = outer
+            .iter()
+            .flatten()
+            .map(|(there, back)| there.get_inplace_scratch_len().max(back.get_inplace_scratch_len()));
+        let row_scratch =
+            rows.iter().map(|(there, back)| there.get_scratch_len().max(back.get_scratch_len()));
+        let scratch = outer_scratch.chain(row_scratch).max().unwrap_or(0);
+        Self { lengths, outer, rows, scratch }
+    }
+}
+
+impl<T: FftNum> Transform<T> for Planned<T> {
+    fn lengths(&self) -> [usize; 3] {
+        self.lengths
+    }
+
+    fn scratch(&self) -> usize {
+        self.scratch
+    }
+
+    fn forward(&self, work: &mut Work<T>) {
+        let [depth, height, width] = self.lengths;
+        let (rows, bins) = (depth * height, width / 2 + 1);
+        let Work { cells, spectrum, other, scratch } = work;
+        let first = if rows > 1 { &mut *other } else { &mut *spectrum };
+        for (row, bins) in cells.chunks_exact_mut(width).zip(first.chunks_exact_mut(bins)) {
+            match &self.rows {
+                // Much of a filter's tile, and of a short one, is nothing.
+                _ if row.iter().all(T::is_zero) => bins.fill(Complex { re: T::zero(), im: T::zero() }),
+                // It fails for wrong lengths alone, and these are its own.
+                Some((there, _)) => drop(there.process_with_scratch(row, bins, scratch)),
+                None => bins[0] = Complex { re: row[0], im: T::zero() },
+            }
+        }
+        if rows == 1 {
+            return;
+        }
+        transpose(other, spectrum, rows, bins);
+        if let Some((there, _)) = &self.outer[1] {
+            there.process_with_scratch(spectrum, scratch);
+        }
+        if let Some((there, _)) = &self.outer[0] {
+            for (from, to) in spectrum.chunks_exact(rows).zip(other.chunks_exact_mut(rows)) {
+                transpose(from, to, depth, height);
+            }
+            there.process_with_scratch(other, scratch);
+            std::mem::swap(spectrum, other);
+        }
+    }
+
+    fn inverse(&self, work: &mut Work<T>, wanted: Wanted) {
+        let [depth, height, width] = self.lengths;
+        let (rows, bins) = (depth * height, width / 2 + 1);
+        let Work { cells, spectrum, other, scratch } = work;
+        if let Some((_, back)) = &self.outer[0] {
+            back.process_with_scratch(spectrum, scratch);
+            for (from, to) in spectrum.chunks_exact(rows).zip(other.chunks_exact_mut(rows)) {
+                transpose(from, to, height, depth);
+            }
+            std::mem::swap(spectrum, other);
+        }
+        if let Some((_, back)) = &self.outer[1] {
+            back.process_with_scratch(spectrum, scratch);
+        }
+        let last = if rows > 1 {
+            transpose(spectrum, other, bins, rows);
+            other
+        } else {
+            spectrum
+        };
+        let pairs = cells.chunks_exact_mut(width).zip(last.chunks_exact_mut(bins)).enumerate();
+        for (_, (row, bins)) in pairs.filter(|(at, _)| wanted.row(*at, height)) {
+            match &self.rows {
+                Some((_, back)) => {
+                    // Rounding left something where a real row has nothing, which it would refuse.
+                    bins[0].im = T::zero();
+                    if width.is_multiple_of(2) {
+                        bins[width / 2].im = T::zero();
+                    }
+                    drop(back.process_with_scratch(bins, row, scratch));
+                }
+                None => row[0] = bins[0].re,
+            }
+        }
+    }
+}
+
+/// `rows x columns` to `columns x rows`, in blocks that stay in the first cache.
+fn transpose<T: Copy>(from: &[T], to: &mut [T], rows: usize, columns: usize) {
+    const BLOCK: usize = 16;
+    if rows == 1 || columns == 1 {
+        return to.copy_from_slice(from);
+    }
+    for first in (0..columns).step_by(BLOCK) {
+        for row in (0..rows).step_by(BLOCK) {
+            let height = BLOCK.min(rows - row);
+            for column in first..columns.min(first + BLOCK) {
+                let to = &mut to[column * rows + row..][..height];
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = from[(row + i) * columns + column];
+                }
+            }
+        }
+    }
+}

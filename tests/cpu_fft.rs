@@ -1,0 +1,258 @@
+//! `Fft` on the CPU: the whole case table and its own hard sizes, in f32 and f64 and all three directions. Integers come out
+//! right once rounded, and of reals the error as a whole is within the bound of the README.
+
+#![allow(clippy::cast_possible_truncation, reason = "sizes are small; rounding to f32 is meant")]
+
+mod common;
+
+use common::benchdnn::benchdnn;
+use common::cases::{self, Case};
+use common::compare::Tally;
+use common::cpu::{Spec, Tensors, reals, run_by};
+use common::spectral::Spectral;
+use common::values::{Data, seed_of};
+use ndarray::ArrayD;
+use wgconv::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight};
+use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Padding};
+
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
+
+/// Both elements; both are compared with one run of the reference.
+fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally) {
+    let mut wanted = None;
+    // Integers are rounded to what they are in either type; f32 is the harder one.
+    let elements: &[Element] = if ints { &[Element::F32] } else { &[Element::F32, Element::F64] };
+    for &element in elements {
+        let what = format!("{} in {}", case.name, element.name());
+        let problem = Case { conv: case.conv.clone().element(element), ..case.clone() }.problem();
+        let plan = match CpuPlan::new(&problem, Some(Algorithm::Fft)) {
+            Ok(plan) => plan,
+            Err(why) => {
+                tally.skip(what, why.to_string());
+                continue;
+            }
+        };
+        let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, data));
+        let got = match element {
+            Element::F64 => run_by::<f64>(&problem, &data.operands(), Algorithm::Fft),
+            _ => run_by::<f32>(&problem, &data.operands(), Algorithm::Fft),
+        };
+        tally.check(wanted.judge(&plan, &got, ints && case.exact).map_err(|e| format!("{what}, {e}")));
+    }
+}
+
+fn table(cases: &[Case], what: &str) {
+    for direction in DIRECTIONS {
+        let mut tally = Tally::default();
+        for case in cases {
+            let Some(case) = case.in_direction(direction) else {
+                tally.skip(&case.name, "its strides overlap in the result");
+                continue;
+            };
+            // In f32, whose numbers f64 holds too.
+            let (problem, seed) = (case.problem(), seed_of(&case.name));
+            for ints in [true, false] {
+                let data = if ints { Data::ints(&problem, seed) } else { Data::reals(&problem, seed) };
+                check(&case, &data, ints, &mut tally);
+            }
+        }
+        tally.finish(&format!("CPU fft, {what}, {direction:?}"));
+    }
+}
+
+#[test]
+fn named_cases() {
+    let quick = |case: &Case| !case.name.starts_with("dispatch_");
+    table(&cases::named().into_iter().filter(quick).collect::<Vec<_>>(), "named cases");
+}
+
+/// Millions of results, in f32 and forward.
+#[test]
+fn large_results() {
+    let mut tally = Tally::default();
+    for case in cases::named().into_iter().filter(|case| case.name.starts_with("dispatch_")) {
+        let data = Data::ints(&case.problem(), seed_of(&case.name));
+        let problem = case.problem();
+        let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+        let got = run_by::<f32>(&problem, &data.operands(), Algorithm::Fft);
+        let judged = Spectral::new(&problem, &data).judge(&plan, &got, true);
+        tally.check(judged.map_err(|e| format!("{}, {e}", case.name)));
+    }
+    tally.finish("CPU fft, large results");
+}
+
+#[test]
+fn benchdnn_rows() {
+    table(&benchdnn(), "benchdnn rows");
+}
+
+/// Lengths with every small factor, primes, powers of two and their neighbours; a kernel that is all there is, or more; a
+/// last tile that is short; blocks of one result less than the kernel; images of one row.
+fn sizes() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |name: &str, x: &[usize], w: &[usize], conv: Conv| {
+        cases.push(Case::new(format!("fft_{name}_{x:?}_{w:?}"), x, w, conv));
+    };
+    for cells in [30, 97, 127, 128, 129, 243, 255, 256, 257, 625, 1021, 2310] {
+        for taps in [2, 17, 30] {
+            add("line", &[1, 1, cells], &[1, 1, taps], Conv::default());
+        }
+        add("row", &[1, 1, 1, cells], &[1, 1, 1, 9], Conv::default().padding(Padding::Same).flip(true));
+        add("column", &[1, 2, cells, 1], &[3, 2, 9, 1], Conv::default().padding(Padding::Same));
+    }
+    for extent in [5, 16, 17, 31, 32, 33] {
+        add("whole", &[2, 1, extent, extent], &[1, 1, extent, extent], Conv::default());
+        add("full", &[1, 2, 7, extent], &[2, 2, extent, 7], Conv::default().padding(Padding::Full));
+    }
+    for taps in [33, 64, 65] {
+        add(
+            "half_blocks",
+            &[1, 1, 8 * taps],
+            &[1, 1, taps],
+            Conv::default().padding(Padding::Full).flip(true),
+        );
+    }
+    for boundary in
+        [Boundary::Constant(2.0), Boundary::Wrap, Boundary::Reflect, Boundary::Mirror, Boundary::Nearest]
+    {
+        let same = || Conv::default().padding(Padding::Same).boundary(boundary);
+        add(&format!("{boundary:?}"), &[1, 2, 40, 37], &[2, 2, 11, 9], same());
+        // As many cells are visited as there are, but other ones.
+        add(&format!("{boundary:?}_shifted"), &[1, 1, 30], &[1, 1, 4], same().padding([(2, -2)]));
+        add(&format!("{boundary:?}_d3"), &[1, 1, 40, 37], &[1, 1, 5, 5], same().dilation(3));
+        add(&format!("{boundary:?}_s2"), &[1, 1, 50, 37], &[2, 1, 5, 6], same().stride([2, 3]));
+    }
+    for (stride, dilation) in [(2, 1), (3, 2), (2, 4), (6, 4), (1, 5), (5, 7), (4, 2)] {
+        let conv = || Conv::default().padding(7).stride(stride).dilation(dilation);
+        add("steps", &[2, 3, 150], &[2, 3, 12], conv());
+        add("steps", &[1, 1, 61, 47], &[1, 1, 5, 4], conv());
+        add("steps", &[1, 4, 61, 47], &[6, 2, 3, 6], conv().groups(2));
+        add("steps", &[1, 2, 17, 18, 31], &[2, 2, 2, 1, 3], conv());
+    }
+    add("depthwise", &[3, 5, 40, 40], &[5, 1, 13, 13], Conv::default().padding(Padding::Same).groups(5));
+    add("many_channels", &[2, 65, 12, 12], &[33, 65, 5, 5], Conv::default().padding(Padding::Same));
+    add("volume", &[1, 2, 20, 19, 18], &[3, 2, 5, 4, 6], Conv::default().padding(Padding::Same));
+    cases
+}
+
+#[test]
+fn hard_sizes() {
+    table(&sizes(), "hard sizes");
+}
+
+#[test]
+fn epilogues() {
+    let epilogue = Epilogue { alpha: 0.5, beta: Some(-2.0), bias: true, activation: Activation::Relu };
+    let conv = || Conv::default().epilogue(epilogue).padding(Padding::Same);
+    let cases = [
+        Case::new("fft_epilogue", &[2, 4, 30, 31], &[6, 2, 5, 5], conv().groups(2)),
+        Case::new("fft_epilogue_wrap", &[2, 3, 50], &[3, 1, 9], conv().groups(3).boundary(Boundary::Wrap)),
+        Case::new("fft_epilogue_nothing", &[2, 0, 50], &[3, 0, 9], conv()),
+    ];
+    table(&cases, "epilogues");
+}
+
+fn run(plan: &CpuPlan, tensors: &Tensors, prepared: bool) -> ArrayD<f32> {
+    let [x, w, h] = [&tensors.x, &tensors.w, &tensors.h].map(|tensor| tensor.mapv(|v| v as f32));
+    let weights = plan.prepare(w.view());
+    let weight = if prepared { CpuWeight::from(&weights) } else { w.view().into() };
+    plan.run(&CpuOperands {
+        input: Some(x.view()),
+        weight: Some(weight),
+        grad_output: Some(h.view()),
+        ..Default::default()
+    })
+}
+
+/// Of one channel, of several, of many tiles, and with phases.
+fn shapes() -> Vec<Spec> {
+    let same = || Conv::default().padding(Padding::Same);
+    vec![
+        Spec::new(&[1, 1, 20_000], &[1, 1, 700], same()),
+        Spec::new(&[2, 1, 150, 90], &[1, 1, 21, 17], same().flip(true)),
+        Spec::new(&[3, 6, 60, 70], &[5, 6, 9, 7], same()),
+        Spec::new(&[2, 4, 90, 61], &[4, 1, 11, 7], same().groups(4).stride(2)),
+        Spec::new(&[1, 2, 30, 31, 29], &[3, 2, 5, 4, 3], same().dilation([1, 2, 3])),
+    ]
+}
+
+#[test]
+fn bits_depend_neither_on_threads_nor_on_preparation() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pools = [pool(1), pool(2), pool(7)];
+    for spec in shapes() {
+        for direction in DIRECTIONS {
+            let problem = spec.direction(direction).problem(Element::F32);
+            let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+            let tensors = Tensors::new(&problem, reals(5));
+            let [one, two, seven] = [0, 1, 2].map(|i| pools[i].install(|| run(&plan, &tensors, i == 1)));
+            assert!(one == two && two == seven, "{problem:?}");
+            // Threads have scratch memory of their own; nothing else grows.
+            let bytes = [0, 2].map(|i| pools[i].install(|| plan.workspace_bytes()));
+            assert!(bytes[0] > 0 && bytes[0] < bytes[1] && bytes[1] < 1 << 28, "{bytes:?}");
+        }
+    }
+}
+
+/// Weights that another plan prepared are no spectra of this one, but are weights.
+#[test]
+fn weights_of_another_plan() {
+    let of = |cells| ConvProblem::new(&[1, 2, cells], &[2, 2, 5], &Conv::default()).unwrap();
+    let plans = [of(40), of(4000)].map(|problem| CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap());
+    assert_ne!(plans[0].transform_lengths(), plans[1].transform_lengths());
+    let tensors = Tensors::new(plans[0].problem(), reals(3));
+    let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
+    let run = |weights: &wgconv::cpu::CpuWeights<f32>| {
+        let weight = Some(CpuWeight::from(weights));
+        plans[0].run(&CpuOperands { input: Some(x.view()), weight, ..Default::default() })
+    };
+    assert_eq!(run(&plans[0].prepare(w.view())), run(&plans[1].prepare(w.view())));
+    let direct = CpuPlan::new(plans[0].problem(), Some(Algorithm::Direct)).unwrap();
+    assert_eq!(run(&plans[0].prepare(w.view())), run(&direct.prepare(w.view())));
+}
+
+/// An impulse gives the kernel where it stands, and nothing elsewhere; a shifted input gives a shifted result.
+#[test]
+fn impulses_and_shifts() {
+    let spec = Spec::new(&[1, 1, 200, 150], &[1, 1, 9, 7], Conv::default().flip(true));
+    let problem = spec.problem(Element::F64);
+    let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+    let w = Tensors::new(&problem, reals(9)).w;
+    let result = |x: &ArrayD<f64>| {
+        let (input, weight) = (Some(x.view()), Some(w.view().into()));
+        plan.run(&CpuOperands { input, weight, ..Default::default() })
+    };
+    let impulse = |at: [usize; 2]| {
+        let mut x = ArrayD::zeros(vec![1, 1, 200, 150]);
+        x[[0, 0, at[0], at[1]]] = 1.0;
+        result(&x)
+    };
+    for at in [[8, 6], [100, 70], [63, 64], [190, 140]] {
+        let y = impulse(at);
+        for ((_, _, i, j), got) in y.view().into_dimensionality::<ndarray::Ix4>().unwrap().indexed_iter() {
+            let (k, l) = ((i + 8).wrapping_sub(at[0]), (j + 6).wrapping_sub(at[1]));
+            let want = if k < 9 && l < 7 { w[[0, 0, k, l]] } else { 0.0 };
+            assert!((got - want).abs() < 1e-14, "{at:?} at {i}, {j}: {got}, wanted {want}");
+        }
+    }
+    let x = Tensors::new(&problem, reals(10)).x;
+    let shifted = ArrayD::from_shape_fn(x.raw_dim(), |i| x[[0, 0, (i[2] + 3) % 200, (i[3] + 5) % 150]]);
+    let (y, shifted) = (result(&x), result(&shifted));
+    for i in 0..192 - 3 {
+        for j in 0..144 - 5 {
+            let (a, b) = (shifted[[0, 0, i, j]], y[[0, 0, i + 3, j + 5]]);
+            assert!((a - b).abs() < 1e-13, "at {i}, {j}: {a}, wanted {b}");
+        }
+    }
+}
+
+#[test]
+fn it_says_why_it_declines() {
+    let unshared = Spec::new(&[1, 1, 9], &[1, 1, 3], Conv::default()).unshared();
+    let refusal = CpuPlan::new(&unshared.problem(Element::F32), Some(Algorithm::Fft)).unwrap_err();
+    assert_eq!(refusal, CpuUnsupported::Unshared);
+    let far = Conv::default().boundary(Boundary::Wrap).stride(1 << 40).padding([(1 << 41, 0)]);
+    let far = Spec::new(&[1, 1, 9], &[1, 1, 3], far).direction(Direction::GradInput);
+    let refusal = CpuPlan::new(&far.problem(Element::F32), Some(Algorithm::Fft)).unwrap_err();
+    assert!(matches!(refusal, CpuUnsupported::PaddedCells { .. }), "{refusal}");
+}
