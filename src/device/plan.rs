@@ -149,7 +149,7 @@ impl Plan {
         }
     }
 
-    /// In words: device, algorithm, configuration, launches, workspace, who declined and why.
+    /// In words: device, algorithm, configuration, launches, workspace, who declined or was passed over and why.
     pub fn explain(&self) -> String {
         let how = match &self.runner {
             #[cfg(feature = "gpu")]
