@@ -121,7 +121,7 @@ fn failures_and_unusable_arguments_have_statuses_of_their_own() {
         (&["--padding", "-1"], "padding"),
         (&["--padding", "1,1"], "padding"),
         (&["--bias", "absent.npy"], "io"),
-        (&["--algorithm", "fft"], "unsupported"),
+        (&["--algorithm", "winograd"], "unsupported"),
         (&["--algorithm", "im2col-gemm"], "unsupported"),
     ];
     for (options, kind) in failures {
@@ -297,7 +297,7 @@ fn verify_counts_what_it_compared() {
     }
     let ran = folder.run(&["verify", "--device", "cpu"]);
     assert!(ran.status == 0 && ran.out.contains("direct"), "{ran:?}");
-    let declined = folder.run(&["verify", "--device", "cpu", "--algorithm", "fft"]);
+    let declined = folder.run(&["verify", "--device", "cpu", "--algorithm", "winograd"]);
     assert!(declined.status == 1 && declined.out.contains("nothing ran"), "{declined:?}");
 }
 

@@ -226,7 +226,7 @@ fn files_that_do_not_fit() {
             (json!({ "output": "no/such/y.npy" }), "io"),
             (json!({ "output": missing }), "io"),
             (json!({ "output": "." }), "io"),
-            (json!({ "algorithm": "fft" }), "unsupported"),
+            (json!({ "algorithm": "winograd" }), "unsupported"),
             (json!({ "algorithm": "winograd" }), "unsupported"),
             (json!({ "algorithm": "im2col_gemm" }), "unsupported"),
             (json!({ "dtype": "f16" }), "unsupported"),

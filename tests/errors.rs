@@ -255,7 +255,7 @@ fn what_nothing_runs() {
         Device::cpu().plan(&problem, &forced).expect_err("not there"),
         Error::Cpu(CpuUnsupported::NotOnCpu { algorithm: Algorithm::Winograd }),
         ErrorKind::Unsupported,
-        "the CPU has no winograd: wanted one of direct, reference"
+        "the CPU has no winograd: wanted one of direct, fft, reference"
     );
     let planner = Planner::new(Target::default());
     let declined = planner.choose(&problem, Some(Algorithm::Reference)).expect_err("no GPU version");
