@@ -52,7 +52,8 @@ pub struct PlanOptions {
     /// Bytes of scratch memory for [`Algorithm::Im2colGemm`], which needs the more launches the less it has, and runs with any:
     /// what does not fit at once is done in turn. Past 4,096 launches it is doubled until they are no more. It holds the matrix
     /// of windows: sums in f32 and, of a gradient by the weight, the factors as they are laid out come on top. `None`: 256 MiB.
-    /// What other algorithms need is fixed.
+    /// [`Algorithm::Fft`] transforms as many tiles at once as fit, two at least, and more where there would be more than 4,096
+    /// launches. What other algorithms need is fixed.
     pub workspace_budget: Option<u64>,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
     pub checked: bool,
@@ -222,8 +223,7 @@ impl Planner {
         }
         for (i, &(at, algorithm, ref unsuited)) in asked.iter().enumerate() {
             // What rounds differently is taken only where it is far ahead, or was meant.
-            let is_inexact = Algorithm::inexact().any(|other| other == algorithm);
-            if let (Some(why), true) = (unsuited, is_inexact) {
+            if let (Some(why), false) = (unsuited, algorithm.is_exact()) {
                 declined.push((algorithm, why.clone()));
                 continue;
             }

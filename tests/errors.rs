@@ -276,8 +276,8 @@ fn what_nothing_runs() {
         Error::Declined(_),
         ErrorKind::LimitExceeded,
         "no algorithm runs this problem on the device: depthwise: input needs 1073741824 bytes, the device binds at most \
-         134217728; direct: input needs 1073741824 bytes, the device binds at most 134217728; implicit_gemm: input needs \
-         1073741824 bytes, the device binds at most 134217728; im2col_gemm: input needs 1073741824 bytes, the device binds at \
+         134217728; direct: input needs 1073741824 bytes, the device binds at most 134217728; fft: input needs 1073741824 bytes, the \
+         device binds at most 134217728; implicit_gemm: input needs 1073741824 bytes, the device binds at most 134217728; im2col_gemm: input needs 1073741824 bytes, the device binds at \
          most 134217728"
     );
 }

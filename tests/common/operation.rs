@@ -94,8 +94,18 @@ pub fn results(operation: &Operation, operands: &[ArrayD<f64>]) -> Vec<(String, 
     }
     #[cfg(feature = "gpu")]
     if let Some(device) = super::device::any_gpu() {
-        let options = PlanOptions { fallback: wgconv::Fallback::Error, ..PlanOptions::default() };
+        let with = |precision| PlanOptions {
+            fallback: wgconv::Fallback::Error,
+            precision,
+            ..PlanOptions::default()
+        };
+        let options = with(Precision::Accurate);
         results.push((device.name().to_owned(), by::<f32>(&device, operation, &options, operands)));
+        if operation.steps().iter().any(|step| step.prefers.is_some_and(|algorithm| !algorithm.is_exact())) {
+            let got = by::<f32>(&device, operation, &with(Precision::Auto), operands);
+            let got = rounded(&got, &result(operation, operands), 2f64.powi(-24));
+            results.push((format!("{} by spectra", device.name()), got));
+        }
         if device.gpu().is_some_and(|gpu| gpu.target().features.f16) {
             let name = format!("{} f16", device.name());
             results.push((name, by::<wgconv::half::f16>(&device, operation, &options, operands)));

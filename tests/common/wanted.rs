@@ -141,8 +141,7 @@ pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), 
 
 /// The algorithms of the GPU that add nothing but products, so that sums of integers are exact.
 pub fn exact_algorithms() -> Vec<Algorithm> {
-    let adds = |algorithm: &Algorithm| !Algorithm::inexact().any(|other| other == *algorithm);
-    Algorithm::ALL.iter().copied().filter(adds).collect()
+    Algorithm::ALL.iter().copied().filter(|algorithm| algorithm.is_exact()).collect()
 }
 
 /// Whether integers give integers: whole factors, and an activation that only selects.

@@ -86,13 +86,17 @@ impl Sizes {
         let fitting = |of_one: u64, largest: u64| {
             (target.limits.workspace_budget / of_one.max(1)).min(limit / largest.max(1)).max(1)
         };
+        // Nor fewer than keep the launches of all parts within their number.
+        let per_block = (4 + 3 * config.outer.len()) as u64 * parts.len() as u64;
+        let least = |all: u64| all.saturating_mul(per_block).div_ceil(MAX_LAUNCHES / 2);
         let (columns, summed) = if work.tiles_summed {
             let (windows, factors) = (bytes(1, most_columns), bytes(1, work.channels));
-            let at_once = fitting(windows.saturating_add(factors), windows.max(factors)).min(MAX_SUMMED);
-            (most_columns, at_once.min(most_summed))
+            let at_once = fitting(windows.saturating_add(factors), windows.max(factors));
+            (most_columns, at_once.max(least(most_summed)).min(MAX_SUMMED).min(most_summed))
         } else {
             let (windows, results) = (bytes(most_summed, 2), results_of(2));
             let pairs = fitting(windows.saturating_add(results), windows.max(results));
+            let pairs = pairs.max(least(most_columns.div_ceil(2)));
             (pairs.saturating_mul(2).min(most_columns.next_multiple_of(2)), most_summed)
         };
         let folded = is_folded(problem);
@@ -133,8 +137,9 @@ impl Sizes {
             });
         }
         let blocks = |m: Matrices| m.columns.div_ceil(columns).saturating_add(m.summed.div_ceil(summed));
-        let per_block = 8 + 2 * config.outer.len() as u64;
-        let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(per_block);
+        let outer = config.outer.iter().filter(|&&n| n > 1).count() as u64;
+        // Of a block: windows, factors, product and result, and each axis through memory there and back, of both.
+        let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(4 + 3 * outer);
         if launches > MAX_LAUNCHES {
             return Err(Unsupported::Limit { what: "launches", needed: launches, limit: MAX_LAUNCHES });
         }
