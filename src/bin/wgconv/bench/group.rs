@@ -180,7 +180,7 @@ impl Contender {
             Some(sample) => {
                 self.row.times.add(timing);
                 let result = result.download::<T>()?;
-                Ok(Some(sample.compare(self.plan.problem(), &result)))
+                Ok(Some(sample.compare(self.plan.problem(), self.plan.algorithm(), &result)))
             }
         });
         match compared {
