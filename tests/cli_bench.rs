@@ -265,6 +265,7 @@ fn the_sets_are_listed() {
     };
     assert_eq!(
         (count("core"), count("all"), count("edge")),
-        (Some("45".into()), Some("548".into()), Some("9".into()))
+        (Some("45".into()), Some("550".into()), Some("9".into()))
     );
+    assert_eq!(count("fft"), Some("13".into()));
 }

@@ -27,7 +27,7 @@ DIRECTIONS = ("forward", "grad_input", "grad_weight")
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", type=Path, default=SHAPES, help="file of shapes (default: wgconv's built-in ones)")
-    parser.add_argument("--set", help="core, all or a set of that file (default: core if the file has one, else all)")
+    parser.add_argument("--set", help="core, fft, all or a set of that file (default: core if the file has one, else all)")
     parser.add_argument("--direction", default="forward", help="forward, grad_input, grad_weight, with commas, or all")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--modes", help="of f32, tf32 and f16, with commas (default: all on cuda, f32 on the cpu)")
@@ -54,11 +54,12 @@ def arguments():
 def chosen_shapes(path, wanted):
     document = json.loads(path.read_text())
     shapes = document if isinstance(document, list) else document["shapes"]
-    core = [] if isinstance(document, list) else document.get("meta", {}).get("core", [])
-    wanted = wanted or ("core" if core else "all")
+    meta = {} if isinstance(document, list) else document.get("meta", {})
+    lists = {name: names for name, names in meta.items() if isinstance(names, list)}
+    wanted = wanted or ("core" if "core" in lists else "all")
     if wanted == "all":
         return shapes
-    picked = [s for s in shapes if (s["name"] in core if wanted == "core" else s.get("set", "file") == wanted)]
+    picked = [s for s in shapes if (s["name"] in lists[wanted] if wanted in lists else s.get("set", "file") == wanted)]
     if not picked:
         sys.exit(f"{path} has no set {wanted}")
     return picked

@@ -1,6 +1,8 @@
 //! What the examples share: a photo to read, pictures to write.
 #![allow(dead_code, reason = "each example uses its own part")]
 
+pub mod plot;
+
 use std::error::Error;
 use std::path::PathBuf;
 

@@ -24,7 +24,7 @@ use shape::Shape;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// What to time: core, all, another built-in set (see --list), or a JSON file of shapes
+    /// What to time: core, fft (large kernels), all, another built-in set (see --list), or a JSON file of shapes
     ///
     /// A file is {"shapes":[..]} or a list of such objects:
     ///

@@ -28,7 +28,7 @@ pub(super) struct Sample {
 pub(super) struct Compared {
     /// Cells that were compared.
     pub(super) cells: usize,
-    /// Largest error / (u*mag).
+    /// Largest error / (u*mag), with the largest magnitude where an algorithm transforms operands.
     pub(super) error: f64,
     /// The first cell that is too far off, in words.
     pub(super) excess: Option<String>,
@@ -72,7 +72,8 @@ impl Sample {
         Self { cells: places(&factors.result, problem.terms()).into_par_iter().map(cell).collect() }
     }
 
-    /// Compares a result in logical order.
+    /// Compares a result in logical order. `algorithm` computed it: one that transforms operands spreads every rounding over
+    /// all cells, so the largest magnitude of them bounds the error of each.
     pub(super) fn compare<T: Number>(
         &self,
         problem: &ConvProblem,
@@ -80,20 +81,21 @@ impl Sample {
         result: &ArrayD<T>,
     ) -> Compared {
         let unit = bound::stored_unit(problem);
+        let least = match algorithm.is_exact() {
+            true => 0.0,
+            false => self.cells.iter().fold(0.0, |most, &(_, _, magnitude)| magnitude.max(most)),
+        };
         let mut compared = Compared { cells: self.cells.len(), error: 0.0, excess: None };
         let Some(values) = result.as_slice().filter(|_| result.shape() == problem.result().shape()) else {
             let excess = format!("got shape {:?}, wanted {:?}", result.shape(), problem.result().shape());
             return Compared { excess: Some(excess), ..compared };
         };
-        // Transforms spread every rounding over all results: the largest of them bounds the error of each.
-        let largest = self.cells.iter().map(|&(_, _, magnitude)| magnitude).fold(0.0, f64::max);
         for &(at, wanted, magnitude) in &self.cells {
-            let magnitude = if algorithm.is_exact() { magnitude } else { largest };
             let got: f64 = values[at].into();
             if got == wanted {
                 continue;
             }
-            let error = (got - wanted).abs();
+            let (error, magnitude) = ((got - wanted).abs(), magnitude.max(least));
             // What nothing is added up to is 0 and nothing else; so is a NaN never near anything.
             let ratio = if magnitude > 0.0 { error / (unit * magnitude) } else { f64::INFINITY };
             compared.error = compared.error.max(if ratio.is_nan() { f64::INFINITY } else { ratio });
@@ -282,6 +284,23 @@ mod tests {
             let flat = want.clone().into_shape_with_order(want.len()).expect("a line").into_dyn();
             assert!(sample.compare(&problem, Algorithm::Direct, &flat).excess.is_some(), "another shape");
         }
+    }
+
+    #[test]
+    fn a_transform_is_as_exact_as_its_largest_sum() {
+        // The first cell sums one product, those in the middle eight.
+        let problem =
+            ConvProblem::new(&[1, 1, 64], &[1, 1, 8], &Conv::default().padding(7)).expect("a problem");
+        let operands = values::operands::<f32>(&problem, "a name").expect("memory");
+        let sample = Sample::new(&problem, &operands);
+        let exact: Vec<f32> = sample.cells.iter().map(|&(_, value, _)| value as f32).collect();
+        let mut result = ArrayD::from_shape_vec(problem.result().shape(), exact).expect("every cell");
+        let largest = sample.cells.iter().map(|cell| cell.2).fold(0.0, f64::max);
+        result[[0, 0, 0]] += (10.0 * 2f64.powi(-24) * largest) as f32;
+        let [by_sums, by_spectra] =
+            [Algorithm::Direct, Algorithm::Fft].map(|algorithm| sample.compare(&problem, algorithm, &result));
+        assert!(by_sums.excess.is_some() && by_sums.error > 2.0 * by_spectra.error, "{by_sums:?}");
+        assert!(by_spectra.excess.is_none() && by_spectra.error > 9.0, "{by_spectra:?}");
     }
 
     #[test]

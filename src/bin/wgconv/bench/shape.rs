@@ -108,8 +108,11 @@ fn padding(object: &Object) -> Result<Padding, Failure> {
     uniform.or_else(each).ok_or_else(wrong)
 }
 
-/// Every shape of a document `{"shapes": [..]}` or `[..]`, and the names of its core.
-fn parsed(text: &[u8]) -> Result<(Vec<Shape>, Vec<String>), Failure> {
+/// Shapes, and lists of names of some of them.
+type Parsed = (Vec<Shape>, Vec<(String, Vec<String>)>);
+
+/// Every shape of a document `{"shapes": [..]}` or `[..]`, and every list of names in its `meta`.
+fn parsed(text: &[u8]) -> Result<Parsed, Failure> {
     let document: Value = serde_json::from_slice(text).map_err(|e| bad_file(format!("no JSON: {e}")))?;
     let list = document.as_array().or_else(|| document.get("shapes").and_then(Value::as_array));
     let list = list.ok_or_else(|| bad_file("neither a list of shapes nor an object with `shapes`"))?;
@@ -127,18 +130,22 @@ fn parsed(text: &[u8]) -> Result<(Vec<Shape>, Vec<String>), Failure> {
     if shapes.is_empty() {
         return Err(bad_file("no shapes"));
     }
-    let core = document["meta"]["core"].as_array().into_iter().flatten();
-    let core = core.filter_map(Value::as_str).map(str::to_owned).collect();
-    Ok((shapes, core))
+    let lists = document["meta"].as_object().into_iter().flatten();
+    let named = |(list, names): (&String, &Value)| {
+        let names = names.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned);
+        Some((list.clone(), names.collect()))
+    };
+    Ok((shapes, lists.filter_map(named).collect()))
 }
 
-/// The built-in sets with their shapes: `core`, the others in the order of the file, and `all`.
+/// The built-in sets with their shapes: the cross-sections `core` and `fft`, the others in the order of the file, and `all`.
 fn sets() -> Result<Vec<(String, Vec<Shape>)>, Failure> {
-    let (shapes, core) = parsed(BUILT_IN.as_bytes())?;
-    let of_core = shapes.iter().filter(|shape| core.contains(&shape.name)).cloned().collect();
-    let mut sets: Vec<(String, Vec<Shape>)> = vec![("core".to_owned(), of_core)];
+    let (shapes, lists) = parsed(BUILT_IN.as_bytes())?;
+    let of = |names: &[String]| shapes.iter().filter(|shape| names.contains(&shape.name)).cloned().collect();
+    let mut sets: Vec<(String, Vec<Shape>)> =
+        lists.iter().map(|(list, names)| (list.clone(), of(names))).collect();
     for shape in &shapes {
-        match sets.iter_mut().skip(1).find(|(set, _)| *set == shape.set) {
+        match sets.iter_mut().skip(lists.len()).find(|(set, _)| *set == shape.set) {
             Some((_, members)) => members.push(shape.clone()),
             None => sets.push((shape.set.clone(), vec![shape.clone()])),
         }
@@ -185,7 +192,8 @@ mod tests {
     fn the_built_in_shapes_are_what_their_file_says() {
         let sets = sets().expect("every shape is a convolution whose `out` is right");
         let count = |name: &str| sets.iter().find(|(set, _)| set == name).map(|(_, shapes)| shapes.len());
-        assert_eq!((count("core"), count("all"), count("edge")), (Some(45), Some(548), Some(9)));
+        assert_eq!((count("core"), count("fft"), count("edge")), (Some(45), Some(13), Some(9)));
+        assert_eq!(count("all"), Some(550));
         let document: Value = serde_json::from_str(BUILT_IN).expect("JSON");
         let told = document["shapes"].as_array().expect("a list");
         for (shape, told) in sets[sets.len() - 1].1.iter().zip(told) {
