@@ -6,14 +6,18 @@
 
 ISA compiles a WGSL file with Mesa's AMD compiler for each family of FAMILIES and prints what it made. A loop's step is
 what one pass of its outermost loop costs, inner loops times their trip count: of the matrix products, BK products. Of
+transforms, arithmetic is all of it in single precision, once, and radices is what their passes need: sums and products, of a
+complex product two of each pair as multiply-adds; what takes pairs apart, or puts them together, is of one frequency. Of
 `depthwise`, multiply-adds per load from global memory are those of a square kernel of KB taps each way on a tile that fits.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 HEAD = re.compile(r"\(RADV (\w+)\): VGPRs (\d+) SGPRs (\d+) spilled (\d+) scratch (\d+) LDS (\d+) waves/SIMD (\d+)")
 LOOP = re.compile(r"^( *)loop \S+?( innermost)?: fma (\d+) matrix (\d+) valu (\d+) mul_lo (\d+) mul_hi (\d+) "
@@ -27,6 +31,44 @@ PER_TURN = 4
 def slots(loop):
     """Vector issue slots; multiplications of integers take four, and accesses to memory one."""
     return loop["fma"] + loop["valu"] + 4 * loop["mul"] + loop["transcendental"] + loop["lds"] + loop["vmem"]
+
+
+FAMILIES = ["vega10", "navi10", "navi21", "gfx1100"]
+
+ARITHMETIC = re.compile(r"\bv_(?:dual_)?(?:add|sub|subrev|mul|fma|fmac|fmaak|fmamk|mad|mac|madak|madmk)_f32")
+
+# Sums and products of a transform of so many points.
+DFT = {2: 4, 3: 16, 4: 16, 5: 40, 8: 56}
+
+
+def passes(path):
+    """Points of a block, invocations that share it, and the radices along each axis, of a kernel of transforms."""
+    value = {name: int(number) for name, number in re.findall(r"([A-Z]+\d?)-(\d+)", path.stem)}
+    points = value.get("TZ", 1) * value["TY"] * value["TX"]
+    axes = [[value.get(f"{axis}{i}", 1) for i in range(5)] for axis in "XYZ"]
+    return points, value["WG"] // value.get("PAIRS", 1), [[r for r in axis if r > 1] for axis in axes]
+
+
+def radices(path):
+    """Arithmetic that the passes need, of one invocation."""
+    points, lanes, axes = passes(path)
+    count = 0
+    for axis in axes:
+        for i, radix in enumerate(axis):
+            twiddles = 4 * (radix - 1) if i else 0
+            count += -(-points // radix // lanes) * (DFT[radix] + twiddles)
+    return count + (0 if path.stem.startswith("fft_axis") else 4)
+
+
+def arithmetic_of_transform(tool, path, entries):
+    if not re.match(r"fft_(axis|forward|inverse)__", path.stem):
+        return
+    for entry, family in zip(entries, FAMILIES):
+        with tempfile.NamedTemporaryFile() as code:
+            subprocess.run([tool, str(path), "main", code.name], capture_output=True, check=True,
+                           env={**os.environ, "FAMILIES": family})
+            found = ARITHMETIC.findall(pathlib.Path(code.name).read_text())
+        entry["arithmetic"], entry["radices"] = len(found), radices(path)
 
 
 def compiled(tool, path):
@@ -52,6 +94,7 @@ def compiled(tool, path):
         loads_of_depthwise(path, entry)
         # Only where the work is done.
         entry["loops"] = [loop for loop in entry["loops"] if loop["fma"] >= 8]
+    arithmetic_of_transform(tool, path, entries)
     return entries
 
 
@@ -103,13 +146,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, help="the program that compiles a WGSL file and prints what it made")
     parser.add_argument("wgsl", type=pathlib.Path, help="the directory that `wgconv shaders` wrote")
+    parser.add_argument("--with", dest="others", type=pathlib.Path, help="a file of other kernels, to be kept")
     options = parser.parse_args()
-    kernels = {}
+    kernels = json.loads(options.others.read_text())["kernels"] if options.others else {}
     for path in sorted(options.wgsl.glob("*.wgsl")):
         print(path.stem, file=sys.stderr)
         kernels[path.stem] = compiled(options.tool, path)
     # A line per kernel.
-    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(entries)}" for name, entries in kernels.items())
+    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(entries)}" for name, entries in sorted(kernels.items()))
     print(f'{{"compiler": "Mesa RADV, null hardware", "kernels": {{\n{lines}\n}}}}')
 
 

@@ -83,19 +83,22 @@ impl Sizes {
         let results_of = |columns| if as_loaded { 0 } else { bytes(work.channels, columns) };
         let limit = binding_limit(target);
         // As many as the budget holds, but no more than a binding does; two columns, or one that is summed over, at least.
-        let fitting = |of_one: u64, largest: u64| {
-            (target.limits.workspace_budget / of_one.max(1)).min(limit / largest.max(1)).max(1)
+        let fitting = |budget: u64, of_one: u64, largest: u64| {
+            (budget / of_one.max(1)).min(limit / largest.max(1)).max(1)
         };
+        let budget = target.limits.workspace_budget;
         // Nor fewer than keep the launches of all parts within their number.
         let per_block = (4 + 3 * config.outer.len()) as u64 * parts.len() as u64;
         let least = |all: u64| all.saturating_mul(per_block).div_ceil(MAX_LAUNCHES / 2);
         let (columns, summed) = if work.tiles_summed {
             let (windows, factors) = (bytes(1, most_columns), bytes(1, work.channels));
-            let at_once = fitting(windows.saturating_add(factors), windows.max(factors));
+            // Beside the sums, which are there at once.
+            let budget = budget.saturating_sub(results_of(most_columns));
+            let at_once = fitting(budget, windows.saturating_add(factors), windows.max(factors));
             (most_columns, at_once.max(least(most_summed)).min(MAX_SUMMED).min(most_summed))
         } else {
             let (windows, results) = (bytes(most_summed, 2), results_of(2));
-            let pairs = fitting(windows.saturating_add(results), windows.max(results));
+            let pairs = fitting(budget, windows.saturating_add(results), windows.max(results));
             let pairs = pairs.max(least(most_columns.div_ceil(2)));
             (pairs.saturating_mul(2).min(most_columns.next_multiple_of(2)), most_summed)
         };

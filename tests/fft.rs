@@ -1,0 +1,122 @@
+//! Where spectra are taken, and what they need: no adapter.
+#![cfg(feature = "gpu")]
+
+use wgconv::algorithm::{Config, Unsupported};
+use wgconv::kernel::Kernel;
+use wgconv::program::{DeviceClass, Target};
+use wgconv::{Algorithm, Choice, Conv, ConvProblem, Direction, Padding, PlanOptions, Planner, Precision};
+
+fn target() -> Target {
+    let mut target =
+        Target { device_class: DeviceClass::Discrete, compute_units: Some(64), ..Target::default() };
+    target.limits.max_binding_bytes = 2 << 30;
+    target.limits.max_buffer_bytes = 2 << 30;
+    target.limits.max_workgroup_bytes = 32 << 10;
+    target
+}
+
+fn choose(x: &[usize], w: &[usize], conv: &Conv, options: &PlanOptions) -> Choice {
+    let problem = ConvProblem::new(x, w, conv).expect("a problem");
+    Planner::new(target()).choose_with(&problem, options).expect("a choice")
+}
+
+fn taken(x: &[usize], w: &[usize], conv: &Conv) -> Algorithm {
+    choose(x, w, conv, &PlanOptions::default()).algorithm
+}
+
+#[test]
+fn dense_large_kernels_and_long_filters_are_taken() {
+    let conv = Conv::default;
+    for (x, w, conv) in [
+        // Three layers of the old benchmark of convolutional networks.
+        (vec![128, 64, 64, 64], vec![128, 64, 9, 9], conv()),
+        (vec![128, 128, 32, 32], vec![128, 128, 9, 9], conv()),
+        (vec![128, 128, 16, 16], vec![128, 128, 7, 7], conv()),
+        (vec![1, 1, 4096, 4096], vec![1, 1, 63, 63], conv().padding(Padding::Same)),
+        (vec![1, 1, 28_800_000], vec![1, 1, 96_000], conv().padding(Padding::Full).flip(true)),
+        (vec![1, 64, 32, 32, 32], vec![64, 64, 7, 7, 7], conv()),
+    ] {
+        assert_eq!(taken(&x, &w, &conv), Algorithm::Fft, "{x:?} {w:?}");
+        let accurate = PlanOptions { precision: Precision::Accurate, ..PlanOptions::default() };
+        let choice = choose(&x, &w, &conv, &accurate);
+        assert_ne!(choice.algorithm, Algorithm::Fft, "{x:?} {w:?}");
+        assert!(choice.declined.contains(&(Algorithm::Fft, Unsupported::Inexact)), "{:?}", choice.declined);
+    }
+}
+
+#[test]
+fn small_kernels_and_few_cells_are_not() {
+    let conv = Conv::default;
+    for (x, w, conv) in [
+        (vec![32, 64, 56, 56], vec![64, 64, 3, 3], conv().padding(1)),
+        (vec![32, 256, 56, 56], vec![64, 256, 1, 1], conv()),
+        (vec![32, 3, 224, 224], vec![64, 3, 7, 7], conv().padding(3).stride(2)),
+        (vec![32, 128, 28, 28], vec![128, 1, 3, 3], conv().groups(128)),
+        (vec![1, 1, 512, 512], vec![1, 1, 3, 3], conv()),
+        (vec![1, 1, 30], vec![1, 1, 20], conv()),
+    ] {
+        assert_ne!(taken(&x, &w, &conv), Algorithm::Fft, "{x:?} {w:?}");
+    }
+}
+
+/// The workspace is what the budget allows, or two tiles, and no budget is too small.
+#[test]
+fn tiles_are_made_in_the_memory_that_there_is() {
+    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+        let conv = Conv::default().padding(3).direction(direction);
+        let of = |budget: Option<u64>| {
+            let options = PlanOptions {
+                algorithm: Some(Algorithm::Fft),
+                workspace_budget: budget,
+                ..PlanOptions::default()
+            };
+            choose(&[32, 32, 60, 60], &[32, 32, 7, 7], &conv, &options).program
+        };
+        let [least, some, much] = [Some(0), Some(32 << 20), Some(1 << 30)].map(of);
+        assert!(some.workspace_bytes() <= 32 << 20, "{direction:?}: {}", some.workspace_bytes());
+        assert!(
+            least.workspace_bytes() < some.workspace_bytes()
+                && some.workspace_bytes() < much.workspace_bytes()
+        );
+        assert!(least.launches.len() > some.launches.len() && some.launches.len() > much.launches.len());
+        assert!(least.launches.len() <= 4096, "{direction:?}: {}", least.launches.len());
+        // Weights are transformed once.
+        assert_eq!(much.prepare.is_empty(), direction == Direction::GradWeight);
+    }
+    // A signal of many tiles and no budget.
+    let options = PlanOptions { workspace_budget: Some(0), ..PlanOptions::default() };
+    let program = choose(&[64, 1, 1 << 20], &[1, 1, 999], &Conv::default(), &options).program;
+    assert!(
+        program.launches.len() <= 4096 && program.launches.iter().any(|l| l.kernel == Kernel::FftInverse)
+    );
+}
+
+/// One channel is multiplied while it is loaded; several are a matrix product between two transforms.
+#[test]
+fn launches_of_a_convolution() {
+    let forced = PlanOptions { algorithm: Some(Algorithm::Fft), ..PlanOptions::default() };
+    let kernels = |x: &[usize], w: &[usize], conv: &Conv| {
+        let program = choose(x, w, conv, &forced).program;
+        let of = |launches: &[wgconv::program::Launch]| launches.iter().map(|l| l.kernel).collect::<Vec<_>>();
+        (of(&program.prepare), of(&program.launches))
+    };
+    use Kernel::{FftAxis, FftForward, FftGemm, FftInverse};
+    let one = kernels(&[1, 1, 90, 90], &[1, 1, 11, 11], &Conv::default());
+    assert_eq!(one, (vec![FftForward], vec![FftForward, FftInverse]));
+    let several = kernels(&[2, 8, 90, 90], &[4, 8, 11, 11], &Conv::default());
+    assert_eq!(several, (vec![FftForward], vec![FftForward, FftGemm, FftInverse]));
+    // Longer than workgroup memory holds: once more through memory, there and back.
+    let long = kernels(&[1, 1, 1 << 20], &[1, 1, 50_000], &Conv::default());
+    assert_eq!(long.0, [FftForward, FftAxis]);
+    assert_eq!(long.1[..4], [FftForward, FftAxis, FftAxis, FftInverse]);
+}
+
+#[test]
+fn a_transform_that_does_not_hold_the_kernel_is_refused() {
+    let problem = ConvProblem::new(&[1, 1, 90], &[1, 1, 40], &Conv::default()).expect("a problem");
+    let configs = Algorithm::Fft.candidates(&problem, &target()).expect("it takes this");
+    let Config::Fft(mut config) = configs[0] else { panic!("{configs:?}") };
+    config.block.0 = [1, 1, 32];
+    let config = Config::Fft(config);
+    assert_eq!(Algorithm::Fft.lower(&problem, &target(), config), Err(Unsupported::Config { config }));
+}
