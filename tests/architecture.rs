@@ -275,7 +275,17 @@ fn the_oldest_rust_is_what_the_dependencies_need() {
     let said = String::from_utf8(rustc.stdout).expect("UTF-8");
     let host = said.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
     let output = std::process::Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--all-features", "--filter-platform", host])
+        // What `vkfft-peer` brings is for a test and a benchmark.
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--features",
+            "cli",
+            "--filter-platform",
+            host,
+        ])
         .current_dir(root())
         .output()
         .expect("cargo runs");
