@@ -111,6 +111,50 @@ fn launches_of_a_convolution() {
     assert_eq!(long.1[..4], [FftForward, FftAxis, FftAxis, FftInverse]);
 }
 
+/// One axis may be of any length, the others of some, and costs that no number holds are large and not an overflow.
+#[test]
+fn windows_of_any_extent_are_planned_or_declined() {
+    let why = |x: &[usize], w: &[usize]| {
+        let problem = ConvProblem::new(x, w, &Conv::default().padding(Padding::Full)).expect("a problem");
+        Algorithm::Fft.candidates(&problem, &target()).map(|_| ())
+    };
+    assert_eq!(why(&[1, 1, 2048, 2048], &[1, 1, 2000, 1]), Ok(()));
+    assert_eq!(why(&[1, 1, 2048, 2048], &[1, 1, 601, 601]), Ok(()));
+    let across = Unsupported::Limit {
+        what: "samples of a transform across the longest axis",
+        needed: 1100,
+        limit: 1024,
+    };
+    assert_eq!(why(&[1, 1, 2048, 2048], &[1, 1, 1100, 1200]), Err(across));
+    let along = Unsupported::Limit { what: "samples of a transform", needed: (1 << 20) + 1, limit: 1 << 20 };
+    assert_eq!(why(&[1, 1, 1 << 21], &[1, 1, (1 << 20) + 1]), Err(along));
+    let large = ConvProblem::new(
+        &[1, 1, 129, 129, 129],
+        &[1, 1, 512, 512, 512],
+        &Conv::default().padding(Padding::Full),
+    );
+    let large = large.expect("a problem");
+    let _ = Planner::new(target()).choose(&large, None);
+    // Sums over many images of a broadcast input.
+    let strides = wgconv::Layouts { input: wgconv::Layout::Strides(vec![0, 0, 1]), ..Default::default() };
+    let conv = Conv::default().layouts(strides);
+    let many = ConvProblem::new(&[1 << 20, 1 << 20, 64], &[1, 1 << 20, 9], &conv).expect("a problem");
+    let _ = Planner::new(target()).choose(&many, None);
+}
+
+/// Only the innermost axis may be split between workgroup memory and memory.
+#[test]
+fn another_axis_is_not_split() {
+    let problem = ConvProblem::new(&[1, 1, 90, 90], &[1, 1, 5, 5], &Conv::default()).expect("a problem");
+    let Config::Fft(mut config) = Algorithm::Fft.candidates(&problem, &target()).expect("it takes this")[0]
+    else {
+        panic!("another configuration");
+    };
+    (config.block.0, config.outer) = ([1, 8, 8], [1, 4, 1]);
+    let config = Config::Fft(config);
+    assert_eq!(Algorithm::Fft.lower(&problem, &target(), config), Err(Unsupported::Config { config }));
+}
+
 #[test]
 fn a_transform_that_does_not_hold_the_kernel_is_refused() {
     let problem = ConvProblem::new(&[1, 1, 90], &[1, 1, 40], &Conv::default()).expect("a problem");

@@ -244,8 +244,7 @@ fn awkward_sizes() {
     tally.finish("GPU fft, awkward sizes");
 }
 
-/// The transform of an impulse is its place: a kernel of one 1 among zeros copies the input, shifted, and so does an input of one 1
-/// the kernel.
+/// The transform of an impulse is its place: a kernel of one 1 among zeros copies the input, shifted by where that is.
 #[test]
 fn impulses_copy_and_shifts_shift() {
     let Some(device) = any_gpu() else { return };

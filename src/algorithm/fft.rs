@@ -61,10 +61,12 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
         }
     }
     if found.is_empty() {
-        let needed = lines.most(|line| line.least(work.tiles_summed)).into_iter().max().unwrap_or(1);
-        let too_long =
-            Unsupported::Limit { what: "samples of a transform", needed, limit: config::MAX_LENGTH };
-        return Err(first.unwrap_or(too_long));
+        // The innermost axis is the one that needs most.
+        let [z, y, x] = lines.most(|line| line.least(work.tiles_summed));
+        let across = ("samples of a transform across the longest axis", z.max(y), config::MAX_ACROSS);
+        let along = ("samples of a transform", x, config::MAX_LENGTH);
+        let (what, needed, limit) = if across.1 > across.2 { across } else { along };
+        return Err(first.unwrap_or(Unsupported::Limit { what, needed, limit }));
     }
     Ok(found)
 }
@@ -96,7 +98,8 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
 /// The dense correlations of the problem and how much there is of them, for a result of these strides.
 fn described(problem: &ConvProblem, strides: &[u64]) -> (Lines, Work) {
     let roles = roles(problem, strides).0;
-    (Lines::new(&roles), Work::new(&roles, problem.direction() == Direction::GradWeight))
+    let tiles_summed = problem.direction() == Direction::GradWeight;
+    (Lines::new(&roles, tiles_summed), Work::new(&roles, tiles_summed))
 }
 
 /// The roles of the problem: of the input with its boundary written out, where that is not zero.
@@ -119,7 +122,8 @@ pub(super) fn lower(
     let folded = is_folded(problem);
     let strides = if folded { compact_strides(&written) } else { problem.result().strides.clone() };
     let (roles, padded) = roles(problem, &strides);
-    let (lines, work) = (Lines::new(&roles), Work::new(&roles, problem.direction() == Direction::GradWeight));
+    let tiles_summed = problem.direction() == Direction::GradWeight;
+    let (lines, work) = (Lines::new(&roles, tiles_summed), Work::new(&roles, tiles_summed));
     if !config::holds(&lines, work.tiles_summed, &config, target) {
         // What no transform can run has another reason; it may be one for pieces, of the first of which this is.
         candidates(problem, target)?;

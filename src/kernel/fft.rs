@@ -190,8 +190,8 @@ pub struct AxisSpec {
 
 impl AxisSpec {
     /// The lengths that there are.
-    pub const LENGTHS: [u32; 19] =
-        [2, 4, 8, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512];
+    pub const LENGTHS: [u32; 21] =
+        [2, 4, 8, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024];
 
     /// Columns that a workgroup transforms.
     pub fn columns(&self) -> u32 {
@@ -372,7 +372,7 @@ mod tests {
         }
         for length in AxisSpec::LENGTHS {
             let spec = AxisSpec { length, product: false };
-            assert!(radices(length).len() <= 4 && spec.workgroup_bytes() <= 16 << 10, "{spec:?}");
+            assert!(radices(length).len() <= 4 && spec.workgroup_bytes() <= 32 << 10, "{spec:?}");
         }
     }
 

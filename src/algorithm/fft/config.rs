@@ -11,6 +11,9 @@ const CANDIDATES: usize = 4;
 /// Longest transform along one axis.
 pub(super) const MAX_LENGTH: u64 = 1 << 20;
 
+/// The longest transform along an axis that is not the innermost one.
+pub(super) const MAX_ACROSS: u64 = AxisSpec::LENGTHS[AxisSpec::LENGTHS.len() - 1] as u64;
+
 /// The innermost axis is split where it is longer than a block can be.
 const LONGEST_LINE: u64 = 4096;
 
@@ -92,10 +95,10 @@ impl Work {
         let transforms = windows.saturating_add(factors).saturating_add(results);
         let products = many(&[self.summed, self.channels, self.images, tiles]);
         // Two real tiles share one complex transform; a complex multiply-add is eight operations, for half the bins.
-        let arithmetic = transforms.saturating_mul(points / 2 * 5 * u64::from(points.ilog2().max(1)))
-            / TRANSFORM_EIGHTHS
-            * 8;
-        let multiplied = products.saturating_mul(points * 4) / PRODUCT_EIGHTHS * 8;
+        let arithmetic =
+            transforms.saturating_mul(points / 2 * 5 * u64::from(points.ilog2().max(1))) / TRANSFORM_EIGHTHS;
+        let arithmetic = arithmetic.saturating_mul(8);
+        let multiplied = (products.saturating_mul(points * 4) / PRODUCT_EIGHTHS).saturating_mul(8);
         // Samples once; spectra written and read, and so again for every axis that goes through memory. Spectra of factors once.
         let passes = 3 + 2 * config.outer.iter().filter(|&&n| n > 1).count() as u64;
         let read = many(&[self.summed, self.channels]);
@@ -112,7 +115,8 @@ impl Work {
 
 /// Time of a sum straight from the operands, in the same unit.
 pub(super) fn direct_cost(macs: u64, bytes: u64) -> u64 {
-    (macs.saturating_mul(2) / PRODUCT_EIGHTHS * 8).max(bytes.saturating_mul(PER_BYTE))
+    let arithmetic = macs.saturating_mul(2) / PRODUCT_EIGHTHS;
+    arithmetic.saturating_mul(8).max(bytes.saturating_mul(PER_BYTE))
 }
 
 /// The configurations that hold every line, best guess first, with their cost.
@@ -190,7 +194,10 @@ pub(super) fn holds(lines: &Lines, tiles_summed: bool, config: &FftConfig, targe
     let least = lines.most(|line| line.least(tiles_summed));
     let known = Block::all().contains(&config.block);
     let outer = |&n: &u32| n == 1 || AxisSpec::LENGTHS.contains(&n) && axis_fits(target, n);
+    // Only the innermost axis has factors between its parts.
+    let split = (0..2).any(|axis| config.outer[axis] > 1 && config.block.0[axis] > 1);
     known
+        && !split
         && config.outer.iter().all(outer)
         && config.lengths().iter().zip(least).all(|(&length, least)| length >= least)
 }

@@ -1,5 +1,6 @@
 //! The axes as dense stride-1 correlations of sub-images, and the tiles into which these are cut.
 
+use super::config::MAX_ACROSS;
 use crate::algorithm::shared::roles::{Loop, Roles, forwards};
 use crate::problem::gcd;
 
@@ -71,14 +72,17 @@ pub(super) struct Tiling {
 }
 
 /// Dense correlations along each axis, whose combinations together are the problem, in an order of axes in which those of one
-/// sample come first: the kernels transform the last ones at once.
+/// sample come first, because the kernels transform the last ones at once, and those last that must be long, because only the
+/// innermost one may be of any length.
 pub(super) struct Lines(pub(super) [Vec<Line>; 3]);
 
 impl Lines {
-    pub(super) fn new(roles: &Roles) -> Self {
+    /// Of tiles that are summed over, or of the result.
+    pub(super) fn new(roles: &Roles, tiles_summed: bool) -> Self {
         let mut axes = roles.axes.each_ref().map(lines);
+        let is_long = |line: &Line| line.least(tiles_summed) > MAX_ACROSS;
         // Stable: the others keep their order.
-        axes.sort_by_key(|lines| lines.iter().any(|line| line.whole() > 1));
+        axes.sort_by_key(|lines| (lines.iter().any(|line| line.whole() > 1), lines.iter().any(is_long)));
         Self(axes)
     }
 
