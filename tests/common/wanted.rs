@@ -93,10 +93,6 @@ impl Wanted {
         let terms = (problem.terms().max(1) as f64).sqrt();
         let scale = norm(&mut want.iter().copied()).max(norm(&mut magnitude.iter().copied()) / terms);
         let channels = match problem.direction() {
-            // A boundary that repeats cells has sums of its own.
-            Direction::GradInput if !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_)) => {
-                problem.terms().max(1)
-            }
             Direction::GradInput => problem.c_out() / problem.groups(),
             Direction::Forward => problem.c_in() / problem.groups(),
             // Summed over images, and over tiles.
@@ -105,6 +101,11 @@ impl Wanted {
         let factor = (points as f64).log2() + 0.3 * (channels as f64).sqrt();
         let slack =
             bound.relative * norm(&mut want.iter().copied()) + bound.absolute * (want.len() as f64).sqrt();
+        // Where a boundary repeats cells, a fold adds up what was transformed back, as `direct` adds products, and has its bound.
+        let repeats = !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_));
+        let folded = repeats && problem.direction() == Direction::GradInput;
+        let of_fold = norm(&mut magnitude.iter().map(|&mag| bound.allowed(0.0, mag)));
+        let slack = if folded { slack + of_fold } else { slack };
         // One rounding of the sum, one of the epilogue's.
         let allowed = bound.gain * bound.unit * (factor + 2.0) * scale + slack;
         if error.is_nan() || error > allowed {
