@@ -13,7 +13,7 @@ mod launches;
 mod memory;
 
 use super::shared::im2col::Padded;
-use super::shared::roles::{Roles, all_phases, has_table, is_folded, written_extents};
+use super::shared::roles::{Roles, all_phases, is_folded, written_extents};
 use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, tables};
 use super::{Config, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, root};
@@ -105,7 +105,7 @@ fn described(problem: &ConvProblem, strides: &[u64]) -> (Lines, Work) {
 /// The roles of the problem: of the input with its boundary written out, where that is not zero.
 fn roles(problem: &ConvProblem, strides: &[u64]) -> (Roles, Option<Padded>) {
     let mut roles = Roles::new(problem, strides);
-    let padded = has_table(problem).then(|| Padded::new(problem)).filter(|padded| padded.elements > 0);
+    let padded = Padded::of(problem);
     if let Some(padded) = &padded {
         padded.replace(problem, &mut roles);
     }

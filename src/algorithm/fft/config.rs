@@ -1,6 +1,7 @@
 //! Which transform lengths suit a problem.
 
 use super::geometry::{Line, Lines};
+use crate::algorithm::Unsupported;
 use crate::algorithm::shared::roles::Roles;
 use crate::kernel::fft::{AxisSpec, Block, ComplexTile};
 use crate::program::Target;
@@ -159,11 +160,15 @@ fn axis_fits(target: &Target, length: u32) -> bool {
 }
 
 /// The largest tile of a product of so many rows and columns that a device runs and that is not mostly empty.
-pub(super) fn tile(target: &Target, rows: u64, columns: u64) -> Option<ComplexTile> {
+pub(super) fn tile(target: &Target, rows: u64, columns: u64) -> Result<ComplexTile, Unsupported> {
     let runs = |tile: &ComplexTile| fits(target, tile.invocations(), tile.workgroup_bytes());
     let [large, small] = ComplexTile::ALL;
     let few = rows.min(columns) <= small.size.into();
-    [large, small].into_iter().skip(usize::from(few)).find(runs)
+    [large, small].into_iter().skip(usize::from(few)).find(runs).ok_or(Unsupported::Limit {
+        what: "invocations per workgroup",
+        needed: small.invocations().into(),
+        limit: target.limits.max_invocations.into(),
+    })
 }
 
 /// The transforms through memory that make an axis of a block long enough, but not longer than it is of use.

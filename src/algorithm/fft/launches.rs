@@ -339,12 +339,7 @@ impl<'a> Fft<'a> {
     }
 
     fn multiply(&self, a: Spectra, b: Spectra, to: Spectra, adds: bool) -> Result<Launch, Unsupported> {
-        let needed = 64;
-        let tile = config::tile(self.target, to.rows, to.pairs * 2).ok_or(Unsupported::Limit {
-            what: "invocations per workgroup",
-            needed,
-            limit: self.target.limits.max_invocations.into(),
-        })?;
+        let tile = config::tile(self.target, to.rows, to.pairs * 2)?;
         let size = u64::from(tile.size);
         let (row_tiles, column_tiles) = (to.rows.div_ceil(size), (to.pairs * 2).div_ceil(size));
         let workgroups = [row_tiles, column_tiles].into_iter().fold(self.sizes.bins, u64::saturating_mul);

@@ -2,7 +2,7 @@
 
 use super::config::{FftConfig, Work};
 use super::geometry::{Line, Lines};
-use super::{ConvProblem, MAX_INDEX, Target, Unsupported, bins, fold, is_folded, roles, written_extents};
+use super::{ConvProblem, MAX_INDEX, Padded, Target, Unsupported, bins, fold, is_folded, written_extents};
 use crate::algorithm::shared::{MAX_LAUNCHES, binding_limit};
 
 /// Bytes of two complex numbers.
@@ -105,7 +105,7 @@ impl Sizes {
         let folded = is_folded(problem);
         let written = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
         let copies = if folded { fold::copies(target, written, 1)? } else { 0 };
-        let padded = roles(problem, &problem.result().strides).1.map_or(0, |padded| padded.elements);
+        let padded = Padded::of(problem).map_or(0, |padded| padded.elements);
         let padded_bytes = padded.saturating_mul(4);
         if padded >= MAX_INDEX {
             return Err(Unsupported::IndexTooLarge { what: "padded input", value: padded });

@@ -44,8 +44,13 @@ pub(in crate::algorithm) struct Padded {
 }
 
 impl Padded {
+    /// Where windows visit cells outside that are not zero, and there is an input.
+    pub(in crate::algorithm) fn of(problem: &ConvProblem) -> Option<Self> {
+        has_table(problem).then(|| Self::new(problem)).filter(|padded| padded.elements > 0)
+    }
+
     /// The cells from the first to the last that windows visit.
-    pub(in crate::algorithm) fn new(problem: &ConvProblem) -> Self {
+    fn new(problem: &ConvProblem) -> Self {
         let extents = three_axes(problem).map(|axis| axis.reach());
         let [z, y, x] = extents;
         let (mut strides, mut step) = ([1; 5], 1u64);

@@ -5,7 +5,7 @@ use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile, cost};
 use super::im2col::Padded;
 use super::outside::Outside;
 use super::product::{Product, offsets, parts};
-use super::roles::{Roles, has_table, is_folded, written_extents};
+use super::roles::{Roles, is_folded, written_extents};
 use super::{
     LAUNCHES, MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides,
     first, fold, tensor,
@@ -110,8 +110,7 @@ struct Sizes {
 
 /// The input with its padding where an algorithm reads that.
 fn padded<M: Matrix>(problem: &ConvProblem) -> Option<Padded> {
-    let padded = (M::pads() && has_table(problem)).then(|| Padded::new(problem));
-    padded.filter(|padded| padded.elements > 0)
+    Padded::of(problem).filter(|_| M::pads())
 }
 
 /// For a result of these strides: of the padded input where that is read.
