@@ -9,7 +9,7 @@ use common::benchdnn::benchdnn;
 use common::cases::{self, Case};
 use common::compare::Tally;
 use common::cpu::{Spec, Tensors, reals, run_by};
-use common::spectral::Spectral;
+use common::spectral::{Ratios, Spectral};
 use common::values::{Data, seed_of};
 use ndarray::ArrayD;
 use wgconv::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight};
@@ -17,8 +17,12 @@ use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Elem
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
+fn points(plan: &CpuPlan) -> u64 {
+    plan.transform_lengths().expect("a plan by transforms").iter().map(|&length| length as u64).product()
+}
+
 /// Both elements; both are compared with one run of the reference.
-fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally) {
+fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &mut Ratios) {
     let mut wanted = None;
     // Integers are rounded to what they are in either type; f32 is the harder one.
     let elements: &[Element] = if ints { &[Element::F32] } else { &[Element::F32, Element::F64] };
@@ -32,18 +36,20 @@ fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally) {
                 continue;
             }
         };
-        let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, data));
+        let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, data, ints));
         let got = match element {
             Element::F64 => run_by::<f64>(&problem, &data.operands(), Algorithm::Fft),
             _ => run_by::<f32>(&problem, &data.operands(), Algorithm::Fft),
         };
-        tally.check(wanted.judge(&plan, &got, ints && case.exact).map_err(|e| format!("{what}, {e}")));
+        let judged = wanted.judge(&problem, points(&plan), got.view());
+        judged.iter().for_each(|&ratio| ratios.add(ratio));
+        tally.check(judged.map_err(|e| format!("{what}, {e}")));
     }
 }
 
 fn table(cases: &[Case], what: &str) {
     for direction in DIRECTIONS {
-        let mut tally = Tally::default();
+        let (mut tally, mut ratios) = (Tally::default(), Ratios::default());
         for case in cases {
             let Some(case) = case.in_direction(direction) else {
                 tally.skip(&case.name, "its strides overlap in the result");
@@ -52,11 +58,11 @@ fn table(cases: &[Case], what: &str) {
             // In f32, whose numbers f64 holds too.
             let (problem, seed) = (case.problem(), seed_of(&case.name));
             for ints in [true, false] {
-                let data = if ints { Data::ints(&problem, seed) } else { Data::reals(&problem, seed) };
-                check(&case, &data, ints, &mut tally);
+                let data = if ints { Data::ints(&problem, seed) } else { Data::coarse(&problem, seed) };
+                check(&case, &data, ints, &mut tally, &mut ratios);
             }
         }
-        tally.finish(&format!("CPU fft, {what}, {direction:?}"));
+        tally.finish(&format!("CPU fft, {what}, {direction:?}, {}", ratios.tell()));
     }
 }
 
@@ -75,7 +81,7 @@ fn large_results() {
         let problem = case.problem();
         let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
         let got = run_by::<f32>(&problem, &data.operands(), Algorithm::Fft);
-        let judged = Spectral::new(&problem, &data).judge(&plan, &got, true);
+        let judged = Spectral::new(&problem, &data, true).judge(&problem, points(&plan), got.view());
         tally.check(judged.map_err(|e| format!("{}, {e}", case.name)));
     }
     tally.finish("CPU fft, large results");

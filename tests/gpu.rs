@@ -10,6 +10,7 @@ use common::benchdnn::benchdnn;
 use common::cases::{self, Case};
 use common::compare::{Tally, exact};
 use common::device::{any_gpu, run_guarded};
+use common::extent::{full, in_part, quick, workgroups};
 use common::report::report;
 use common::values::{Data, Singles, seed_of};
 use common::wanted::{Wanted, exact_algorithms};
@@ -33,12 +34,6 @@ fn is_dispatch(case: &Case) -> bool {
 /// Whether it has a very large grid or very long sums.
 fn is_large(case: &Case) -> bool {
     is_dispatch(case) || case.name.contains("long_")
-}
-
-/// Whether only the planner's own choice is run, without run-time checks and without the largest cases: for a slow
-/// second driver.
-fn quick() -> bool {
-    std::env::var_os("WGCONV_QUICK").is_some()
 }
 
 /// The cases that are run on integers in `element`, and those that would take too long.
@@ -99,17 +94,22 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
 
 /// Which configurations run: in a quick run the first one of each algorithm, else all of them. But a barrier costs a
 /// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
-/// in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one.
+/// in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one; what would take
+/// it hours is left to a GPU.
 fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
     let software = is_software(gpu);
     let mut taken = Vec::new();
     for choices in choices.chunk_by(|a, b| a.algorithm == b.algorithm) {
         let turn = seed_of(&case.name) % choices.len() as u64;
         for (i, choice) in (0..).zip(choices) {
+            if software && has_barriers(choice.algorithm) && takes_hours(&choice.problem) {
+                tally.skip(format!("{} ({})", case.name, choice.config), "takes a software adapter hours");
+                continue;
+            }
             let first = !quick() || i == 0;
             let in_turn = quick() || i == turn;
             let one = if is_large(case) { i == 0 } else { in_turn };
-            let runs = match (software && has_barriers(choice.algorithm), is_slow(case, &choice.problem)) {
+            let runs = match (software && has_barriers(choice.algorithm), is_slow(case, choice)) {
                 (false, _) => true,
                 (true, false) => in_turn || full(),
                 (true, true) => one && full(),
@@ -124,11 +124,6 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
     taken
 }
 
-/// Whether what takes a software adapter long is run there too.
-fn full() -> bool {
-    std::env::var_os("WGCONV_FULL").is_some()
-}
-
 /// Whether the adapter is no GPU.
 fn is_software(gpu: &Gpu) -> bool {
     gpu.target().device_class == DeviceClass::Software
@@ -140,8 +135,16 @@ fn has_barriers(algorithm: Algorithm) -> bool {
 }
 
 /// Whether a software adapter takes long for it where there are barriers.
-fn is_slow(case: &Case, problem: &ConvProblem) -> bool {
-    is_large(case) || problem.macs() > 1 << 16
+fn is_slow(case: &Case, choice: &Choice) -> bool {
+    is_large(case) || choice.problem.macs() > 1 << 16 || workgroups(choice) > 1 << 12
+}
+
+/// Whether a software adapter takes hours where there are barriers: the gradient of an input that the kernel covers nearly
+/// whole, whose products are nearly all with cells outside, which a matrix product does not leave out.
+fn takes_hours(problem: &ConvProblem) -> bool {
+    let taps: u64 = problem.weight().extents[2..].iter().product();
+    let products = problem.input().len() * problem.c_out() / problem.groups() * taps;
+    problem.direction() == Direction::GradInput && products > 1 << 28
 }
 
 /// Integers through `encode`, every binding between guard bands, result and workspace full of NaNs
@@ -184,6 +187,7 @@ fn table(element: Element, direction: Direction) {
     let mut tally = Tally::default();
     let (cases, slow) = cases_of(element);
     slow.iter().for_each(|case| tally.skip(&case.name, "too slow"));
+    let cases = in_part(cases);
     let mut exact = 0;
     for case in &cases {
         match case.in_direction(direction) {
@@ -323,7 +327,7 @@ fn reals(direction: Direction) {
     };
     let forced: Vec<_> = exact_algorithms().iter().map(forced).collect();
     let software = is_software(device.gpu().expect("a GPU device"));
-    for case in cases_of(Element::F32).0 {
+    for case in in_part(cases_of(Element::F32).0) {
         if is_dispatch(&case) {
             tally.skip(&case.name, "too slow");
             continue;
@@ -336,11 +340,6 @@ fn reals(direction: Direction) {
         let data = Data::reals(&problem, seed_of(&case.name));
         let wanted = Wanted::of_reals(&case, &problem, &data);
         for (algorithm, options) in &forced {
-            let slow = has_barriers(*algorithm) && is_slow(&case, &problem);
-            if slow && software && !full() {
-                tally.skip(&case.name, "runs with WGCONV_FULL");
-                continue;
-            }
             let plan = match device.plan(&problem, options) {
                 Ok(plan) => plan,
                 Err(why) => {
@@ -348,6 +347,15 @@ fn reals(direction: Direction) {
                     continue;
                 }
             };
+            let slow = |plan: &GpuPlan| has_barriers(*algorithm) && is_slow(&case, plan.choice());
+            if software && !full() && plan.gpu().is_some_and(slow) {
+                tally.skip(&case.name, "runs with WGCONV_FULL");
+                continue;
+            }
+            if software && has_barriers(*algorithm) && takes_hours(&problem) {
+                tally.skip(&case.name, "takes a software adapter hours");
+                continue;
+            }
             let got = plan.run(Singles::new(&data).operands(direction));
             let verdict = got.map_err(|e| e.to_string());
             let verdict = verdict.and_then(|got| wanted.judge(&problem, got.view()));

@@ -91,7 +91,10 @@ impl GpuPlan {
             let descriptor = wgpu::BufferDescriptor {
                 label: Some("workspace"),
                 size,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+                // Tests copy into it and from it.
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_DST
+                    | wgpu::BufferUsages::COPY_SRC,
                 mapped_at_creation: false,
             };
             let what = || format!("a workspace of {size} bytes");
@@ -116,7 +119,7 @@ impl GpuPlan {
         &self.0.choice
     }
 
-    /// Scratch buffers, which a test fills with NaNs: nothing may be read before it is written.
+    /// Scratch buffers, which a test fills with NaNs, as nothing may be read before it is written, and reads.
     #[doc(hidden)]
     pub fn workspace(&self) -> &[wgpu::Buffer] {
         &self.0.workspace

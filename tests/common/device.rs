@@ -246,6 +246,19 @@ impl Tensors {
 ///
 /// A guard, a gap of the result's layout or an operand that was written.
 pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
+    run_and_read(plan, data, None).map(|(y, _)| y)
+}
+
+/// The same, with the numbers that the run leaves in one of the plan's scratch buffers.
+///
+/// # Errors
+///
+/// As [`run_guarded`].
+pub fn run_and_read(
+    plan: &GpuPlan,
+    data: &Data,
+    scratch: Option<usize>,
+) -> Result<(ArrayD<f64>, Vec<f32>), String> {
     let gpu = plan.gpu();
     let Choice { problem, program, .. } = plan.choice();
     let prepares = !program.prepare.is_empty();
@@ -269,7 +282,8 @@ pub fn run_guarded(plan: &GpuPlan, data: &Data) -> Result<ArrayD<f64>, String> {
         result: tensors.of(Buffer::Result),
     };
     pollster::block_on(plan.encode(&mut encoder, &buffers)).map_err(|e| e.to_string())?;
-    tensors.result(gpu, encoder, None).map(|(y, _)| y)
+    let (y, words) = tensors.result(gpu, encoder, scratch.map(|index| &plan.workspace()[index]))?;
+    Ok((y, words.into_iter().map(f32::from_bits).collect()))
 }
 
 /// Fills a buffer with NaNs.

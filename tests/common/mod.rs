@@ -11,6 +11,7 @@ pub mod compare;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod device;
+pub mod extent;
 #[cfg(feature = "gpu")]
 pub mod indices;
 pub mod npy;

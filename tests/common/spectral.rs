@@ -1,27 +1,60 @@
 //! How far a result may be off that was computed by transforms.
 
-use ndarray::ArrayD;
-use wgconv::cpu::{CpuPlan, reference};
-use wgconv::{Boundary, ConvProblem, Direction, Element, Epilogue};
+use ndarray::{ArrayD, ArrayViewD};
+use wgconv::cpu::reference;
+use wgconv::{Boundary, ConvProblem, Direction, Element, Epilogue, TensorLayout};
 
+use super::cases::exact_on_integers;
+use super::compare::Bound;
 use super::values::Data;
 
-/// The largest relative error of a whole result: `u·(log2 T + 0.3·√c)`, with `T` the product of the lengths of the transforms
-/// and `c` the channels that are summed over.
-pub fn bound(plan: &CpuPlan) -> f64 {
-    let problem = plan.problem();
+/// The largest relative error of a whole result: `u·(log2 T + 0.3·√c)`, with `T` the product of the lengths of the transforms,
+/// `points`, and `c` the numbers that are added up one after the other: channels in every bin, of the gradient of the weight images
+/// and tiles; and what a boundary that repeats cells gives back to each.
+pub fn bound(problem: &ConvProblem, points: u64) -> f64 {
     let unit = if problem.element() == Element::F64 { 2f64.powi(-53) } else { 2f64.powi(-24) };
-    let points = plan.transform_lengths().expect("a plan by transforms").iter().product::<usize>();
-    let channels = match problem.direction() {
-        Direction::GradInput => problem.c_out(),
-        _ => problem.c_in(),
-    } / problem.groups();
-    // The product and the scale round too, and of a few results the error is no mean.
-    let own = (points as f64).log2().max(4.0) + 0.3 * (channels as f64).sqrt();
-    // The reference is one long sum in f64, and no more exact than that: sums of 576 to 11 520 products were off by up to
-    // 2.5·√K of their root mean square.
-    let reference = 1.0 + (problem.terms() as f64).sqrt();
-    unit * if problem.element() == Element::F64 { own + reference } else { own }
+    let cells = |layout: &TensorLayout| layout.extents[2..].iter().product::<u64>().max(1);
+    let repeats = !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_));
+    let [x, y] = [cells(problem.input()), cells(problem.output())];
+    let summed = match problem.direction() {
+        Direction::Forward => problem.c_in() / problem.groups(),
+        Direction::GradInput => problem.c_out() / problem.groups() * if repeats { (y / x).max(1) } else { 1 },
+        // No fewer than the tiles of an image would be if they did not overlap.
+        Direction::GradWeight => problem.n() * (y / points).max(1),
+    };
+    // Below 8 points the products are rounded as much as their transforms.
+    unit * (points.max(8) as f64).log2() + unit * 0.3 * (summed as f64).sqrt()
+}
+
+/// Of so many results and more the bound holds as it stands. The errors of fewer are a sample, and depend on each other where
+/// their tiles are the same ones: they may be twice as large, but see [`Ratios`].
+const MANY: usize = 4096;
+
+/// Errors in units of the bound, of many results.
+#[derive(Default)]
+pub struct Ratios {
+    worst: f64,
+    count: usize,
+    over: usize,
+}
+
+impl Ratios {
+    pub fn add(&mut self, ratio: f64) {
+        self.worst = self.worst.max(ratio);
+        self.count += 1;
+        self.over += usize::from(ratio > 1.0);
+    }
+
+    /// What they were, in words.
+    ///
+    /// # Panics
+    ///
+    /// If more than one in a hundred is past the bound.
+    pub fn tell(&self) -> String {
+        let Self { worst, count, over } = self;
+        assert!(100 * over <= *count, "{over} of {count} results are past the bound");
+        format!("worst {worst:.2} of the bound, past it {over} of {count}")
+    }
 }
 
 /// What a result must be.
@@ -29,6 +62,8 @@ pub struct Spectral {
     result: ArrayD<f64>,
     /// Its norm, being at least that of its terms: of a few sums that cancel, nothing is left to compare with.
     norm: f64,
+    /// All values are small integers.
+    integers: bool,
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
@@ -36,29 +71,49 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl Spectral {
-    pub fn new(problem: &ConvProblem, data: &Data) -> Self {
+    /// `integers` says that the data are.
+    pub fn new(problem: &ConvProblem, data: &Data, integers: bool) -> Self {
         let result = reference::run(problem, &data.operands());
         let norm = norm(result.iter().copied()).max(energy(problem, data));
-        Self { result, norm }
+        Self { result, norm, integers }
     }
 
+    /// Compares what was computed by transforms of `points` points in all. Gives the error in units of the bound.
+    ///
     /// # Errors
     ///
-    /// An error past the bound; with `integers` a number that is not rounded to the exact one.
-    pub fn judge(&self, plan: &CpuPlan, got: &ArrayD<f64>, integers: bool) -> Result<(), String> {
-        if got.shape() != self.result.shape() {
-            return Err(format!("got shape {:?}, want {:?}", got.shape(), self.result.shape()));
+    /// An error past the bound; of integers a number that is not rounded to the exact one.
+    pub fn judge<T: Copy + Into<f64>>(
+        &self,
+        problem: &ConvProblem,
+        points: u64,
+        got: ArrayViewD<T>,
+    ) -> Result<f64, String> {
+        let want = &self.result;
+        if got.shape() != want.shape() {
+            return Err(format!("got shape {:?}, want {:?}", got.shape(), want.shape()));
         }
-        let error = norm(got.iter().zip(&self.result).map(|(got, want)| got - want));
-        let allowed = bound(plan);
-        if error > allowed * self.norm || error.is_nan() {
-            return Err(format!("relative error {:.2e}, allowed {allowed:.2e}", error / self.norm));
+        let got: Vec<f64> = got.iter().map(|&value| value.into()).collect();
+        let error = norm(got.iter().zip(want).map(|(got, want)| got - want));
+        // What the activation adds is not of the transforms.
+        let own = Bound::of(problem);
+        let slack = own.relative * norm(want.iter().copied()) + own.absolute * (want.len() as f64).sqrt();
+        let bound = own.gain * bound(problem, points) * self.norm + slack;
+        let allowed = if want.len() < MANY { 2.0 * bound } else { bound };
+        if error > allowed || error.is_nan() {
+            return Err(format!(
+                "relative error {:.3e} of {} results, allowed {:.3e}",
+                error / self.norm,
+                want.len(),
+                allowed / self.norm,
+            ));
         }
-        let step = step(plan.problem());
+        let exact = self.integers && exact_on_integers(problem.epilogue().activation);
+        let step = step(problem);
         let differs = |(got, want): &(&f64, &f64)| (**got / step).round() * step != **want;
-        match got.iter().zip(&self.result).find(|pair| integers && differs(pair)) {
+        match got.iter().zip(want).find(|pair| exact && differs(pair)) {
             Some((got, want)) => Err(format!("got {got}, want {want}")),
-            None => Ok(()),
+            None => Ok(if bound > 0.0 { error / bound } else { 0.0 }),
         }
     }
 }

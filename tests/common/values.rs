@@ -112,8 +112,15 @@ impl Data {
 
     /// Normally distributed numbers that the problem's element holds exactly.
     pub fn reals(problem: &ConvProblem, seed: u64) -> Self {
-        let half = problem.element() == Element::F16;
-        Self::new(problem, seed, if half { coarse_reals } else { reals })
+        match problem.element() {
+            Element::F16 => Self::coarse(problem, seed),
+            _ => Self::new(problem, seed, reals),
+        }
+    }
+
+    /// The same in steps of 1/256: sums of their products are exact in f64.
+    pub fn coarse(problem: &ConvProblem, seed: u64) -> Self {
+        Self::new(problem, seed, coarse_reals)
     }
 
     fn new(problem: &ConvProblem, seed: u64, values: impl Fn(u64, usize) -> Vec<f64>) -> Self {

@@ -3,10 +3,11 @@
 use ndarray::{ArrayD, ArrayViewD};
 use wgconv::algorithm::Config;
 use wgconv::cpu::reference;
-use wgconv::{Activation, Algorithm, Boundary, Choice, ConvProblem, Direction, Element};
+use wgconv::{Activation, Algorithm, Choice, ConvProblem, Element};
 
 use super::cases::Case;
 use super::compare::{Bound, exact, within};
+use super::spectral::Spectral;
 use super::values::Data;
 
 /// The reference's result; with magnitudes, results may be off by the bound.
@@ -66,78 +67,18 @@ impl Wanted {
     }
 }
 
-impl Wanted {
-    /// Compares what was computed with spectra of `points` points: a result may be off, in the Euclidean norm, by
-    /// `u·(log₂ points + 0.3·√channels)` of itself, or where its sums cancel, of what sums of independent products of the same
-    /// magnitudes come to. Where every sum is an integer that is small against that, rounded it must be equal. Gives the
-    /// error in units of what is allowed.
-    ///
-    /// # Errors
-    ///
-    /// The error and what was allowed; the number of integers that differ.
-    pub fn judge_spectra<T: Copy + Into<f64>>(
-        &self,
-        problem: &ConvProblem,
-        got: ArrayViewD<T>,
-        points: u64,
-    ) -> Result<f64, String> {
-        let Self { name, result: want, .. } = self;
-        let magnitude = self.magnitude.as_ref().expect("made with magnitudes");
-        if got.shape() != want.shape() {
-            return Err(format!("{name}: got shape {:?}, want {:?}", got.shape(), want.shape()));
-        }
-        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let got: Vec<f64> = got.iter().map(|&v| v.into()).collect();
-        let error = norm(&mut got.iter().zip(want).map(|(got, want)| got - want));
-        let bound = Bound::of(problem);
-        let terms = (problem.terms().max(1) as f64).sqrt();
-        let scale = norm(&mut want.iter().copied()).max(norm(&mut magnitude.iter().copied()) / terms);
-        let channels = match problem.direction() {
-            Direction::GradInput => problem.c_out() / problem.groups(),
-            Direction::Forward => problem.c_in() / problem.groups(),
-            // Summed over images, and over tiles.
-            Direction::GradWeight => problem.terms().max(1),
-        };
-        let factor = (points as f64).log2() + 0.3 * (channels as f64).sqrt();
-        let slack =
-            bound.relative * norm(&mut want.iter().copied()) + bound.absolute * (want.len() as f64).sqrt();
-        // Where a boundary repeats cells, a fold adds up what was transformed back, as `direct` adds products, and has its bound.
-        let repeats = !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_));
-        let folded = repeats && problem.direction() == Direction::GradInput;
-        let of_fold = norm(&mut magnitude.iter().map(|&mag| bound.allowed(0.0, mag)));
-        let slack = if folded { slack + of_fold } else { slack };
-        // One rounding of the sum, one of the epilogue's.
-        let allowed = bound.gain * bound.unit * (factor + 2.0) * scale + slack;
-        if error.is_nan() || error > allowed {
-            return Err(format!("{name}: error {error:.3e} in the norm, allowed {allowed:.3e}"));
-        }
-        let largest = magnitude.iter().copied().fold(0.0, f64::max);
-        // Of one element, not of all of them.
-        if keeps_integers(problem)
-            && want.iter().all(|v| v.fract() == 0.0)
-            && allowed < 0.5
-            && largest < 2f64.powi(24)
-        {
-            let differ = got.iter().zip(want).filter(|(got, want)| got.round() != **want).count();
-            if differ > 0 {
-                return Err(format!("{name}: {differ} of {} integers differ", got.len()));
-            }
-        }
-        Ok(if allowed > 0.0 { error / allowed } else { 0.0 })
-    }
-}
-
 /// Whether what `choice` gave of integers is equal to the reference, or, by spectra, within their bound.
 ///
 /// # Errors
 ///
-/// As [`exact`] and [`Wanted::judge_spectra`].
+/// As [`exact`] and [`Spectral::judge`].
 pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), String> {
-    let (problem, name) = (&choice.problem, choice.config.to_string());
-    let result = reference::run(problem, &data.operands());
-    let Config::Fft(config) = choice.config else { return exact(&name, got, result.view()) };
-    let magnitude = Some(reference::magnitude(problem, &data.operands()));
-    Wanted { name, result, magnitude }.judge_spectra(problem, got, config.points()).map(|_| ())
+    let problem = &choice.problem;
+    let Config::Fft(config) = choice.config else {
+        let result = reference::run(problem, &data.operands());
+        return exact(&choice.config.to_string(), got, result.view());
+    };
+    Spectral::new(problem, data, true).judge(problem, config.points(), got).map(|_| ())
 }
 
 /// The algorithms of the GPU that add nothing but products, so that sums of integers are exact.

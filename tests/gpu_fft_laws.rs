@@ -1,0 +1,238 @@
+//! Spectra as they stand in memory, of signals whose spectra are known, in every block and through memory.
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::f64::consts::TAU;
+
+use common::compare::Tally;
+use common::device::{any_gpu, run_and_read};
+use common::values::{Data, Random, reals};
+use wgconv::algorithm::{Config, FftConfig};
+use wgconv::gpu::{Gpu, GpuPlan};
+use wgconv::kernel::fft::Block;
+use wgconv::{Algorithm, Choice, Conv, ConvProblem, PlanOptions};
+
+type Complex = [f64; 2];
+type Place = [u64; 3];
+
+/// A tile's samples and spectra.
+struct Signals {
+    lengths: Place,
+    impulse: Place,
+    wave: Place,
+    shift: Place,
+}
+
+/// One tile each, in the order in which they are images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Signal {
+    /// 1 at the origin: 1 at every frequency.
+    Origin,
+    /// 1 at n: `exp(-2πi·u·n)`.
+    Impulse,
+    /// 1 everywhere: as many as there are samples at frequency 0, 0 elsewhere.
+    Constant,
+    /// `cos(2π·k·n)`: half as many at k and at −k.
+    Wave,
+    /// Anything: the sum of squares of its spectrum is that of its samples, times their number.
+    Noise,
+    /// The same, wrapped around by d: its spectrum times `exp(-2πi·u·d)`.
+    Shifted,
+}
+
+use Signal::{Constant, Impulse, Noise, Origin, Shifted, Wave};
+
+const ALL: [Signal; 6] = [Origin, Impulse, Constant, Wave, Noise, Shifted];
+
+impl Signals {
+    fn new(lengths: Place, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut place = || lengths.map(|n| random.below(n));
+        Self { lengths, impulse: place(), wave: place(), shift: place() }
+    }
+
+    fn points(&self) -> u64 {
+        self.lengths.iter().product()
+    }
+
+    /// The sample or frequency with this number.
+    fn place(&self, at: u64) -> Place {
+        let [_, y, x] = self.lengths;
+        [at / (y * x), at / x % y, at % x]
+    }
+
+    fn number(&self, [i, j, k]: Place) -> u64 {
+        let [_, y, x] = self.lengths;
+        (i * y + j) * x + k
+    }
+
+    /// Turns of `u` at `n`.
+    fn turns(&self, u: Place, n: Place) -> f64 {
+        (0..3).map(|i| (u[i] * n[i] % self.lengths[i]) as f64 / self.lengths[i] as f64).sum()
+    }
+
+    fn samples(&self, signal: Signal) -> Vec<f64> {
+        let one_at = |place| (0..self.points()).map(|at| f64::from(at == self.number(place))).collect();
+        let noise = || reals(self.points(), self.points() as usize);
+        match signal {
+            Origin => one_at([0; 3]),
+            Impulse => one_at(self.impulse),
+            Constant => vec![1.0; self.points() as usize],
+            Wave => {
+                (0..self.points()).map(|at| (TAU * self.turns(self.wave, self.place(at))).cos()).collect()
+            }
+            Noise => noise(),
+            Shifted => {
+                let noise = noise();
+                let from = |at| {
+                    let place = self.place(at);
+                    let back = |i| (place[i] + self.lengths[i] - self.shift[i]) % self.lengths[i];
+                    noise[self.number(std::array::from_fn(back)) as usize]
+                };
+                (0..self.points()).map(from).collect()
+            }
+        }
+    }
+
+    /// At frequency `u`, where `noise` is what there is of the noise.
+    fn spectrum(&self, signal: Signal, u: Place, noise: Complex) -> Complex {
+        let phase = |n| {
+            let angle = TAU * self.turns(u, n);
+            [angle.cos(), -angle.sin()]
+        };
+        let negative: Place = std::array::from_fn(|i| (self.lengths[i] - self.wave[i]) % self.lengths[i]);
+        let points = self.points() as f64;
+        match signal {
+            Origin => [1.0, 0.0],
+            Impulse => phase(self.impulse),
+            Constant => [if u == [0; 3] { points } else { 0.0 }, 0.0],
+            Wave => [points / 2.0 * (f64::from(u == self.wave) + f64::from(u == negative)), 0.0],
+            Noise => noise,
+            Shifted => {
+                let ([a, b], [c, d]) = (noise, phase(self.shift));
+                [a * c - b * d, a * d + b * c]
+            }
+        }
+    }
+}
+
+/// Of every frequency of a block and its negative the first in the row.
+fn kept(block: Block) -> Vec<Place> {
+    let [z, y, x] = block.0.map(u64::from);
+    let number = |[i, j, k]: Place| (i * y + j) * x + k;
+    let places = (0..z * y * x).map(|at| [at / (y * x), at / x % y, at % x]);
+    let is_first = |&[i, j, k]: &Place| number([i, j, k]) <= number([(z - i) % z, (y - j) % y, (x - k) % x]);
+    places.filter(is_first).collect()
+}
+
+/// The frequencies in the order in which they lie in memory: those of a block that are kept, of each those that are transformed
+/// through memory, which are multiples of the block apart where an axis is in two parts, and the axis itself where it is not.
+fn frequencies(config: &FftConfig) -> Vec<Place> {
+    let ([z, y, x], block) = (config.outer.map(u64::from), config.block.0.map(u64::from));
+    let slices: Vec<Place> = (0..z * y * x).map(|at| [at / (y * x), at / x % y, at % x]).collect();
+    let of = |u: Place| {
+        slices
+            .iter()
+            .map(move |slice| std::array::from_fn(|i| u[i] + block[i] * slice[i]))
+            .collect::<Vec<_>>()
+    };
+    kept(config.block).into_iter().flat_map(of).collect()
+}
+
+/// What convolution with a single 1 makes of all signals, and their spectra as they lie in memory, twice what they are.
+fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<(Vec<f64>, Vec<f32>, Vec<f64>), String> {
+    let extents = signals.lengths.map(|n| n as usize);
+    let problem =
+        ConvProblem::new(&[[ALL.len(), 1].as_slice(), &extents].concat(), &[1, 1, 1, 1, 1], &Conv::default())
+            .map_err(|e| e.to_string())?;
+    let config = Config::Fft(config);
+    let program = Algorithm::Fft.lower(&problem, gpu.target(), config).map_err(|e| e.to_string())?;
+    let mut data = Data::ints(&problem, 1);
+    let samples = ALL.iter().flat_map(|&signal| signals.samples(signal));
+    data.x.iter_mut().zip(samples).for_each(|(to, value)| *to = f64::from(value as f32));
+    data.w.fill(1.0);
+    let choice = Choice { problem, algorithm: Algorithm::Fft, config, program, declined: Vec::new() };
+    let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
+    let (y, spectra) = run_and_read(&plan.map_err(|e| e.to_string())?, &data, Some(0))?;
+    Ok((data.x.into_iter().collect(), spectra, y.into_iter().collect()))
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Every law at every frequency, to within `u·log2 points` in the Euclidean norm.
+fn check(gpu: &Gpu, config: FftConfig) -> Result<(), String> {
+    let signals = Signals::new(config.lengths(), config.points());
+    let (x, made, y) = run(gpu, config, &signals)?;
+    let frequencies = frequencies(&config);
+    // Of each frequency pairs of tiles, two complex numbers each.
+    if made.len() != frequencies.len() * ALL.len() * 2 {
+        return Err(format!("{} numbers of {} frequencies", made.len(), frequencies.len()));
+    }
+    let spectrum = |tile: usize, at: usize| {
+        let first = 2 * (at * ALL.len() + tile);
+        [made[first], made[first + 1]].map(|part| f64::from(part) / 2.0)
+    };
+    let allowed = 2f64.powi(-24) * (config.points() as f64).log2();
+    let noise = ALL.iter().position(|&signal| signal == Noise).expect("one of them");
+    for (tile, &signal) in ALL.iter().enumerate() {
+        let (mut error, mut size) = (Vec::new(), Vec::new());
+        for (at, &u) in frequencies.iter().enumerate() {
+            let (got, want) = (spectrum(tile, at), signals.spectrum(signal, u, spectrum(noise, at)));
+            error.extend([got[0] - want[0], got[1] - want[1]]);
+            size.extend(want);
+        }
+        let relative = norm(error.into_iter()) / norm(size.into_iter());
+        // Both that is compared and what it is compared with were computed.
+        let allowed = if signal == Shifted { 2.0 * allowed } else { allowed };
+        if relative.is_nan() || relative > allowed {
+            return Err(format!("{signal:?}: {relative:.2e}, allowed {allowed:.2e}"));
+        }
+    }
+    // Parseval: a frequency stands for its negative too, unless that is there as well, or it is its own.
+    let lengths = config.lengths();
+    let negative = |u: &Place| -> Place { std::array::from_fn(|i| (lengths[i] - u[i]) % lengths[i]) };
+    let there: BTreeSet<Place> = frequencies.iter().copied().collect();
+    let weight = |u: &Place| if there.contains(&negative(u)) { 1.0 } else { 2.0 };
+    let square = |at: usize| spectrum(noise, at).iter().map(|part| part * part).sum::<f64>();
+    let energy = frequencies.iter().enumerate().map(|(at, u)| weight(u) * square(at)).sum::<f64>();
+    let points = signals.points() as usize;
+    let of_samples = norm(x[noise * points..][..points].iter().copied()).powi(2) * points as f64;
+    if (energy / of_samples - 1.0).abs() > 2.0 * allowed {
+        return Err(format!("energy {energy}, of the samples {of_samples}"));
+    }
+    let back = norm(x.iter().zip(&y).map(|(x, y)| x - y)) / norm(x.iter().copied());
+    // Transforms of the samples, of the 1 and back.
+    if back.is_nan() || back > 2.0 * allowed {
+        return Err(format!("there and back: {back:.2e}, allowed {:.2e}", 2.0 * allowed));
+    }
+    Ok(())
+}
+
+#[test]
+fn spectra_of_known_signals() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let line = Block([1, 1, 16]);
+    let mut configs: Vec<_> =
+        Block::all().into_iter().map(|block| FftConfig { block, outer: [1; 3] }).collect();
+    configs.extend([
+        FftConfig { block: line, outer: [1, 20, 1] },
+        FftConfig { block: line, outer: [4, 8, 1] },
+        FftConfig { block: Block([1, 8, 8]), outer: [20, 1, 1] },
+        FftConfig { block: Block([1, 1, 256]), outer: [1, 1, 20] },
+        FftConfig { block: Block([1, 1, 4096]), outer: [1, 1, 2] },
+    ]);
+    let mut tally = Tally::default();
+    for config in configs {
+        if config.block.workgroup_bytes() > gpu.target().limits.max_workgroup_bytes {
+            tally.skip(config.to_string(), "too little workgroup memory");
+            continue;
+        }
+        tally.check(check(gpu, config).map_err(|e| format!("{config}: {e}")));
+    }
+    tally.finish("GPU fft, spectra of known signals");
+}
