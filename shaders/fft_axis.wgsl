@@ -7,7 +7,8 @@
 //
 // shapes   s [groups, bins, axes before, TY, axes after, k or q, columns]; with PRODUCT the inverse one is of the products of a
 //          [groups, bins, slices, 1, columns] and of the conjugates of b [groups, bins, slices, 1, q]
-// layout   twiddles: exp(-2 pi sqrt(-1) j / N), used where p.twiddle.y is not 0; bins: the table of fft_forward.wgsl
+// layout   twiddles: exp(-2 pi sqrt(-1) j / N), used where there are p.counts.w points of the fused part, not 0;
+//          bins: the table of fft_forward.wgsl
 // grid     a workgroup for TX columns of a line, columns fastest
 // memory   TY * TX * 8 bytes
 // rust     Kernel::FftAxis, FftAxisParams (src/kernel/fft.rs)
@@ -29,7 +30,6 @@ const PAIRS: u32 = 1u;
 struct FftAxisParams {
     counts: vec4<u32>,
     shape: vec4<u32>,
-    twiddle: vec4<u32>,
     pitch: vec4<u32>,
 }
 
@@ -64,9 +64,9 @@ fn main(
     let line = id / p.counts.y;
     let first = id % p.counts.y * TX;
     let is_inverse = p.shape.w != 0u;
-    let has_twiddle = p.twiddle.y != 0u;
+    let has_twiddle = p.counts.w != 0u;
     // Along the fused part of the axis.
-    let u = bins[line / p.shape.y % p.shape.x].x / p.twiddle.x % max(p.twiddle.y, 1u);
+    let u = bins[line / p.shape.y % p.shape.x].x % max(p.counts.w, 1u);
 
     for (var i = local; i < POINTS; i += WG) {
         let l = i / TX;

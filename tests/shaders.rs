@@ -168,7 +168,7 @@ fn uniform_blocks_are_what_the_host_writes() {
     let weight = offsets!(DepthwiseWeightParams: window, gradients, work, lane, lane_inverse, places, pair_radix, pair_a,
         pair_b, pair_r, planes, tiles, tile, taps, boxes, stride, dilation, pad, cells, b_stride, r_stride, counts,
         epilogue, scale, activation);
-    let axis = offsets!(FftAxisParams: counts, shape, twiddle, pitch);
+    let axis = offsets!(FftAxisParams: counts, shape, pitch);
     let forward = offsets!(FftForwardParams: extent, step, begin, hop, limit, stride, outer, tiles, matrix, chunk, counts,
         base);
     let complex = offsets!(FftGemmParams: counts, size);

@@ -336,12 +336,10 @@ pub struct FftInverseParams {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct FftAxisParams {
-    /// Workgroups, those of a line, columns of a line, 0.
+    /// Workgroups, those of a line, columns of a line; points of the fused part of the axis, 0 where it has none.
     pub counts: [u32; 4],
     /// Bins; lines of a bin; slices after the axis; whether it is the inverse.
     pub shape: [u32; 4],
-    /// Steps of a bin's index along the fused part of the axis, and its points, 0 where it has none; 0, 0.
-    pub twiddle: [u32; 4],
     /// Columns of `a`, rows of `b`, and what both make, at a slice; 0.
     pub pitch: [u32; 4],
 }

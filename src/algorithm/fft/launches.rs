@@ -317,15 +317,14 @@ impl<'a> Fft<'a> {
         let of_line = (after * inner).div_ceil(spec.columns().into());
         let workgroups = lines.saturating_mul(of_line);
         let grid = self.workgroups(workgroups, spec.invocations())?;
+        // Only the innermost axis is split.
         let twiddled = if is_split(self.config, axis) { self.config.block.0[axis] } else { 0 };
         let none = self.table(table::BLOCK);
         let (a, b) = product.map_or((none, none), |(a, b)| (a.binding, b.binding));
         let pitch = product.map_or([0, 0], |(a, b)| [a.pairs * 2, b.pairs * 2]);
         let block = FftAxisParams {
-            counts: [workgroups, of_line, after * inner, 0].map(count),
+            counts: [count(workgroups), count(of_line), count(after * inner), twiddled],
             shape: [count(self.bins), count(before), count(after), inverse.into()],
-            // Only the innermost axis is split.
-            twiddle: [1, twiddled, 0, 0],
             pitch: [pitch[0], pitch[1], inner, 0].map(count),
         };
         let tables = [table::OUTER + axis, table::TWIDDLES, table::BLOCK].map(|index| self.table(index));
