@@ -59,6 +59,22 @@ pub enum CpuUnsupported {
         /// At most so many are taken.
         limit: u64,
     },
+    /// Strides and dilations make sub-images with transforms of their own.
+    #[error("strides and dilations make {phases} sub-images, at most {limit} are transformed")]
+    Phases {
+        /// So many, or a bound of their number.
+        phases: u64,
+        /// At most so many are taken.
+        limit: u64,
+    },
+    /// A tile must hold all taps of a kernel, and its transform fit memory.
+    #[error("a tile holds all {taps} taps of a kernel, at most {limit} cells are transformed at once")]
+    Taps {
+        /// So many.
+        taps: u64,
+        /// At most so many are taken.
+        limit: u64,
+    },
 }
 
 fn names(algorithms: &[Algorithm]) -> String {

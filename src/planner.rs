@@ -40,8 +40,8 @@ pub struct PlanOptions {
     /// Which algorithms may be chosen.
     pub precision: Precision,
     /// Plans that run by [`Algorithm::Fft`] look for infinities and NaNs in the operands that they transform, which one such
-    /// number would spread over all results of its tile, and fail with `OperandError::NonFinite`. Looked at are arrays of the
-    /// host, and tensors of the CPU path; tensors on a GPU are not.
+    /// number would spread over all results of its tile, and fail with `OperandError::NonFinite`. A tensor on a GPU is copied
+    /// to the host for it; what an app encodes itself, in buffers of its own, is not looked at.
     pub check_finite: bool,
     /// Choose by time: every algorithm that takes the problem runs it on made-up operands, and among those whose results
     /// agree with the reference, or where that takes too long with the first one's, the fastest is taken. Planning then takes as

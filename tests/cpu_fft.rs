@@ -36,7 +36,7 @@ fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &mut R
                 continue;
             }
         };
-        let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, data, ints));
+        let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, data));
         let got = match element {
             Element::F64 => run_by::<f64>(&problem, &data.operands(), Algorithm::Fft),
             _ => run_by::<f32>(&problem, &data.operands(), Algorithm::Fft),
@@ -81,7 +81,7 @@ fn large_results() {
         let problem = case.problem();
         let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
         let got = run_by::<f32>(&problem, &data.operands(), Algorithm::Fft);
-        let judged = Spectral::new(&problem, &data, true).judge(&problem, points(&plan), got.view());
+        let judged = Spectral::new(&problem, &data).judge(&problem, points(&plan), got.view());
         tally.check(judged.map_err(|e| format!("{}, {e}", case.name)));
     }
     tally.finish("CPU fft, large results");

@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use wgconv::algorithm::{Config, DepthwiseConfig, DirectConfig};
+use wgconv::algorithm::{Config, DepthwiseConfig, DirectConfig, FftConfig};
+use wgconv::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
 use wgconv::kernel::Tile;
+use wgconv::kernel::fft::Block;
 use wgconv::program::{Features, Limits, Target};
 use wgconv::{
     Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Layout, Layouts, Padding, Planner, Rounding,
@@ -31,6 +33,9 @@ fn ask_all(problem: &ConvProblem) -> usize {
         }
         let _ = Planner::new(target).choose(problem, None);
     }
+    for algorithm in CPU_ALGORITHMS.iter().copied().map(Some).chain([None]) {
+        let _ = CpuPlan::new(problem, algorithm).map(|plan| plan.workspace_bytes());
+    }
     programs
 }
 
@@ -41,6 +46,7 @@ fn unasked() -> Vec<Config> {
         Config::Direct(DirectConfig { tile_c: 1, tile_x: 1, lanes: 1 }),
         Config::ImplicitGemm(tile),
         Config::Im2colGemm(tile),
+        Config::Fft(FftConfig { block: Block([1, 1, 16]), outer: [1; 3] }),
     ]
 }
 
@@ -204,4 +210,31 @@ fn no_arithmetic_of_a_plan_overflows() {
     }
     println!("{problems} problems, {programs} programs");
     assert!(problems > 1000 && programs > 1000);
+}
+
+/// Transforms whose tiles would hold more than any memory, or be more than can be counted, are not planned.
+#[test]
+fn tiles_that_no_memory_holds_are_declined() {
+    let declined = |x: &[usize], w: &[usize], conv: &Conv| {
+        let problem = ConvProblem::new(x, w, conv).expect("a problem");
+        ask_all(&problem);
+        CpuPlan::new(&problem, Some(Algorithm::Fft)).expect_err("no memory holds it")
+    };
+    let steps = Conv::default().stride(1 << 20).padding([(1 << 21, (1 << 21) + 65_535); 3]);
+    let side = 65_536;
+    let got = declined(&[1, 1, 1, 1, 1], &[1, 1, side, side, side], &steps);
+    assert_eq!(got, CpuUnsupported::Taps { taps: 1 << 48, limit: 1 << 26 });
+    let line = declined(&[1, 1, 1 << 40], &[1, 1, 1 << 40], &Conv::default());
+    assert_eq!(line, CpuUnsupported::Taps { taps: 1 << 40, limit: 1 << 26 });
+    let back = Conv::default().direction(Direction::GradInput).stride(1 << 39);
+    let phases = declined(&[1, 1, 1 << 40], &[1, 1, 1], &back);
+    assert_eq!(phases, CpuUnsupported::Phases { phases: 1 << 39, limit: 1 << 12 });
+    // Few cells, but a tap in so many that one has to be found for each.
+    let sparse = Conv::default().direction(Direction::GradInput).stride((1 << 40) + 1).dilation(3);
+    let padding = [(1usize << 42, 1isize << 42)];
+    let problem =
+        ConvProblem::new(&[1, 1, 10], &[1, 1, 1 << 40], &sparse.padding(padding)).expect("a problem");
+    let start = Instant::now();
+    ask_all(&problem);
+    assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
 }

@@ -12,8 +12,8 @@ use wgconv::gpu::{Gpu, Wanted, adapters};
 use wgconv::half::f16;
 use wgconv::wgpu::{self, BufferUsages};
 use wgconv::{
-    BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Element, Error, ErrorKind,
-    GpuError, Layout, Operands, Plan, PlanOptions,
+    Algorithm, BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Element, Error,
+    ErrorKind, GpuError, Layout, OperandError, Operands, Plan, PlanOptions,
 };
 
 const X: [usize; 4] = [1, 4, 9, 8];
@@ -239,4 +239,29 @@ fn what_does_not_fit_a_buffer_is_refused_before_it_is_copied() {
         device.upload_as(&ndarray::array![[1f32, 2.]], &Layout::Strides(vec![0, 0])).expect_err("lossy");
     assert!(matches!(error, Error::Gpu(GpuError::LossyLayout { role: "tensor" })), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Operand);
+}
+
+/// Asked for, a plan by spectra looks at what lies on the GPU too, and names the place.
+#[test]
+fn tensors_that_are_not_finite_are_refused_when_asked() {
+    let Some(device) = any_gpu() else { return };
+    let by = |algorithm, check_finite| {
+        let options = PlanOptions { algorithm: Some(algorithm), check_finite, ..PlanOptions::default() };
+        device.plan(&problem(), &options).expect("a plan")
+    };
+    let (mut x, w) = operands();
+    x[[0, 3, 8, 1]] = f32::INFINITY;
+    let run = |plan: &Plan| {
+        let place = |tensor| device.upload(tensor).expect("an upload");
+        let (x, w) = (place(&x), place(&w));
+        plan.run_on(&Operands { input: &x, weight: (&w).into(), ..Default::default() })
+    };
+    let refused = run(&by(Algorithm::Fft, true)).expect_err("an infinity");
+    let wanted = OperandError::NonFinite { role: "input", at: vec![0, 3, 8, 1] };
+    assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::NonFinite, wanted.to_string()));
+    for (algorithm, checks) in [(Algorithm::Fft, false), (Algorithm::Direct, true)] {
+        let plan = by(algorithm, checks);
+        assert_eq!((plan.algorithm(), plan.fallback().is_some()), (algorithm, false));
+        run(&plan).expect("nobody asked, or nothing spreads");
+    }
 }

@@ -103,7 +103,7 @@ fn run(gpu: &Gpu, case: &Case, software: bool, tally: &mut Tally, ratios: &mut R
                 tally.skip(format!("{} ({config})", case.name), "runs with WGCONV_FULL");
                 continue;
             }
-            let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, &data, is_integer));
+            let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, &data));
             let verdict = run_guarded(&plan(gpu, choice, false), &data)
                 .and_then(|got| wanted.judge(&problem, config.points(), got.view()));
             verdict.iter().for_each(|&ratio| ratios.add(ratio));
@@ -156,6 +156,8 @@ fn every_length_transforms_forward_and_back() {
     configs.extend(AxisSpec::LENGTHS.map(|length| FftConfig { block: line, outer: [1, length, 1] }));
     configs.push(FftConfig { block: Block([1, 8, 8]), outer: [20, 1, 1] });
     configs.push(FftConfig { block: line, outer: [4, 8, 1] });
+    // As for 63 x 63 taps on a large image.
+    configs.push(FftConfig { block: Block([1, 1, 768]), outer: [1, 768, 1] });
     // A line in two parts, with factors between them.
     configs.push(FftConfig { block: Block([1, 1, 256]), outer: [1, 1, 20] });
     configs.push(FftConfig { block: Block([1, 1, 4096]), outer: [1, 1, 2] });

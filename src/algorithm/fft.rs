@@ -43,7 +43,7 @@ pub(super) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsup
         return Err(Unsupported::Barriers);
     }
     accepts(problem, target)?;
-    let (lines, work) = described(problem, &problem.result().strides);
+    let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
     let cost = config::candidates(&lines, &work, target).first().map_or(u64::MAX, |&(cost, _)| cost);
     let direct = config::direct_cost(problem.macs(), problem.bytes());
     Unsupported::past("estimated operations and bytes by spectra", cost, direct / MARGIN)
@@ -51,7 +51,7 @@ pub(super) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsup
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     accepts(problem, target)?;
-    let (lines, work) = described(problem, &problem.result().strides);
+    let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
     let mut first = None;
     let mut found = Vec::new();
     for (_, config) in config::candidates(&lines, &work, target) {
@@ -63,7 +63,8 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     if found.is_empty() {
         // The innermost axis is the one that needs most.
         let [z, y, x] = lines.most(|line| line.least(work.tiles_summed));
-        let across = ("samples of a transform across the longest axis", z.max(y), config::MAX_ACROSS);
+        let across =
+            ("samples of a transform across the longest axis", z.max(y), config::most_across(target));
         let along = ("samples of a transform", x, config::MAX_LENGTH);
         let (what, needed, limit) = if across.1 > across.2 { across } else { along };
         return Err(first.unwrap_or(Unsupported::Limit { what, needed, limit }));
@@ -95,11 +96,11 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     Ok(())
 }
 
-/// The dense correlations of the problem and how much there is of them, for a result of these strides.
-fn described(problem: &ConvProblem, strides: &[u64]) -> (Lines, Work) {
-    let roles = roles(problem, strides).0;
+/// The dense correlations of the problem and how much there is of them.
+fn described(problem: &ConvProblem, target: &Target, roles: &Roles) -> (Lines, Work) {
     let tiles_summed = problem.direction() == Direction::GradWeight;
-    (Lines::new(&roles, tiles_summed), Work::new(&roles, tiles_summed))
+    let lines = Lines::new(roles, tiles_summed, config::most_across(target));
+    (lines, Work::new(roles, tiles_summed))
 }
 
 /// The roles of the problem: of the input with its boundary written out, where that is not zero.
@@ -122,8 +123,7 @@ pub(super) fn lower(
     let folded = is_folded(problem);
     let strides = if folded { compact_strides(&written) } else { problem.result().strides.clone() };
     let (roles, padded) = roles(problem, &strides);
-    let tiles_summed = problem.direction() == Direction::GradWeight;
-    let (lines, work) = (Lines::new(&roles, tiles_summed), Work::new(&roles, tiles_summed));
+    let (lines, work) = described(problem, target, &roles);
     if !config::holds(&lines, work.tiles_summed, &config, target) {
         // What no transform can run has another reason; it may be one for pieces, of the first of which this is.
         candidates(problem, target)?;

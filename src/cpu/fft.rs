@@ -17,12 +17,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::cpu::direct::geometry::{Fold, Geometry};
+use crate::cpu::direct::geometry::{Fold, Geometry, Line};
 use crate::cpu::direct::{Finish, Slices};
 use crate::cpu::{CpuUnsupported, Real};
-use crate::problem::{Boundary, ConvProblem, Direction, Element, to_usize};
+use crate::problem::{ConvProblem, Direction, Element, to_usize};
 use cells::Tile;
-use phase::{Phase, Phases, Taps};
+use phase::{Phase, Phases, Taps, repeats};
 use tiling::{Load, Tiling, bins_of};
 use transform::{Transform, Transforms, Work};
 
@@ -34,6 +34,8 @@ const FILTERS: usize = 64 << 20;
 const TILES: usize = 64;
 /// Tiles at a time where these are what is summed over.
 const SUMMED_TILES: usize = 1024;
+/// Sub-images of strides and dilations: each has transforms of its own.
+const MOST_PHASES: u64 = 1 << 12;
 /// Bytes of spectra of filters that are worth keeping.
 const PREPARED: u64 = 1 << 30;
 
@@ -100,6 +102,11 @@ impl Fft {
         if direction == Direction::GradInput {
             check_reach(&geometry)?;
         }
+        let most = |line: &Line| Phases::most(line, geometry.boundary, direction);
+        let phases = geometry.lines.iter().map(most).fold(1, u64::saturating_mul);
+        if phases > MOST_PHASES {
+            return Err(CpuUnsupported::Phases { phases, limit: MOST_PHASES });
+        }
         let axes = geometry.lines.map(|line| Phases::new(&line, geometry.boundary, direction));
         let channels = match direction {
             Direction::GradInput => [geometry.q, geometry.c],
@@ -107,7 +114,10 @@ impl Fft {
         };
         let bytes = to_usize(problem.element().bytes());
         let load = Load { images: geometry.n, groups: geometry.groups, channels, direction, bytes };
-        let tiling = Tiling::new(&axes, &load);
+        let tiling = Tiling::new(&axes, &load).ok_or_else(|| CpuUnsupported::Taps {
+            taps: tiling::least(&axes) as u64,
+            limit: tiling::MOST_POINTS as u64,
+        })?;
         let blocks = Blocks::new(&axes, &tiling, &load);
         let fft = Self { geometry, axes, tiling, blocks, bytes, transforms: Transforms::default() };
         Ok(fft)
@@ -196,9 +206,9 @@ impl Fft {
 
     /// Cells of a plane that windows visit, where these are not the input's and are folded onto them.
     fn padded(&self) -> Option<usize> {
-        let repeats = !matches!(self.geometry.boundary, Boundary::Zero | Boundary::Constant(_));
         let same = self.geometry.lines.iter().all(|l| l.begin == 0 && l.reach == l.input as i64);
-        let folds = self.geometry.direction == Direction::GradInput && repeats && !same;
+        let folds =
+            self.geometry.direction == Direction::GradInput && repeats(self.geometry.boundary) && !same;
         folds.then(|| self.result_plane())
     }
 
@@ -330,7 +340,7 @@ impl Fft {
 
 /// Input cells that are read again outside have their gradient in all cells that windows visit, which may be far more.
 fn check_reach(geometry: &Geometry) -> Result<(), CpuUnsupported> {
-    if matches!(geometry.boundary, Boundary::Zero | Boundary::Constant(_)) {
+    if !repeats(geometry.boundary) {
         return Ok(());
     }
     let product = |extent: &dyn Fn(usize) -> u64| (0..3).map(extent).fold(1u64, u64::saturating_mul);
@@ -346,7 +356,9 @@ impl Blocks {
         let [c, r] = load.channels.map(|channels| channels.max(1));
         let along = |at: usize| axes[at].most_results().div_ceil(tiling.kept[at]).max(1);
         let tiles = (0..3).map(along).product::<usize>().saturating_mul(load.images.max(1));
-        let (spectra, filters) = ((SPECTRA / one).max(1), (FILTERS / one).max(1));
+        // Of a gradient by the weight: what tiles bring, the sums, and what their last addition lost.
+        let filters = if load.direction == Direction::GradWeight { FILTERS / 3 } else { FILTERS };
+        let (spectra, filters) = ((SPECTRA / one).max(1), (filters / one).max(1));
         let sources = if load.direction == Direction::GradWeight { filters } else { spectra }.min(c);
         let beside = if load.direction == Direction::GradWeight { sources } else { c };
         let results = (filters / beside).clamp(1, r);

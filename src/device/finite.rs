@@ -1,42 +1,75 @@
 //! Infinities and NaNs in operands that are about to be transformed.
 
+use half::f16;
 use ndarray::{ArrayViewD, Dimension};
 
 use super::operands::Source;
 use super::plan::Plan;
 use super::run::Given;
 use super::tensor::Place;
-use super::{HostView, OperandError, Tensor, Weight};
+use super::wait::Wait;
+use super::{HostView, OperandError, Scalar, Tensor, Weight};
 use crate::algorithm_name::Algorithm;
 use crate::error::Error;
+use crate::problem::Element;
 
 impl Plan {
-    /// If it was asked for and the plan transforms its operands: every number of those that lie on the host.
-    pub(super) fn check_finite(&self, given: &Given<'_>) -> Result<(), Error> {
+    /// If it was asked for and the plan transforms its operands: every number of them. A tensor on a GPU is copied to the host
+    /// for it.
+    pub(super) async fn check_finite(&self, given: &Given<'_>, waiting: Wait) -> Result<(), Error> {
+        if !self.is_to_be_finite() {
+            return Ok(());
+        }
         for (role, source) in [("input", &given.input), ("grad_output", &given.grad_output)] {
             match source {
                 Source::Host(view) => self.check_finite_view(role, view)?,
-                Source::Device(tensor) => self.check_finite_tensor(role, tensor)?,
+                Source::Device(tensor) => self.check_finite_tensor(role, tensor, waiting).await?,
                 Source::Absent => {}
             }
         }
         match &given.weight {
             Weight::View(view) => self.check_finite_view("weight", view),
-            Weight::Tensor(tensor) => self.check_finite_tensor("weight", tensor),
+            Weight::Tensor(tensor) => self.check_finite_tensor("weight", tensor, waiting).await,
             // When they were prepared.
             Weight::Absent | Weight::Prepared(_) => Ok(()),
         }
     }
 
-    fn check_finite_tensor(&self, role: &'static str, tensor: &Tensor) -> Result<(), Error> {
-        match &tensor.0 {
-            Place::Cpu(array) => self.check_finite_view(role, &array.view()),
-            _ => Ok(()),
+    async fn check_finite_tensor(
+        &self,
+        role: &'static str,
+        tensor: &Tensor,
+        waiting: Wait,
+    ) -> Result<(), Error> {
+        if let Place::Cpu(array) = &tensor.0 {
+            return self.check_finite_view(role, &array.view());
+        }
+        if tensor.is_absent() {
+            return Ok(());
+        }
+        match tensor.element() {
+            Element::F16 => self.check_copy::<f16>(role, tensor, waiting).await,
+            Element::F32 => self.check_copy::<f32>(role, tensor, waiting).await,
+            Element::F64 => self.check_copy::<f64>(role, tensor, waiting).await,
         }
     }
 
+    async fn check_copy<T: Scalar>(
+        &self,
+        role: &'static str,
+        tensor: &Tensor,
+        waiting: Wait,
+    ) -> Result<(), Error> {
+        let copy = tensor.fetch::<T>(self.timeout, waiting).await?;
+        self.check_finite_view(role, &T::host_view(copy.view()))
+    }
+
+    fn is_to_be_finite(&self) -> bool {
+        self.check_finite && self.algorithm() == Algorithm::Fft
+    }
+
     pub(super) fn check_finite_view(&self, role: &'static str, view: &HostView<'_>) -> Result<(), Error> {
-        if !self.check_finite || self.algorithm() != Algorithm::Fft {
+        if !self.is_to_be_finite() {
             return Ok(());
         }
         let place = match view {

@@ -187,7 +187,7 @@ impl Plan {
         timed: bool,
         waiting: Wait,
     ) -> Result<(Tensor, Option<Duration>), Error> {
-        self.check_finite(given)?;
+        self.check_finite(given, waiting).await?;
         match &self.runner {
             #[cfg(feature = "gpu")]
             Runner::Gpu(plan) => {

@@ -62,7 +62,7 @@ pub struct Spectral {
     result: ArrayD<f64>,
     /// Its norm, being at least that of its terms: of a few sums that cancel, nothing is left to compare with.
     norm: f64,
-    /// All values are small integers.
+    /// Whether the operands are integers.
     integers: bool,
 }
 
@@ -71,11 +71,10 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl Spectral {
-    /// `integers` says that the data are.
-    pub fn new(problem: &ConvProblem, data: &Data, integers: bool) -> Self {
+    pub fn new(problem: &ConvProblem, data: &Data) -> Self {
         let result = reference::run(problem, &data.operands());
         let norm = norm(result.iter().copied()).max(energy(problem, data));
-        Self { result, norm, integers }
+        Self { result, norm, integers: data.are_integers() }
     }
 
     /// Compares what was computed by transforms of `points` points in all. Gives the error in units of the bound.

@@ -134,6 +134,13 @@ impl Data {
         Self { x, w, bias, residual, grad_output }
     }
 
+    /// Whether all numbers are integers.
+    pub fn are_integers(&self) -> bool {
+        let tensors = [&self.x, &self.w, &self.grad_output].into_iter().chain(&self.residual);
+        let numbers = tensors.flatten().chain(self.bias.iter().flatten());
+        numbers.into_iter().all(|value| value.fract() == 0.0)
+    }
+
     /// As the reference takes them.
     pub fn operands(&self) -> Operands64<'_> {
         Operands64 {

@@ -78,7 +78,7 @@ pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), 
         let result = reference::run(problem, &data.operands());
         return exact(&choice.config.to_string(), got, result.view());
     };
-    Spectral::new(problem, data, true).judge(problem, config.points(), got).map(|_| ())
+    Spectral::new(problem, data).judge(problem, config.points(), got).map(|_| ())
 }
 
 /// The algorithms of the GPU that add nothing but products, so that sums of integers are exact.

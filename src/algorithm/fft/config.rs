@@ -12,9 +12,6 @@ const CANDIDATES: usize = 4;
 /// Longest transform along one axis.
 pub(super) const MAX_LENGTH: u64 = 1 << 20;
 
-/// The longest transform along an axis that is not the innermost one.
-pub(super) const MAX_ACROSS: u64 = AxisSpec::LENGTHS[AxisSpec::LENGTHS.len() - 1] as u64;
-
 /// The innermost axis is split where it is longer than a block can be.
 const LONGEST_LINE: u64 = 4096;
 
@@ -108,8 +105,7 @@ impl Work {
     }
 
     /// Time of the whole problem.
-    fn of_all(&self, lines: &Lines, config: &FftConfig) -> u64 {
-        let parts = lines.parts();
+    fn of_all(&self, parts: &[[Line; 3]], config: &FftConfig) -> u64 {
         parts.iter().fold(0u64, |sum, part| sum.saturating_add(self.cost(part, config)))
     }
 }
@@ -124,6 +120,7 @@ pub(super) fn direct_cost(macs: u64, bytes: u64) -> u64 {
 pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u64, FftConfig)> {
     let least = lines.most(|line| line.least(work.tiles_summed));
     let whole = lines.most(Line::whole);
+    let parts = lines.parts();
     let mut found = Vec::new();
     for block in Block::all() {
         if !fits(target, block.invocations(), block.workgroup_bytes()) {
@@ -138,7 +135,7 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
             for &y in &ways[1] {
                 for &x in &ways[2] {
                     let config = FftConfig { block, outer: [z, y, x] };
-                    found.push((work.of_all(lines, &config), config));
+                    found.push((work.of_all(&parts, &config), config));
                 }
             }
         }
@@ -152,6 +149,11 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
 /// Whether a device has workgroups of so many invocations and bytes.
 fn fits(target: &Target, invocations: u32, bytes: u32) -> bool {
     invocations <= target.limits.max_invocations && bytes <= target.limits.max_workgroup_bytes
+}
+
+/// The longest transform along an axis that is not the innermost one, which has it in workgroup memory.
+pub(super) fn most_across(target: &Target) -> u64 {
+    AxisSpec::LENGTHS.into_iter().rev().find(|&length| axis_fits(target, length)).unwrap_or(1).into()
 }
 
 fn axis_fits(target: &Target, length: u32) -> bool {

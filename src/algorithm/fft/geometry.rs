@@ -1,6 +1,5 @@
 //! The axes as dense stride-1 correlations of sub-images, and the tiles into which these are cut.
 
-use super::config::MAX_ACROSS;
 use crate::algorithm::shared::roles::{Loop, Roles, forwards};
 use crate::problem::gcd;
 
@@ -77,10 +76,10 @@ pub(super) struct Tiling {
 pub(super) struct Lines(pub(super) [Vec<Line>; 3]);
 
 impl Lines {
-    /// Of tiles that are summed over, or of the result.
-    pub(super) fn new(roles: &Roles, tiles_summed: bool) -> Self {
+    /// Of tiles that are summed over, or of the result; `across` is the longest transform along an axis that is not innermost.
+    pub(super) fn new(roles: &Roles, tiles_summed: bool, across: u64) -> Self {
         let mut axes = roles.axes.each_ref().map(lines);
-        let is_long = |line: &Line| line.least(tiles_summed) > MAX_ACROSS;
+        let is_long = |line: &Line| line.least(tiles_summed) > across;
         // Stable: the others keep their order.
         axes.sort_by_key(|lines| (lines.iter().any(|line| line.whole() > 1), lines.iter().any(is_long)));
         Self(axes)

@@ -57,6 +57,19 @@ impl Phases {
         if direction == Direction::GradInput { Self::transposed(line, boundary) } else { Self::forward(line) }
     }
 
+    /// How many there are at most, before any is made.
+    pub(super) fn most(line: &Line, boundary: Boundary, direction: Direction) -> u64 {
+        let (stride, dilation) = (line.stride.unsigned_abs(), line.dilation.unsigned_abs());
+        let apart = dilation / gcd(stride, dilation);
+        match direction {
+            Direction::GradInput if repeats(boundary) => {
+                apart.saturating_mul(stride).min(line.reach.unsigned_abs())
+            }
+            Direction::GradInput => apart.saturating_mul(stride).min(line.input as u64),
+            _ => apart.min(line.output as u64),
+        }
+    }
+
     fn forward(line: &Line) -> Self {
         let common = gcd(line.stride.unsigned_abs(), line.dilation.unsigned_abs()) as i64;
         let apart = line.dilation / common;
@@ -79,11 +92,13 @@ impl Phases {
 
     /// Of the input's cells, or where these are read again outside, of all that windows visit.
     fn transposed(line: &Line, boundary: Boundary) -> Self {
-        let repeats = !matches!(boundary, Boundary::Zero | Boundary::Constant(_));
-        let cells = if repeats { 0..line.reach } else { line.begin..line.begin + line.input as i64 };
+        let cells =
+            if repeats(boundary) { 0..line.reach } else { line.begin..line.begin + line.input as i64 };
         let common = gcd(line.stride.unsigned_abs(), line.dilation.unsigned_abs()) as i64;
-        let (apart, step) = (line.dilation / common * line.stride, line.dilation / common);
+        let step = line.dilation / common;
+        let apart = step.saturating_mul(line.stride);
         let between = line.stride / common;
+        let inverse = inverse(step, between);
         let mut phases = Self {
             all: Vec::new(),
             taps: Vec::new(),
@@ -93,11 +108,12 @@ impl Phases {
         };
         let end = cells.end.min(line.reach);
         for at in cells.start..end.min(cells.start.saturating_add(apart)) {
-            // The first tap that meets an output here; every `between`-th after it does.
-            let few = between.min(line.kernel as i64);
-            let Some(tap) = (0..few).find(|tap| (at - tap * line.dilation) % line.stride == 0) else {
+            // The first tap that meets an output here, tap·dilation ≡ at modulo the stride; every `between`-th after it does.
+            let tap = (at / common).rem_euclid(between) as i128 * inverse as i128 % between as i128;
+            let tap = tap as i64;
+            if at % common != 0 || tap >= line.kernel as i64 {
                 continue;
-            };
+            }
             let count = (line.kernel - 1 - index(tap)) / index(between) + 1;
             let taps = Taps { first: index(tap), step: index(between), backwards: true, count };
             let known = phases.taps.iter().position(|known| *known == taps).unwrap_or_else(|| {
@@ -125,6 +141,21 @@ impl Phases {
     pub(super) fn most_results(&self) -> usize {
         self.all.iter().map(|phase| phase.count).max().unwrap_or(0)
     }
+}
+
+/// `i` with `i·a ≡ 1` modulo `m`, of numbers that have no factor in common; 0 modulo 1.
+fn inverse(a: i64, m: i64) -> i64 {
+    let (mut r, mut s) = ([m, a % m], [0, 1]);
+    while r[1] > 0 {
+        let q = r[0] / r[1];
+        (r, s) = ([r[1], r[0] - q * r[1]], [s[1], s[0] - q * s[1]]);
+    }
+    s[0].rem_euclid(m)
+}
+
+/// Whether cells are read again outside.
+pub(super) fn repeats(boundary: Boundary) -> bool {
+    !matches!(boundary, Boundary::Zero | Boundary::Constant(_))
 }
 
 /// What was checked to be a coordinate that is not negative.

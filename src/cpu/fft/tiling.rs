@@ -7,6 +7,14 @@ use crate::problem::Direction;
 /// Lengths tried along an axis where one, two or three axes have some.
 const TRIED: [usize; 4] = [1, 160, 40, 16];
 
+/// Cells of the largest tile: numbers of a gigabyte, with its spectrum.
+pub(super) const MOST_POINTS: usize = 1 << 26;
+
+/// Cells of a tile that holds the taps and nothing more.
+pub(super) fn least(axes: &[Phases; 3]) -> usize {
+    axes.iter().map(Phases::most_taps).fold(1, usize::saturating_mul)
+}
+
 /// Complex numbers in the spectrum of a real tile.
 pub(super) fn bins_of([depth, height, width]: [usize; 3]) -> usize {
     depth * height * (width / 2 + 1)
@@ -35,8 +43,11 @@ pub(super) struct Tiling {
 }
 
 impl Tiling {
-    /// The cheapest.
-    pub(super) fn new(axes: &[Phases; 3], load: &Load) -> Self {
+    /// The cheapest; `None`: no tile of at most [`MOST_POINTS`] holds the taps.
+    pub(super) fn new(axes: &[Phases; 3], load: &Load) -> Option<Self> {
+        if least(axes) > MOST_POINTS {
+            return None;
+        }
         let several = axes.iter().filter(|axis| axis.result.max(axis.most_taps()) > 1).count().max(1);
         let [outer, middle, inner] = [0, 1, 2].map(|at| lengths(&axes[at], TRIED[several], at == 2));
         let runs = axes.each_ref().map(runs);
@@ -44,6 +55,9 @@ impl Tiling {
         for &a in &outer {
             for &b in &middle {
                 for &c in &inner {
+                    if [a, b, c].into_iter().fold(1, usize::saturating_mul) > MOST_POINTS {
+                        continue;
+                    }
                     let tiling = Self::of(axes, &runs, load, [a, b, c]);
                     if best.is_none_or(|best| tiling.cost[0] < best.cost[0]) {
                         best = Some(tiling);
@@ -51,8 +65,7 @@ impl Tiling {
                 }
             }
         }
-        // Every axis has a length.
-        best.unwrap_or(Self { lengths: [1; 3], kept: [1; 3], cost: [0.0; 2] })
+        best
     }
 
     fn of(axes: &[Phases; 3], runs: &[Vec<(usize, f64)>; 3], load: &Load, lengths: [usize; 3]) -> Self {
@@ -79,7 +92,7 @@ fn lengths(axis: &Phases, most: usize, last: bool) -> Vec<usize> {
     let whole = (axis.most_results().saturating_sub(1)).saturating_mul(axis.stride).saturating_add(taps);
     let start = taps.div_ceil(step).max(1);
     // More than this much longer than the taps, nothing is left to gain but that there is one tile.
-    let end = whole.min(taps.saturating_mul(64).max(1 << 10)).div_ceil(step).max(start);
+    let end = whole.min(taps.saturating_mul(64).max(1 << 10)).min(MOST_POINTS).div_ceil(step).max(start);
     let mut all = Vec::new();
     let mut at = start;
     loop {
