@@ -52,8 +52,8 @@ pub struct PlanOptions {
     /// Bytes of scratch memory for [`Algorithm::Im2colGemm`], which needs the more launches the less it has, and runs with any:
     /// what does not fit at once is done in turn. Past 4,096 launches it is doubled until they are no more. It holds the matrix
     /// of windows: sums in f32 and, of a gradient by the weight, the factors as they are laid out come on top. `None`: 256 MiB.
-    /// [`Algorithm::Fft`] transforms as many tiles at once as fit, two at least, and more where there would be more than 4,096
-    /// launches. What other algorithms need is fixed.
+    /// [`Algorithm::Fft`] transforms as many tiles at once as fit with all their channels, two at least, and more where there
+    /// would be more than 4,096 launches. What other algorithms need is fixed.
     pub workspace_budget: Option<u64>,
     /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
     pub checked: bool,

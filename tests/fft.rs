@@ -111,6 +111,26 @@ fn launches_of_a_convolution() {
     assert_eq!(long.1[..4], [FftForward, FftAxis, FftAxis, FftInverse]);
 }
 
+/// Where scratch memory is short, one pair of tiles after the other.
+#[test]
+fn no_more_tiles_at_once_than_the_budget_holds() {
+    let mut options = PlanOptions { algorithm: Some(Algorithm::Fft), ..PlanOptions::default() };
+    let mut planned = |budget| {
+        options.workspace_budget = Some(budget);
+        let choice = choose(&[1, 1, 500_000], &[1, 1, 400], &Conv::default(), &options);
+        let Config::Fft(config) = choice.config else { panic!("{}", choice.config) };
+        (config, choice.program)
+    };
+    // Of a pair of real tiles, half of the frequencies and that of zero: two complex numbers each.
+    let (config, program) = planned(1);
+    let pair = (config.points() / 2 + 1) * 16;
+    assert_eq!(program.workspace, [pair]);
+    let tiles = (500_000u64 - 399).div_ceil(config.points() - 399);
+    assert_eq!(program.launches.len() as u64, 2 * tiles.div_ceil(2));
+    let (_, program) = planned(5 * pair + 1);
+    assert_eq!(program.workspace, [5 * pair]);
+}
+
 /// One axis may be of any length, the others of some, and costs that no number holds are large and not an overflow.
 #[test]
 fn windows_of_any_extent_are_planned_or_declined() {

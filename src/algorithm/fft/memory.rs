@@ -88,8 +88,10 @@ impl Sizes {
         };
         let budget = target.limits.workspace_budget;
         // Nor fewer than keep the launches of all parts within their number.
-        let per_block = (4 + 3 * config.outer.len()) as u64 * parts.len() as u64;
-        let least = |all: u64| all.saturating_mul(per_block).div_ceil(MAX_LAUNCHES / 2);
+        let per_block = launches_of_block(work, config);
+        let least = |all: u64| {
+            all.saturating_mul(per_block.saturating_mul(parts.len() as u64)).div_ceil(MAX_LAUNCHES / 2)
+        };
         let (columns, summed) = if work.tiles_summed {
             let (windows, factors) = (bytes(1, most_columns), bytes(1, work.channels));
             // Beside the sums, which are there at once.
@@ -139,15 +141,22 @@ impl Sizes {
                 limit: MAX_SUMMED,
             });
         }
-        let blocks = |m: Matrices| m.columns.div_ceil(columns).saturating_add(m.summed.div_ceil(summed));
-        let outer = config.outer.iter().filter(|&&n| n > 1).count() as u64;
-        // Of a block: windows, factors, product and result, and each axis through memory there and back, of both.
-        let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(4 + 3 * outer);
+        let blocks =
+            |m: Matrices| m.columns.div_ceil(columns).saturating_mul(m.summed.div_ceil(summed).max(1));
+        let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(per_block);
         if launches > MAX_LAUNCHES {
             return Err(Unsupported::Limit { what: "launches", needed: launches, limit: MAX_LAUNCHES });
         }
         Ok(sizes)
     }
+}
+
+/// Launches of one block of tiles: windows, of a gradient by the weight factors too, products where they have a launch, and
+/// transforms back, each through memory along every axis that is.
+fn launches_of_block(work: &Work, config: &FftConfig) -> u64 {
+    let outer = config.outer.iter().filter(|&&n| n > 1).count() as u64;
+    let (transforms, product) = if work.tiles_summed { (3, 1) } else { (2, u64::from(!is_product(work))) };
+    transforms * (1 + outer) + product
 }
 
 /// Whether one channel is summed over, so that the product needs no launch of its own.
