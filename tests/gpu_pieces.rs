@@ -6,9 +6,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::cases::named;
+use common::cases::{Case, named};
 use common::compare::Tally;
 use common::device::{any_gpu, run_guarded, with_small_bindings};
+use common::extent::quick;
 use common::report::report;
 use common::values::{Data, seed_of};
 use common::wanted::agrees;
@@ -46,8 +47,12 @@ fn pieces_are_exact() {
     let software = gpu.target().device_class == DeviceClass::Software;
     let (mut tally, mut sums) = (Tally::default(), [0; 3]);
     let mut cut: BTreeMap<(String, usize), u32> = BTreeMap::new();
-    let cases: Vec<_> =
-        named().into_iter().filter(|case| case.exact && !case.name.contains("dispatch_")).collect();
+    // Of a quick run every fourth case.
+    let (sparse, few) = if quick() { (4, 2) } else { (1, 10) };
+    let is_taken = |case: &Case| {
+        case.exact && !case.name.contains("dispatch_") && seed_of(&case.name).is_multiple_of(sparse)
+    };
+    let cases: Vec<_> = named().into_iter().filter(is_taken).collect();
     for case in &cases {
         for (which, &direction) in DIRECTIONS.iter().enumerate() {
             let Some(case) = case.in_direction(direction) else { continue };
@@ -98,7 +103,7 @@ fn pieces_are_exact() {
     tally.finish("GPU f32, pieces");
     report(&format!("cut by algorithm and direction: {cut:?}"));
     report(&format!("of them sums of pieces: {sums:?}"));
-    assert!(sums.iter().all(|&count| count > 10), "{sums:?}");
+    assert!(sums.iter().all(|&count| count > few), "{sums:?}");
     let expected = Algorithm::ALL.len() * DIRECTIONS.len();
-    assert!(cut.len() == expected && cut.values().all(|&count| count > 10), "so many were cut: {cut:?}");
+    assert!(cut.len() == expected && cut.values().all(|&count| count > few), "so many were cut: {cut:?}");
 }
