@@ -262,3 +262,27 @@ fn it_says_why_it_declines() {
     let refusal = CpuPlan::new(&far.problem(Element::F32), Some(Algorithm::Fft)).unwrap_err();
     assert!(matches!(refusal, CpuUnsupported::PaddedCells { .. }), "{refusal}");
 }
+
+/// By what was measured: `benches/results/cpu_fft.json`.
+#[test]
+fn it_is_taken_where_it_is_faster() {
+    let chosen = |x: &[usize], w: &[usize], padding: usize, groups: usize, direction| {
+        let conv = Conv::default().padding(padding).groups(groups).direction(direction);
+        CpuPlan::new(&ConvProblem::new(x, w, &conv).unwrap(), None).unwrap().algorithm()
+    };
+    let rows = [
+        // Twice to 125 times as fast.
+        (&[1, 16, 64, 64][..], &[16, 16, 7, 7][..], 3, 1, [Algorithm::Fft; 3]),
+        (&[1, 64, 56, 56], &[64, 64, 5, 5], 2, 1, [Algorithm::Fft; 3]),
+        (&[1, 1, 1_000_000], &[1, 1, 1024], 0, 1, [Algorithm::Fft; 3]),
+        (&[1, 8, 32, 32, 32], &[8, 8, 5, 5, 5], 2, 1, [Algorithm::Fft; 3]),
+        (&[1, 1, 1024, 1024], &[1, 1, 9, 9], 4, 1, [Algorithm::Fft, Algorithm::Fft, Algorithm::Direct]),
+        (&[1, 1, 1_000_000], &[1, 1, 64], 0, 1, [Algorithm::Fft, Algorithm::Fft, Algorithm::Direct]),
+        // As fast, or slower.
+        (&[1, 16, 64, 64], &[16, 16, 3, 3], 1, 1, [Algorithm::Direct; 3]),
+    ];
+    for (x, w, padding, groups, wanted) in rows {
+        let got = DIRECTIONS.map(|direction| chosen(x, w, padding, groups, direction));
+        assert_eq!(got, wanted, "{x:?} {w:?}");
+    }
+}
