@@ -103,9 +103,9 @@ fn reals_stay_within_the_bound() {
 fn long_products_are_summed_to_their_end() {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
-    // Two tiles are enough for one compute unit, so sums are cut no sooner than they must be.
+    // Four tiles are enough for one compute unit, so sums are cut no sooner than they must be.
     let target = Target { compute_units: Some(1), ..gpu.target().clone() };
-    let problem = ConvProblem::new(&[1, 8192, 81], &[4, 8192, 2], &Conv::default()).expect("a problem");
+    let problem = ConvProblem::new(&[1, 8192, 450], &[4, 8192, 2], &Conv::default()).expect("a problem");
     let data = Data::ints(&problem, 7);
     let want = reference::run(&problem, &data.operands());
     for algorithm in [Algorithm::ImplicitGemm, Algorithm::Im2colGemm] {

@@ -85,8 +85,8 @@ fn im2col_takes_the_workspace_it_is_given() {
     assert_eq!(lowered(Some(4 * image)), (4 * image, 4));
     assert_eq!(lowered(Some(4 * image - 1)), (3 * image, 8));
     assert_eq!(lowered(Some(image)), (image, 16));
-    // A tile of 64 columns at a time: 4 of 4 * 56.
-    assert_eq!(lowered(Some(0)), (27 * 64 * 4, 16));
+    // A tile of 128 columns at a time: 2 of 4 * 56. Smaller ones would be more launches.
+    assert_eq!(lowered(Some(0)), (27 * 128 * 4, 8));
 }
 
 /// A run has at most 4,096 launches, of which a smaller budget would take more: then it is doubled until it does not.
