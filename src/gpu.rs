@@ -12,6 +12,7 @@ mod scope;
 mod selftest;
 mod timing;
 mod trusted;
+mod units;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

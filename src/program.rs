@@ -24,9 +24,15 @@ pub struct Target {
 }
 
 impl Target {
-    /// Compute units; 32 where the device does not tell.
+    /// Compute units; where they are not known, about as many as devices of its class have. Nothing of a result's accuracy hangs
+    /// on it, only which tiles are taken and into how many parts sums are cut.
     pub fn units(&self) -> u64 {
-        self.compute_units.map_or(32, u64::from).max(1)
+        let usual = match self.device_class {
+            DeviceClass::Discrete => 64,
+            DeviceClass::Integrated => 12,
+            DeviceClass::Virtual | DeviceClass::Software | DeviceClass::Unknown => 32,
+        };
+        self.compute_units.map_or(usual, u64::from).max(1)
     }
 }
 

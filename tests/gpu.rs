@@ -92,7 +92,7 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
-/// Which configurations run: in a quick run the first one of each algorithm, else all of them. But a barrier costs a
+/// Which configurations run: in a quick run one of each algorithm, another one in every case, else all of them. But a barrier costs a
 /// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
 /// in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one; what would take
 /// it hours is left to a GPU.
@@ -106,7 +106,7 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
                 tally.skip(format!("{} ({})", case.name, choice.config), "takes a software adapter hours");
                 continue;
             }
-            let first = !quick() || i == 0;
+            let first = !quick() || i == turn;
             let in_turn = quick() || i == turn;
             let one = if is_large(case) { i == 0 } else { in_turn };
             let runs = match (software && has_barriers(choice.algorithm), is_slow(case, choice)) {

@@ -18,7 +18,9 @@ use wgconv::cpu::reference;
 use wgconv::gpu::GpuPlan;
 use wgconv::kernel::Kernel;
 use wgconv::program::Target;
-use wgconv::{Algorithm, Conv, ConvProblem, Device, Element, Layout, Layouts, PlanOptions, Planner};
+use wgconv::{
+    Algorithm, Choice, Conv, ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions, Planner,
+};
 
 /// Any problem, each of its tensors in any named layout.
 fn any_layout() -> impl Strategy<Value = Spec> {
@@ -103,9 +105,9 @@ fn reals_stay_within_the_bound() {
 fn long_products_are_summed_to_their_end() {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
-    // Two tiles are enough for one compute unit, so sums are cut no sooner than they must be.
+    // Four tiles are enough for one compute unit, so sums are cut no sooner than they must be.
     let target = Target { compute_units: Some(1), ..gpu.target().clone() };
-    let problem = ConvProblem::new(&[1, 8192, 81], &[4, 8192, 2], &Conv::default()).expect("a problem");
+    let problem = ConvProblem::new(&[1, 8192, 450], &[4, 8192, 2], &Conv::default()).expect("a problem");
     let data = Data::ints(&problem, 7);
     let want = reference::run(&problem, &data.operands());
     for algorithm in [Algorithm::ImplicitGemm, Algorithm::Im2colGemm] {
@@ -118,4 +120,37 @@ fn long_products_are_summed_to_their_end() {
             exact(&format!("{algorithm}, checked: {checked}"), got.view(), want.view()).expect("exact");
         }
     }
+}
+
+/// A tap on zero padding is not multiplied: what is infinite there leaves the sum finite.
+#[test]
+fn direct_skips_taps_on_zero_padding() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let mut tally = Tally::default();
+    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+        for extents in [[5, 6], [4, 13]] {
+            let conv = Conv::default().padding(1).direction(direction);
+            let (x, w) = ([1, 2, extents[0], extents[1]], [4, 2, 3, 3]);
+            let problem = ConvProblem::new(&x, &w, &conv).expect("a problem");
+            let mut data = Data::ints(&problem, 3);
+            // The first tap lies outside for some results; of the first output five taps do.
+            let tensor = if direction == Direction::GradWeight { &mut data.grad_output } else { &mut data.w };
+            tensor.iter_mut().take(1).for_each(|v| *v = f64::INFINITY);
+            let want = reference::run(&problem, &data.operands());
+            assert!(want.iter().any(|v| v.is_finite()) && want.iter().any(|v| !v.is_finite()));
+            for config in Algorithm::Direct.candidates(&problem, gpu.target()).expect("it takes everything") {
+                let program = Algorithm::Direct.lower(&problem, gpu.target(), config).expect("it lowers");
+                let (problem, algorithm) = (problem.clone(), Algorithm::Direct);
+                let choice = Choice { problem, algorithm, config, program, declined: Vec::new() };
+                let options = PlanOptions::default();
+                let plan = pollster::block_on(GpuPlan::new(gpu, choice, &options)).expect("a plan");
+                let got = run_guarded(&plan, &data).expect("it runs");
+                let wrong = got.iter().zip(&want).find(|(got, want)| want.is_finite() && got != want);
+                let name = format!("{direction:?} of {extents:?} ({config})");
+                tally.check(wrong.map_or(Ok(()), |(got, want)| Err(format!("{name}: {got}, want {want}"))));
+            }
+        }
+    }
+    tally.finish("GPU direct, taps on zero padding");
 }

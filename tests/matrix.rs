@@ -63,7 +63,8 @@ fn a_padded_input_past_the_binding_is_cut_or_declined() {
     }
 }
 
-/// The matrix of windows of as many images as the budget holds, one after the other; of one image too many, its columns.
+/// The matrix of windows of as many groups as the budget holds with all images, else of as many images of one group; of one
+/// image too many, its columns.
 #[test]
 fn im2col_takes_the_workspace_it_is_given() {
     let problem = problem(&[4, 6, 10, 9], &[8, 3, 3, 3], &Conv::default().groups(2));
@@ -77,13 +78,15 @@ fn im2col_takes_the_workspace_it_is_given() {
         assert!(program.launches.iter().skip(1).step_by(2).all(|l| l.kernel == Kernel::GemmTiled));
         (program.workspace_bytes(), program.launches.len())
     };
-    // Two launches per chunk of each group.
-    assert_eq!(lowered(None), (4 * image, 4));
+    // Two launches per chunk.
+    assert_eq!(lowered(None), (2 * 4 * image, 2));
+    assert_eq!(lowered(Some(2 * 4 * image)), (2 * 4 * image, 2));
+    assert_eq!(lowered(Some(2 * 4 * image - 1)), (4 * image, 4));
     assert_eq!(lowered(Some(4 * image)), (4 * image, 4));
     assert_eq!(lowered(Some(4 * image - 1)), (3 * image, 8));
     assert_eq!(lowered(Some(image)), (image, 16));
-    // A tile of 64 columns at a time: 4 of 4 * 56.
-    assert_eq!(lowered(Some(0)), (27 * 64 * 4, 16));
+    // A tile of 128 columns at a time: 2 of 4 * 56. Smaller ones would be more launches.
+    assert_eq!(lowered(Some(0)), (27 * 128 * 4, 8));
 }
 
 /// A run has at most 4,096 launches, of which a smaller budget would take more: then it is doubled until it does not.
@@ -131,7 +134,7 @@ fn im2col_runs_with_any_workspace() {
     }
 }
 
-/// Two launches for each of 4,096 groups would be too many: as many groups as the budget holds share them.
+/// As many groups as the budget holds share both launches.
 #[test]
 fn many_groups_share_a_launch() {
     let problem = problem(&[1, 4096, 2048], &[4096, 1, 4], &Conv::default().groups(4096).padding([(3, 0)]));

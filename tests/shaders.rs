@@ -1,7 +1,7 @@
 //! Every kernel with every combination of constants: accepted by naga and its three translators, by
 //! Tint and by spirv-val, and its uniform block laid out as the host writes it. Needs no adapter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -207,4 +207,18 @@ fn every_shader_binds_the_default_limits_at_most() {
         let size = module.entry_points[0].workgroup_size;
         assert!(size[0] <= 256 && size[1..] == [1, 1], "{name}: workgroup {size:?}");
     }
+}
+
+/// The log of machine code is of the kernels that there are.
+#[test]
+fn machine_code_was_counted_of_every_shader() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results/isa.json");
+    let text = std::fs::read_to_string(path).expect("the counts");
+    let counts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let counted: BTreeSet<String> = counts["kernels"].as_object().expect("kernels").keys().cloned().collect();
+    let of =
+        |&kernel: &Kernel| kernel.specs().into_iter().map(move |spec| format!("{}__{spec}", kernel.name()));
+    let all: BTreeSet<String> = Kernel::ALL.iter().flat_map(of).collect();
+    assert_eq!(all.difference(&counted).collect::<Vec<_>>(), [""; 0], "not counted: run benches/isa.py");
+    assert_eq!(counted.difference(&all).collect::<Vec<_>>(), [""; 0], "no longer there: run benches/isa.py");
 }

@@ -1,5 +1,5 @@
 // activation: the function applied last to an element; codes as Activation::code gives them.
-// A NaN falls through every comparison and stays one.
+// A NaN falls through every comparison; what clamp, min and sign make of one is the device's choice.
 
 fn activate(code: u32, param: vec2<f32>, v: f32) -> f32 {
     switch code {

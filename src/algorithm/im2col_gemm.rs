@@ -1,8 +1,7 @@
 //! `Im2colGemm`: the convolution as a product of matrices that are both in memory. One launch writes the matrix whose
 //! columns are the windows of the cells of the result (the Toeplitz matrix, `im2col.wgsl`), the next one multiplies
-//! (`gemm_tiled.wgsl`): for one group, of as many images as the workspace budget holds. The next ones use the same
-//! workspace. A budget too small for one image tiles its columns. Where there are more than 2,048 groups, over all phases of a
-//! stride, as many of them as the budget holds share both launches.
+//! (`gemm_tiled.wgsl`): for as many groups as the workspace budget holds with all their images, or else for as many images of
+//! one. The next ones use the same workspace. A budget too small for one image tiles its columns.
 //!
 //! The gradient by the weight sums over images: there the matrix is cut by its products, and each chunk adds to the sums of
 //! the one before.
@@ -13,8 +12,8 @@ use super::shared::gemm::{self, Gemm};
 use super::shared::matrix::{self, Chunk, Matrix, Work};
 use super::shared::outside::Outside;
 use super::shared::product::Product;
-use super::shared::roles::{Roles, all_phases};
-use super::shared::{LAUNCHES, MAX_LAUNCHES, binding_limit, count, im2col};
+use super::shared::roles::Roles;
+use super::shared::{LAUNCHES, MAX_INDEX, binding_limit, count, im2col};
 use super::{Config, Unsupported};
 use crate::kernel::{GemmParams, Kernel, Tile, TiledSpec};
 use crate::problem::{ConvProblem, Direction};
@@ -80,12 +79,11 @@ impl Matrix for Made {
         tile: Tile,
     ) -> Chunk {
         let budget = target.limits.workspace_budget.min(binding_limit(target)) / problem.element().bytes();
+        let budget = budget.min(MAX_INDEX - 1);
         let whole = Chunk::whole(product);
         let group = Self::elements(whole);
         if group <= budget {
-            // Two launches each.
-            let is_many = roles.groups.saturating_mul(all_phases(problem)) > MAX_LAUNCHES / 2;
-            return Chunk { groups: if is_many { (budget / group).min(roles.groups) } else { 1 }, ..whole };
+            return Chunk { groups: (budget / group).min(roles.groups).max(1), ..whole };
         }
         if problem.direction() == Direction::GradWeight {
             let depth = u64::from(tile.depth);

@@ -1,6 +1,7 @@
 //! What algorithms share: the three directions as one loop with exchanged roles, the tables of boundaries, the launch
 //! that adds up parts, and what a device's limits allow.
 
+pub(super) mod cost;
 pub(super) mod fold;
 pub(super) mod gemm;
 pub(super) mod im2col;

@@ -113,7 +113,7 @@ pub(super) fn target(device: &wgpu::Device, report: &AdapterReport) -> Target {
         },
         vendor: report.ids.0,
         device_class: report.class,
-        compute_units: None,
+        compute_units: super::units::of(&report.name),
         subgroup: report.subgroup,
         cooperative: report.cooperative.clone(),
     }

@@ -17,7 +17,9 @@ use super::{Element, ProblemError};
 /// | `Mirror` | `d c b` | `c b a` | numpy `reflect`, OpenCV `REFLECT_101` |
 /// | `Nearest` | `a a a` | `d d d` | numpy `edge`, replicate |
 ///
-/// Taps that fall on `Zero` are skipped, not multiplied: an infinite weight there leaves the sum finite.
+/// Taps that fall on `Zero` are skipped, not multiplied, by `direct` and by the CPU's `reference`: an infinite weight there leaves
+/// the sum finite. All other algorithms multiply there by 0, so what meets the padding must be finite: forward and in the
+/// gradient of the input the weights, in the gradient of the weight the gradient of the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Boundary {
     /// Nothing: the tap does not count.

@@ -2,11 +2,11 @@
 //! that have it in memory.
 
 use super::outside::{MOST, Outside, step};
-use super::product::Product;
+use super::product::{self, Product};
 use super::roles::{Loop, MAX_PHASES, Roles, all_phases, phases, three_axes};
 use super::{
-    TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, count, epilogue_bindings, first,
-    set_epilogue, single, tables, tensor, word,
+    TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, cost, count, epilogue_bindings,
+    first, set_epilogue, single, tables, tensor, word,
 };
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
@@ -22,7 +22,8 @@ const BUFFERS: u32 = 6;
 /// Words of a tap in the table.
 const ENTRY: usize = 4;
 
-/// Where rows, columns and products are too few to fill even a small tile, sums read straight from the operands win.
+/// Where tiles, with what hangs over their rows, columns and products, are estimated to take no longer than sums straight from
+/// the operands.
 pub(in crate::algorithm) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     if problem.unshared() {
         return Err(Unsupported::Unshared);
@@ -34,32 +35,12 @@ pub(in crate::algorithm) fn suited(problem: &ConvProblem, target: &Target) -> Re
     // Counted before they are made.
     Unsupported::past("phases of a stride", all_phases(problem), MAX_PHASES)?;
     let roles = Roles::new(problem, &problem.result().strides);
-    let products: u64 = roles.axes.iter().map(Loop::taps).fold(roles.summed, u64::saturating_mul);
-    Unsupported::below("channels of the result in a group", roles.channels, 16)?;
-    Unsupported::below("products per sum", products, 32)?;
-    Unsupported::below("cells of the result", columns(&roles), 64)
-}
-
-/// Cells of the largest phase, over all images.
-fn columns(roles: &Roles) -> u64 {
-    roles.axes.iter().map(Loop::cells).fold(roles.images, u64::saturating_mul)
-}
-
-/// Time in units of one workgroup's product, roughly: work with what hangs over, over the device's width.
-pub(in crate::algorithm) fn cost(roles: &Roles, target: &Target, tile: Tile) -> u64 {
-    let (rows, columns) =
-        (roles.channels.div_ceil(tile.rows.into()), columns(roles).div_ceil(tile.columns.into()));
-    let tiles = rows.saturating_mul(columns).saturating_mul(roles.groups);
-    let units = target.units();
-    // Per mille of the multiplier's peak that a tile of so many accumulators per invocation reaches.
-    let share = match tile.fours {
-        (2, 2) => 850,
-        _ => 700,
-    };
-    let volume = u64::from(tile.rows) * u64::from(tile.columns) * 1000 / share;
-    // Two workgroups of 256 invocations, or as many invocations in smaller ones, share a unit.
-    let at_once = units * 512 / u64::from(tile.invocations());
-    tiles.div_ceil(at_once).saturating_mul(at_once).saturating_mul(volume) / units
+    let tiles = Tile::ALL.into_iter().map(|tile| product::time(problem, target, &roles, tile)).min();
+    let time = tiles.unwrap_or(0).saturating_add(cost::laid_out(problem, target));
+    let direct = cost::direct(problem, &roles, target);
+    // In whole multiply-adds: a thousandth decides nothing.
+    let [time, direct] = [time, direct].map(|time| u64::try_from(time / cost::SCALE).unwrap_or(u64::MAX));
+    Unsupported::past("estimated multiply-adds of a compute unit by tiles", time, direct)
 }
 
 /// Declines what no tile can run. Gives how many padded cells stand for one cell of the result, at most.

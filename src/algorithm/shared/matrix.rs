@@ -1,7 +1,8 @@
 //! A convolution as products of matrices: the program, whether the matrix of windows is made in memory or gathered on the
 //! fly.
 
-use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile, cost};
+use super::cost::{self, Launches};
+use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile};
 use super::im2col::Padded;
 use super::outside::Outside;
 use super::product::{Product, offsets, parts};
@@ -83,19 +84,26 @@ pub(in crate::algorithm) fn candidates<M: Matrix>(
     target: &Target,
 ) -> Result<Vec<Config>, Unsupported> {
     let places = accepts(problem, target)?;
-    let sizes = |tile| Sizes::new::<M>(problem, target, tile, places);
-    let mut tiles: Vec<Tile> = Tile::ALL.into_iter().filter(|&tile| sizes(tile).is_ok()).collect();
-    if tiles.is_empty() {
-        // The smallest one's reason.
-        sizes(Tile::ALL[Tile::ALL.len() - 1])?;
+    let (mut tiles, mut why) = (Vec::new(), None);
+    for tile in Tile::ALL {
+        match Sizes::new::<M>(problem, target, tile, places) {
+            Ok(sizes) => tiles.push((sizes.time, tile)),
+            Err(reason) => why = Some(reason),
+        }
     }
-    let roles = Roles::new(problem, &problem.result().strides);
-    tiles.sort_by_key(|tile| cost(&roles, target, *tile));
-    Ok(tiles.into_iter().map(M::config).collect())
+    // Stable: the larger one of two that take as long.
+    tiles.sort_by_key(|(time, _)| *time);
+    match why {
+        // The smallest one's reason.
+        Some(why) if tiles.is_empty() => Err(why),
+        _ => Ok(tiles.into_iter().map(|(_, tile)| M::config(tile)).collect()),
+    }
 }
 
-/// What one tile makes of a problem, as far as limits go.
+/// What one tile makes of a problem, as far as limits go, and how long it takes.
 struct Sizes {
+    /// As [`cost`] estimates it.
+    time: u128,
     /// Elements that are written, before a fold.
     size: u64,
     /// Ranges into which the sums of a chunk are cut.
@@ -143,7 +151,8 @@ impl Sizes {
             return Err(Unsupported::Limit { what: LAUNCHES[0], needed: all.launches, limit: MAX_LAUNCHES });
         }
         let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
-        let parts = parts(target, tile, (all.steps, all.tiles), (size, most))?;
+        let parts = parts(target, tile, &all.products, (size, most))?;
+        let time = cost::products(target, tile, &all.products, (parts, size));
         let in_parts = parts > 1 || folded || all.continued;
         let copies = if in_parts { fold::copies(target, size, parts)? } else { 0 };
         let largest = products.iter().map(|p| p.columns.max(p.products)).max().unwrap_or(0);
@@ -167,16 +176,14 @@ impl Sizes {
                 return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
             }
         }
-        Ok(Self { size, parts, copies, matrix, padded })
+        Ok(Self { time, size, parts, copies, matrix, padded })
     }
 }
 
 /// What the chunks of all products come to.
 struct Chunks {
-    /// Steps of the longest sum in one of them.
-    steps: u64,
-    /// Tiles of all that may be multiplied at once.
-    tiles: u64,
+    /// The launches that multiply, of each product: one after the other, because each writes to the result.
+    products: Vec<Launches>,
     /// Elements in memory of the largest one.
     elements: u64,
     launches: u64,
@@ -192,23 +199,23 @@ impl Chunks {
         products: &[Product<'_>],
         tile: Tile,
     ) -> Self {
-        let mut all = Self { steps: 1, tiles: 0, elements: 0, launches: 0, continued: false };
+        let mut all = Self { products: Vec::new(), elements: 0, launches: 0, continued: false };
         for product in products {
             let chunk = M::chunk(problem, target, product, roles, tile);
             let (across, along) = chunk.counts(product);
             let elements = M::elements(chunk);
             // Where none is in memory, one launch multiplies all groups; otherwise one makes what another multiplies.
-            let (together, sets) = if elements > 0 {
-                (chunk.groups, 2 * roles.groups.div_ceil(chunk.groups))
+            let (together, sets, each) = if elements > 0 {
+                (chunk.groups, roles.groups.div_ceil(chunk.groups), 2)
             } else {
-                (roles.groups, 1)
+                (roles.groups, 1, 1)
             };
+            let count = across.saturating_mul(along).saturating_mul(sets);
             let columns = chunk.columns.div_ceil(tile.columns.into());
             let tiles = product.row_tiles.saturating_mul(columns).saturating_mul(together);
-            all.steps = all.steps.max(chunk.products.div_ceil(tile.depth.into()));
-            all.tiles = all.tiles.saturating_add(tiles);
+            all.products.push(Launches { count, tiles, steps: chunk.products.div_ceil(tile.depth.into()) });
             all.elements = all.elements.max(elements);
-            all.launches = all.launches.saturating_add(across.saturating_mul(along).saturating_mul(sets));
+            all.launches = all.launches.saturating_add(count.saturating_mul(each));
             all.continued |= along > 1;
         }
         all

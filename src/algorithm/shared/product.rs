@@ -1,7 +1,8 @@
 //! The matrix products of a problem: one per phase, and how they fill a device.
 
+use super::cost::Launches;
 use super::roles::{Loop, Phase, Roles};
-use super::{MAX_INDEX, binding_limit};
+use super::{MAX_INDEX, MAX_PARTS, binding_limit, cost};
 use crate::algorithm::Unsupported;
 use crate::kernel::Tile;
 use crate::problem::ConvProblem;
@@ -12,7 +13,7 @@ use crate::program::Target;
 const MAX_PRODUCTS: u64 = 1 << 14;
 
 /// Sums are cut no shorter to fill a device: the parts must be added up again.
-const MIN_PRODUCTS: u64 = 1 << 8;
+const MIN_PRODUCTS: u64 = 1 << 7;
 
 /// The matrix product of one phase along z, y and x.
 pub(in crate::algorithm) struct Product<'a> {
@@ -58,6 +59,12 @@ impl<'a> Product<'a> {
         }
     }
 
+    /// The one launch that multiplies all of it.
+    fn launches(&self, roles: &Roles) -> Launches {
+        let tiles = self.row_tiles.saturating_mul(self.column_tiles).saturating_mul(roles.groups);
+        Launches { count: 1, tiles, steps: self.steps }
+    }
+
     /// Elements of its packed factors.
     pub(in crate::algorithm) fn packed(&self, roles: &Roles, tile: Tile) -> u64 {
         let step = u64::from(tile.rows) * u64::from(tile.depth);
@@ -65,27 +72,39 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Into how many ranges of products sums of `steps` steps are cut: none longer than [`MAX_PRODUCTS`], and enough to fill the
-/// device where the result is of so many tiles, for results of `size` elements, at most `most`.
+/// Into how many ranges of products the sums of launches are cut: none longer than [`MAX_PRODUCTS`], and enough for invocations
+/// that fill the device, for results of `size` elements, at most `most`. The launches run one after the other: the largest
+/// decides.
 pub(in crate::algorithm) fn parts(
     target: &Target,
     tile: Tile,
-    (steps, tiles): (u64, u64),
+    launches: &[Launches],
     (size, most): (u64, u64),
 ) -> Result<u64, Unsupported> {
     let depth = u64::from(tile.depth);
-    let steps = steps.max(1);
+    let steps = launches.iter().map(|launches| launches.steps).max().unwrap_or(0).max(1);
+    let tiles = launches.iter().map(|launches| launches.tiles).max().unwrap_or(0).max(1);
     let least = steps.div_ceil(MAX_PRODUCTS / depth);
     // So many find room, so many are long enough.
     let room = binding_limit(target).min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
     let room = room.min(steps.saturating_mul(depth) / MIN_PRODUCTS).max(1);
-    let wanted = (2 * target.units()).div_ceil(tiles.max(1)).min(room).min(most.max(1)).max(least);
+    let invocations = tiles.saturating_mul(tile.invocations().into());
+    let wanted = cost::busy(target).div_ceil(invocations).min(room).min(most.max(1)).max(least);
     // Evenly: the last range is not shorter than it must be.
     let parts = steps.div_ceil(steps.div_ceil(wanted));
     if parts > most {
         return Err(Unsupported::Limit { what: "parts of one sum", needed: parts, limit: most });
     }
     Ok(parts)
+}
+
+/// Time of all products of a problem in one launch each, as [`cost`] estimates it.
+pub(in crate::algorithm) fn time(problem: &ConvProblem, target: &Target, roles: &Roles, tile: Tile) -> u128 {
+    let size = problem.result().len();
+    let launches: Vec<_> = Product::all(roles, tile).iter().map(|product| product.launches(roles)).collect();
+    // What needs more is cut into pieces.
+    let parts = parts(target, tile, &launches, (size, MAX_PARTS)).unwrap_or(MAX_PARTS);
+    cost::products(target, tile, &launches, (parts, size))
 }
 
 /// Where the packed factors of each product begin, and how many bytes they are together.
