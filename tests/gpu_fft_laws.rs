@@ -141,8 +141,14 @@ fn frequencies(config: &FftConfig) -> Vec<Place> {
     kept(config.block).into_iter().flat_map(of).collect()
 }
 
-/// What convolution with a single 1 makes of all signals, and their spectra as they lie in memory, twice what they are.
-fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<(Vec<f64>, Vec<f32>, Vec<f64>), String> {
+/// What convolution with a single 1 read and made of all signals, and their spectra as they lie in memory, twice what they are.
+struct Run {
+    x: Vec<f64>,
+    spectra: Vec<f32>,
+    y: Vec<f64>,
+}
+
+fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<Run, String> {
     let extents = signals.lengths.map(|n| n as usize);
     let problem =
         ConvProblem::new(&[[ALL.len(), 1].as_slice(), &extents].concat(), &[1, 1, 1, 1, 1], &Conv::default())
@@ -156,7 +162,7 @@ fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<(Vec<f64>, Vec
     let choice = Choice { problem, algorithm: Algorithm::Fft, config, program, declined: Vec::new() };
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     let (y, spectra) = run_and_read(&plan.map_err(|e| e.to_string())?, &data, Some(0))?;
-    Ok((data.x.into_iter().collect(), spectra, y.into_iter().collect()))
+    Ok(Run { x: data.x.into_iter().collect(), spectra, y: y.into_iter().collect() })
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
@@ -166,7 +172,7 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 /// Every law at every frequency, to within `u·log2 points` in the Euclidean norm.
 fn check(gpu: &Gpu, config: FftConfig) -> Result<(), String> {
     let signals = Signals::new(config.lengths(), config.points());
-    let (x, made, y) = run(gpu, config, &signals)?;
+    let Run { x, spectra: made, y } = run(gpu, config, &signals)?;
     let frequencies = frequencies(&config);
     // Of each frequency pairs of tiles, two complex numbers each.
     if made.len() != frequencies.len() * ALL.len() * 2 {

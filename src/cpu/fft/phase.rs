@@ -109,8 +109,7 @@ impl Phases {
         let end = cells.end.min(line.reach);
         for at in cells.start..end.min(cells.start.saturating_add(apart)) {
             // The first tap that meets an output here, tap·dilation ≡ at modulo the stride; every `between`-th after it does.
-            let tap = (at / common).rem_euclid(between) as i128 * inverse as i128 % between as i128;
-            let tap = tap as i64;
+            let tap = times((at / common).rem_euclid(between), inverse, between);
             if at % common != 0 || tap >= line.kernel as i64 {
                 continue;
             }
@@ -141,6 +140,12 @@ impl Phases {
     pub(super) fn most_results(&self) -> usize {
         self.all.iter().map(|phase| phase.count).max().unwrap_or(0)
     }
+}
+
+/// `a·b` modulo `m`, of numbers below `m`.
+#[allow(clippy::cast_possible_truncation, reason = "what is left is below `m`")]
+fn times(a: i64, b: i64, m: i64) -> i64 {
+    (i128::from(a) * i128::from(b) % i128::from(m)) as i64
 }
 
 /// `i` with `i·a ≡ 1` modulo `m`, of numbers that have no factor in common; 0 modulo 1.
