@@ -8,8 +8,8 @@ ISA compiles a WGSL file with Mesa's AMD compiler for each family of FAMILIES an
 what one pass of its outermost loop costs, inner loops times their trip count: of the matrix products, BK products. Of
 transforms, arithmetic is all of it in single precision, once, without activations, and radices is what their passes need: sums
 and products, of a complex product two of each pair as multiply-adds; what takes pairs apart, or puts them together, is of one
-frequency. Of
-`depthwise`, multiply-adds per load from global memory are those of a square kernel of KB taps each way on a tile that fits.
+frequency. Of `depthwise`, multiply-adds per load from global memory are those of a square kernel of KB taps each way on a tile
+that fits.
 """
 import argparse
 import json

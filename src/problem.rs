@@ -309,9 +309,8 @@ impl ConvProblem {
     /// Most pairs of output and tap that read one input cell. A boundary that reads the input again
     /// lets a cell be read by every tap of every output.
     fn taps_of_a_cell(&self, axis: &Axis) -> u64 {
-        let repeats = !matches!(self.boundary, Boundary::Zero | Boundary::Constant(_));
         let inside = axis.pad_begin == 0 && axis.reach() <= axis.input;
-        if repeats && !inside { axis.kernel.saturating_mul(axis.output) } else { axis.kernel }
+        if self.boundary.repeats() && !inside { axis.kernel.saturating_mul(axis.output) } else { axis.kernel }
     }
 
     /// The same convolution in another direction, without an epilogue.

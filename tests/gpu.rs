@@ -92,10 +92,10 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
-/// Which configurations run: in a quick run one of each algorithm, another one in every case, else all of them. But a barrier costs a
-/// software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another one
-/// in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one; what would take
-/// it hours is left to a GPU.
+/// Which configurations run: in a quick run one of each algorithm, another one in every case, else all of them. But a barrier
+/// costs a software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another
+/// one in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one; what would
+/// take it hours is left to a GPU.
 fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
     let software = is_software(gpu);
     let mut taken = Vec::new();
@@ -106,17 +106,17 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
                 tally.skip(format!("{} ({})", case.name, choice.config), "takes a software adapter hours");
                 continue;
             }
-            let first = !quick() || i == turn;
-            let in_turn = quick() || i == turn;
+            let in_turn = i == turn;
+            let wanted = in_turn || !quick();
             let one = if is_large(case) { i == 0 } else { in_turn };
             let runs = match (software && has_barriers(choice.algorithm), is_slow(case, choice)) {
                 (false, _) => true,
                 (true, false) => in_turn || full(),
                 (true, true) => one && full(),
             };
-            if first && runs {
+            if wanted && runs {
                 taken.push(choice.clone());
-            } else if first {
+            } else if wanted {
                 tally.skip(format!("{} ({})", case.name, choice.config), "runs with WGCONV_FULL");
             }
         }

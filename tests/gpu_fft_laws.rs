@@ -46,6 +46,20 @@ use Signal::{Constant, Impulse, Noise, Origin, Shifted, Wave};
 
 const ALL: [Signal; 6] = [Origin, Impulse, Constant, Wave, Noise, Shifted];
 
+/// All samples or frequencies of so many along each axis, in the order of memory.
+fn places([z, y, x]: Place) -> Vec<Place> {
+    (0..z * y * x).map(|at| [at / (y * x), at / x % y, at % x]).collect()
+}
+
+/// Which one of [`places`] it is.
+fn number([i, j, k]: Place, [_, y, x]: Place) -> u64 {
+    (i * y + j) * x + k
+}
+
+fn negative(u: Place, lengths: Place) -> Place {
+    std::array::from_fn(|i| (lengths[i] - u[i]) % lengths[i])
+}
+
 impl Signals {
     fn new(lengths: Place, seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -57,41 +71,30 @@ impl Signals {
         self.lengths.iter().product()
     }
 
-    /// The sample or frequency with this number.
-    fn place(&self, at: u64) -> Place {
-        let [_, y, x] = self.lengths;
-        [at / (y * x), at / x % y, at % x]
-    }
-
-    fn number(&self, [i, j, k]: Place) -> u64 {
-        let [_, y, x] = self.lengths;
-        (i * y + j) * x + k
-    }
-
     /// Turns of `u` at `n`.
     fn turns(&self, u: Place, n: Place) -> f64 {
         (0..3).map(|i| (u[i] * n[i] % self.lengths[i]) as f64 / self.lengths[i] as f64).sum()
     }
 
     fn samples(&self, signal: Signal) -> Vec<f64> {
-        let one_at = |place| (0..self.points()).map(|at| f64::from(at == self.number(place))).collect();
+        let one_at =
+            |place| (0..self.points()).map(|at| f64::from(at == number(place, self.lengths))).collect();
         let noise = || reals(self.points(), self.points() as usize);
         match signal {
             Origin => one_at([0; 3]),
             Impulse => one_at(self.impulse),
             Constant => vec![1.0; self.points() as usize],
             Wave => {
-                (0..self.points()).map(|at| (TAU * self.turns(self.wave, self.place(at))).cos()).collect()
+                places(self.lengths).into_iter().map(|n| (TAU * self.turns(self.wave, n)).cos()).collect()
             }
             Noise => noise(),
             Shifted => {
                 let noise = noise();
-                let from = |at| {
-                    let place = self.place(at);
-                    let back = |i| (place[i] + self.lengths[i] - self.shift[i]) % self.lengths[i];
-                    noise[self.number(std::array::from_fn(back)) as usize]
+                let from = |n: Place| {
+                    let back = |i| (n[i] + self.lengths[i] - self.shift[i]) % self.lengths[i];
+                    noise[number(std::array::from_fn(back), self.lengths) as usize]
                 };
-                (0..self.points()).map(from).collect()
+                places(self.lengths).into_iter().map(from).collect()
             }
         }
     }
@@ -102,7 +105,7 @@ impl Signals {
             let angle = TAU * self.turns(u, n);
             [angle.cos(), -angle.sin()]
         };
-        let negative: Place = std::array::from_fn(|i| (self.lengths[i] - self.wave[i]) % self.lengths[i]);
+        let negative = negative(self.wave, self.lengths);
         let points = self.points() as f64;
         match signal {
             Origin => [1.0, 0.0],
@@ -120,18 +123,15 @@ impl Signals {
 
 /// Of every frequency of a block and its negative the first in the row.
 fn kept(block: Block) -> Vec<Place> {
-    let [z, y, x] = block.0.map(u64::from);
-    let number = |[i, j, k]: Place| (i * y + j) * x + k;
-    let places = (0..z * y * x).map(|at| [at / (y * x), at / x % y, at % x]);
-    let is_first = |&[i, j, k]: &Place| number([i, j, k]) <= number([(z - i) % z, (y - j) % y, (x - k) % x]);
-    places.filter(is_first).collect()
+    let lengths = block.0.map(u64::from);
+    let is_first = |&u: &Place| number(u, lengths) <= number(negative(u, lengths), lengths);
+    places(lengths).into_iter().filter(is_first).collect()
 }
 
 /// The frequencies in the order in which they lie in memory: those of a block that are kept, of each those that are transformed
 /// through memory, which are multiples of the block apart where an axis is in two parts, and the axis itself where it is not.
 fn frequencies(config: &FftConfig) -> Vec<Place> {
-    let ([z, y, x], block) = (config.outer.map(u64::from), config.block.0.map(u64::from));
-    let slices: Vec<Place> = (0..z * y * x).map(|at| [at / (y * x), at / x % y, at % x]).collect();
+    let (slices, block) = (places(config.outer.map(u64::from)), config.block.0.map(u64::from));
     let of = |u: Place| {
         slices
             .iter()
@@ -200,9 +200,8 @@ fn check(gpu: &Gpu, config: FftConfig) -> Result<(), String> {
     }
     // Parseval: a frequency stands for its negative too, unless that is there as well, or it is its own.
     let lengths = config.lengths();
-    let negative = |u: &Place| -> Place { std::array::from_fn(|i| (lengths[i] - u[i]) % lengths[i]) };
     let there: BTreeSet<Place> = frequencies.iter().copied().collect();
-    let weight = |u: &Place| if there.contains(&negative(u)) { 1.0 } else { 2.0 };
+    let weight = |&u: &Place| if there.contains(&negative(u, lengths)) { 1.0 } else { 2.0 };
     let square = |at: usize| spectrum(noise, at).iter().map(|part| part * part).sum::<f64>();
     let energy = frequencies.iter().enumerate().map(|(at, u)| weight(u) * square(at)).sum::<f64>();
     let points = signals.points() as usize;

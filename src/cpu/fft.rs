@@ -22,7 +22,7 @@ use crate::cpu::direct::{Finish, Slices};
 use crate::cpu::{CpuUnsupported, Real};
 use crate::problem::{ConvProblem, Direction, Element, to_usize};
 use cells::Tile;
-use phase::{Phase, Phases, Taps, repeats};
+use phase::{Phase, Phases, Taps};
 use tiling::{Load, Tiling, bins_of};
 use transform::{Transform, Transforms, Work};
 
@@ -208,7 +208,7 @@ impl Fft {
     fn padded(&self) -> Option<usize> {
         let same = self.geometry.lines.iter().all(|l| l.begin == 0 && l.reach == l.input as i64);
         let folds =
-            self.geometry.direction == Direction::GradInput && repeats(self.geometry.boundary) && !same;
+            self.geometry.direction == Direction::GradInput && self.geometry.boundary.repeats() && !same;
         folds.then(|| self.result_plane())
     }
 
@@ -340,7 +340,7 @@ impl Fft {
 
 /// Input cells that are read again outside have their gradient in all cells that windows visit, which may be far more.
 fn check_reach(geometry: &Geometry) -> Result<(), CpuUnsupported> {
-    if !repeats(geometry.boundary) {
+    if !geometry.boundary.repeats() {
         return Ok(());
     }
     let product = |extent: &dyn Fn(usize) -> u64| (0..3).map(extent).fold(1u64, u64::saturating_mul);

@@ -96,6 +96,11 @@ impl Boundary {
         u64::try_from(index).map_or(Source::Outside, Source::Cell)
     }
 
+    /// Whether cells outside are cells of the input once more, so that each may be read from several places.
+    pub fn repeats(self) -> bool {
+        !matches!(self, Self::Zero | Self::Constant(_))
+    }
+
     /// The value of a cell outside: the constant, else 0.
     pub fn fill(self) -> f64 {
         if let Self::Constant(value) = self { value } else { 0.0 }

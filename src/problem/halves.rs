@@ -1,7 +1,7 @@
 //! A problem as two smaller ones: for devices that do not hold it at once.
 
 use super::axis::gcd;
-use super::{Axis, Boundary, ConvProblem, Direction, Epilogue, TensorLayout, layout, macs};
+use super::{Axis, ConvProblem, Direction, Epilogue, TensorLayout, layout, macs};
 
 /// Elements of a bias that are certain to begin at an address that every device binds, whatever their type.
 const BIAS_STEP: u64 = 128;
@@ -71,8 +71,7 @@ impl ConvProblem {
 
     /// By cells of `tensor` along each axis, where windows at one end do not read the other one.
     fn cell_halves(&self, tensor: &TensorLayout) -> Vec<[Self; 2]> {
-        let repeats = !matches!(self.boundary, Boundary::Zero | Boundary::Constant(_));
-        let axes = if repeats || self.unshared { 0..0 } else { 0..self.rank() };
+        let axes = if self.boundary.repeats() || self.unshared { 0..0 } else { 0..self.rank() };
         let of = |axis: usize| {
             let ranges = two(tensor.extents[2 + axis], 1)?;
             let [first, second] = ranges.map(|range| self.cells(axis, range));

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 use wgconv::cpu::reference;
-use wgconv::{Boundary, ConvProblem, Direction, Element, Epilogue, TensorLayout};
+use wgconv::{Boundary, ConvProblem, Direction, Epilogue, TensorLayout};
 
 use super::cases::exact_on_integers;
 use super::compare::Bound;
@@ -11,14 +11,14 @@ use super::values::Data;
 /// The largest relative error of a whole result: `u·(log2 T + 0.3·√c)`, with `T` the product of the lengths of the transforms,
 /// `points`, and `c` the numbers that are added up one after the other: channels in every bin, of the gradient of the weight images
 /// and tiles; and what a boundary that repeats cells gives back to each.
-pub fn bound(problem: &ConvProblem, points: u64) -> f64 {
-    let unit = if problem.element() == Element::F64 { 2f64.powi(-53) } else { 2f64.powi(-24) };
+fn bound(problem: &ConvProblem, points: u64) -> f64 {
+    let unit = Bound::of(problem).unit;
     let cells = |layout: &TensorLayout| layout.extents[2..].iter().product::<u64>().max(1);
-    let repeats = !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_));
     let [x, y] = [cells(problem.input()), cells(problem.output())];
+    let folds = |each: u64| if problem.boundary().repeats() { each.max(1) } else { 1 };
     let summed = match problem.direction() {
         Direction::Forward => problem.c_in() / problem.groups(),
-        Direction::GradInput => problem.c_out() / problem.groups() * if repeats { (y / x).max(1) } else { 1 },
+        Direction::GradInput => problem.c_out() / problem.groups() * folds(y / x),
         // No fewer than the tiles of an image would be if they did not overlap.
         Direction::GradWeight => problem.n() * (y / points).max(1),
     };

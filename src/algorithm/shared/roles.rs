@@ -64,9 +64,7 @@ pub(in crate::algorithm) struct Phase {
 /// Whether the gradient of the input is first computed for every padded cell, and folded afterwards:
 /// where the boundary repeats cells. A constant outside has no gradient.
 pub(in crate::algorithm) fn is_folded(problem: &ConvProblem) -> bool {
-    problem.direction() == Direction::GradInput
-        && !matches!(problem.boundary(), Boundary::Zero | Boundary::Constant(_))
-        && visits_outside(problem)
+    problem.direction() == Direction::GradInput && problem.boundary().repeats() && visits_outside(problem)
 }
 
 /// Whether coordinates of the kernel go through boundary tables: where windows visit cells outside that are not zero.

@@ -91,7 +91,7 @@ pub(in crate::cpu) enum Fold {
 
 impl Fold {
     pub(in crate::cpu) fn new(line: &Line, boundary: Boundary) -> Self {
-        if matches!(boundary, Boundary::Zero | Boundary::Constant(_)) {
+        if !boundary.repeats() {
             return Self::Shift { begin: line.begin, reach: line.reach };
         }
         let pair = |at: i64| line.cell(boundary, at - line.begin).map(|cell| (cell, at));

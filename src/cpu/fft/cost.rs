@@ -1,5 +1,6 @@
 //! What things cost, in nanoseconds on one thread: measured on a 2.6 GHz Zen 4 core, where only ratios matter. Of 57 problems
-//! around where both take the same time (`benches/results/cpu_fft.json`), the choice is the faster one in all but three, which it leaves to `Direct`.
+//! around where both take the same time (`benches/results/cpu_fft.json`), the choice is the faster one in all but three, which it
+//! leaves to `Direct`.
 
 use super::tiling::{Load, bins_of};
 use crate::problem::{ConvProblem, Direction};

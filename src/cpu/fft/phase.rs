@@ -3,6 +3,8 @@
 //! With stride `s` and dilation `d`, every so-many-th result is a correlation of every so-many-th source cell: a *phase*.
 //! Within a phase, position `v` sums `source[begin + (v + u)·step] · taps[u]`, and result `m` is position `m·stride`.
 
+use std::ops::Range;
+
 use crate::cpu::direct::geometry::Line;
 use crate::problem::{Boundary, Direction, gcd, to_usize};
 
@@ -62,10 +64,10 @@ impl Phases {
         let (stride, dilation) = (line.stride.unsigned_abs(), line.dilation.unsigned_abs());
         let apart = dilation / gcd(stride, dilation);
         match direction {
-            Direction::GradInput if repeats(boundary) => {
-                apart.saturating_mul(stride).min(line.reach.unsigned_abs())
+            Direction::GradInput => {
+                let cells = cells(line, boundary);
+                apart.saturating_mul(stride).min(cells.end.abs_diff(cells.start))
             }
-            Direction::GradInput => apart.saturating_mul(stride).min(line.input as u64),
             _ => apart.min(line.output as u64),
         }
     }
@@ -90,10 +92,8 @@ impl Phases {
         }
     }
 
-    /// Of the input's cells, or where these are read again outside, of all that windows visit.
     fn transposed(line: &Line, boundary: Boundary) -> Self {
-        let cells =
-            if repeats(boundary) { 0..line.reach } else { line.begin..line.begin + line.input as i64 };
+        let cells = cells(line, boundary);
         let common = gcd(line.stride.unsigned_abs(), line.dilation.unsigned_abs()) as i64;
         let step = line.dilation / common;
         let apart = step.saturating_mul(line.stride);
@@ -142,6 +142,11 @@ impl Phases {
     }
 }
 
+/// What has a gradient: the input's cells, or where these are read again outside, all that windows visit.
+fn cells(line: &Line, boundary: Boundary) -> Range<i64> {
+    if boundary.repeats() { 0..line.reach } else { line.begin..line.begin + line.input as i64 }
+}
+
 /// `a·b` modulo `m`, of numbers below `m`.
 #[allow(clippy::cast_possible_truncation, reason = "what is left is below `m`")]
 fn times(a: i64, b: i64, m: i64) -> i64 {
@@ -156,11 +161,6 @@ fn inverse(a: i64, m: i64) -> i64 {
         (r, s) = ([r[1], r[0] - q * r[1]], [s[1], s[0] - q * s[1]]);
     }
     s[0].rem_euclid(m)
-}
-
-/// Whether cells are read again outside.
-pub(super) fn repeats(boundary: Boundary) -> bool {
-    !matches!(boundary, Boundary::Zero | Boundary::Constant(_))
 }
 
 /// What was checked to be a coordinate that is not negative.
