@@ -1,44 +1,35 @@
-//! How problems are planned: on the device at hand, and on made-up ones that need not exist.
+//! How problems are planned: by whom, why not by others, and what happens when an algorithm is forced.
 //!
 //!     cargo run --example explain
 
-use wgconv::program::{DeviceClass, Features, Limits, Target};
 use wgconv::{
-    Boundary, Conv, ConvProblem, Device, Direction, Element, Layout, Padding, PlanOptions, Planner,
+    Algorithm, Boundary, Conv, ConvProblem, Device, Direction, Element, Layout, Padding, PlanOptions,
 };
 
 fn main() -> Result<(), wgconv::Error> {
-    let device = Device::new()?;
-    println!("== On this machine: {} ==\n", device.name());
-    for (what, problem) in problems()? {
-        match device.plan(&problem, &PlanOptions::default()) {
-            Ok(plan) => println!("{what}\n  {}", indented(&plan.explain())),
-            Err(e) => println!("{what}\n  error[{}]: {e}\n", e.kind()),
-        }
+    let mut devices = vec![Device::new()?];
+    if !devices[0].is_cpu() {
+        devices.push(Device::cpu());
     }
-
-    // A plan is data: lowering needs a description of a device, not a device.
-    let everywhere = Target::default();
-    let large = Target {
-        limits: Limits { max_binding_bytes: 4 << 30, max_buffer_bytes: 4 << 30, ..Limits::default() },
-        features: Features { f16: true, subgroup: true, timestamps: true },
-        device_class: DeviceClass::Discrete,
-        subgroup: (32, 32),
-        ..Target::default()
-    };
-    let targets =
-        [("what WebGPU guarantees everywhere", everywhere), ("a made-up GPU with f16 and 4 GiB", large)];
-    for (name, target) in targets {
-        println!("== On {name} (no adapter needed) ==\n");
-        let planner = Planner::new(target);
+    for device in devices {
+        println!("== On {} ==\n", device.name());
         for (what, problem) in problems()? {
-            match planner.choose(&problem, None) {
-                Ok(choice) => println!("{what}\n  {}", indented(&choice.explain())),
-                Err(declined) => println!("{what}\n  {declined}\n"),
-            }
+            explain(&device, what, &problem, &PlanOptions::default());
+        }
+        let transforms = PlanOptions { algorithm: Some(Algorithm::Fft), ..PlanOptions::default() };
+        for (what, problem) in problems()? {
+            explain(&device, &format!("{what}, by transforms alone"), &problem, &transforms);
         }
     }
     Ok(())
+}
+
+/// The plan, or why there is none.
+fn explain(device: &Device, what: &str, problem: &ConvProblem, options: &PlanOptions) {
+    match device.plan(problem, options) {
+        Ok(plan) => println!("{what}\n  {}", indented(&plan.explain())),
+        Err(e) => println!("{what}\n  error[{}]: {e}\n", e.kind()),
+    }
 }
 
 fn indented(text: &str) -> String {

@@ -70,7 +70,7 @@ fn filtered(
     names: &[&str],
     boundary: Boundary,
 ) -> Result<ArrayD<f32>, Box<dyn Error>> {
-    let kernels: Vec<Array2<f32>> = names.iter().map(|n| filters::from_name(n)).collect::<Result<_, _>>()?;
+    let kernels: Vec<Array2<f32>> = names.iter().map(|name| named(name)).collect::<Result<_, _>>()?;
     let views: Vec<_> = kernels.iter().map(|kernel| kernel.view()).collect();
     let weight = stack(Axis(0), &views)?.insert_axis(Axis(1));
     // Padding by the kernel's radius keeps the photo's size; more shows what lies beyond.
@@ -79,6 +79,20 @@ fn filtered(
     let plan = device.plan(&problem, &PlanOptions::default())?;
     let operands = Operands { input: x.view(), weight: weight.view().into(), ..Default::default() };
     Ok(plan.run(operands)?)
+}
+
+/// The kernel in a row of the sheet.
+fn named(name: &str) -> Result<Array2<f32>, Box<dyn Error>> {
+    Ok(match name {
+        "gaussian:9" => filters::gaussian(9, None)?,
+        "box_blur:1" => filters::box_blur(1)?,
+        "box_blur:9" => filters::box_blur(9)?,
+        "sharpen" => filters::sharpen(),
+        "emboss" => filters::emboss(),
+        "sobel_x" => filters::sobel_x(),
+        "sobel_y" => filters::sobel_y(),
+        _ => return Err(format!("no kernel is called {name}").into()),
+    })
 }
 
 /// Puts a result at `origin` (row, column), with a thin frame where the photo ends.

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let problem = ConvProblem::new(&X, &W, &Conv::default().padding(Padding::Same))?;
     let plan = ours.plan(&problem, &PlanOptions::default())?;
     print!("plan: {}", plan.explain());
-    let Some(on_gpu) = plan.gpu() else {
+    let Some(prepared_bytes) = plan.prepared_bytes() else {
         println!("this adapter runs it on the CPU path: nothing to record");
         return Ok(());
     };
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let input = filled(x.as_slice().ok_or("x lies in order")?);
     let weight = filled(w.as_slice().ok_or("w lies in order")?);
-    let prepared = buffer(on_gpu.prepared_bytes(), usage);
+    let prepared = buffer(prepared_bytes, usage);
     let result = buffer(problem.result().span * 4, usage);
     let readable = buffer(result.size(), BufferUsages::MAP_READ | BufferUsages::COPY_DST);
 

@@ -173,6 +173,7 @@ impl std::fmt::Display for Config {
     }
 }
 
+#[doc(hidden)]
 impl Algorithm {
     /// Every algorithm that the GPU has, the most special first: the last one runs everything that any does.
     pub const ALL: &[Self] =

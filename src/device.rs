@@ -192,8 +192,15 @@ impl Device {
         }
     }
 
-    /// The GPU; `None` for the CPU path.
+    /// The wgpu device and queue that it computes on, for buffers and encoders of one's own; `None` for the CPU path.
     #[cfg(feature = "gpu")]
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        self.gpu().map(|gpu| (gpu.device(), gpu.queue()))
+    }
+
+    /// The GPU inside; `None` for the CPU path.
+    #[cfg(feature = "gpu")]
+    #[doc(hidden)]
     pub fn gpu(&self) -> Option<&Gpu> {
         match &self.0 {
             Kind::Gpu(gpu) => Some(gpu),

@@ -1,12 +1,11 @@
 //! The crate's error: one variant per room's own, and a word for each kind.
 
+use crate::classic::operation::OperationError;
 use crate::cpu::CpuUnsupported;
 use crate::device::OperandError;
 use crate::filters::FilterError;
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuError;
-use crate::npy::{NpyError, NpyErrorClass};
-use crate::operation::OperationError;
 use crate::planner::Declined;
 use crate::problem::ProblemError;
 
@@ -44,10 +43,7 @@ pub enum Error {
         /// Its size.
         bytes: u64,
     },
-    /// A `.npy` file could not be read or written.
-    #[error(transparent)]
-    Npy(#[from] NpyError),
-    /// A name or its numbers make no image kernel.
+    /// A size or a width makes no image kernel.
     #[error(transparent)]
     Filter(#[from] FilterError),
 }
@@ -161,12 +157,6 @@ impl Error {
             Self::Gpu(e) => gpu_kind(e),
             Self::BuiltWithoutGpu => ErrorKind::NoAdapter,
             Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
-            Self::Npy(e) => match e.class() {
-                NpyErrorClass::BadFile => ErrorKind::BadFile,
-                NpyErrorClass::Io => ErrorKind::Io,
-                NpyErrorClass::OutOfMemory => ErrorKind::OutOfMemory,
-                NpyErrorClass::NonFinite => ErrorKind::NonFinite,
-            },
             Self::Filter(_) => ErrorKind::BadJob,
         }
     }

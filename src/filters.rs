@@ -3,30 +3,21 @@
 //! ```
 //! use wgconv::filters;
 //!
-//! assert_eq!(filters::from_name("sobel_x")?, filters::sobel_x());
-//! assert_eq!(filters::from_name("gaussian:5")?.dim(), (5, 5));
+//! let blur = filters::gaussian(5, None)?;
+//! assert_eq!(blur.dim(), (5, 5));
+//! assert!((blur.sum() - 1.0).abs() < 1e-6);
 //! # Ok::<(), filters::FilterError>(())
 //! ```
 
 use ndarray::{Array2, arr2};
 
-/// What [`from_name`] understands, one entry per kernel.
-pub const NAMES: [&str; 7] =
-    ["gaussian:SIZE[:SIGMA]", "box_blur:SIZE", "sharpen", "sobel_x", "sobel_y", "emboss", "laplacian"];
-
 /// Largest size of a kernel made here: 4 MiB of numbers.
 pub const MAX_SIZE: usize = 1023;
 
-/// Why a name or its numbers make no kernel.
+/// Why a size or a width makes no kernel.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
-    /// No kernel has this name.
-    #[error("no filter is called {name:?}, wanted one of {}", NAMES.join(", "))]
-    Unknown {
-        /// What came.
-        name: String,
-    },
     /// A kernel without a centre cell, without any cell, or too large.
     #[error("{filter} of size {size}: wanted an odd number from 1 to {MAX_SIZE}")]
     Size {
@@ -41,39 +32,6 @@ pub enum FilterError {
         /// What came.
         sigma: f64,
     },
-    /// The numbers after a name are missing, superfluous or no numbers.
-    #[error("filter {given:?}: wanted {wanted}")]
-    Numbers {
-        /// What came.
-        given: String,
-        /// The name with its numbers.
-        wanted: &'static str,
-    },
-}
-
-/// The kernel called `name`: one of [`NAMES`], the numbers after colons. `gaussian:5`, `gaussian:9:2.5`, `sobel_x`.
-///
-/// # Errors
-///
-/// See [`FilterError`].
-pub fn from_name(name: &str) -> Result<Array2<f32>, FilterError> {
-    let (word, rest) = name.split_once(':').map_or((name, None), |(word, rest)| (word, Some(rest)));
-    let numbers: Vec<&str> = rest.map_or(Vec::new(), |rest| rest.split(':').collect());
-    let unknown = || FilterError::Unknown { name: name.to_owned() };
-    let wanted = NAMES.into_iter().find(|n| n.split(':').next() == Some(word)).ok_or_else(unknown)?;
-    let wrong = || FilterError::Numbers { given: name.to_owned(), wanted };
-    let size = |text: &str| text.parse::<usize>().map_err(|_| wrong());
-    match (word, numbers.as_slice()) {
-        ("gaussian", [n]) => gaussian(size(n)?, None),
-        ("gaussian", [n, sigma]) => gaussian(size(n)?, Some(sigma.parse().map_err(|_| wrong())?)),
-        ("box_blur", [n]) => box_blur(size(n)?),
-        ("sharpen", []) => Ok(sharpen()),
-        ("sobel_x", []) => Ok(sobel_x()),
-        ("sobel_y", []) => Ok(sobel_y()),
-        ("emboss", []) => Ok(emboss()),
-        ("laplacian", []) => Ok(laplacian()),
-        _ => Err(wrong()),
-    }
 }
 
 /// Gaussian blur: `w[i, j] ∝ exp(−((i − c)² + (j − c)²) / 2σ²)` with the centre `c = (size − 1)/2`, of sum 1.

@@ -1,31 +1,28 @@
-#![doc = include_str!("../README.md")]
-// What only makes sense for a library; the lints of every target are in Cargo.toml.
+//! Convolution on any Vulkan, Metal or DX12 GPU, and on the CPU.
+// The lints of every target are in Cargo.toml; these make sense for a library alone.
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::doc_markdown)]
 #![warn(clippy::cast_possible_truncation, clippy::print_stdout, clippy::print_stderr)]
 
-pub mod algorithm;
+mod algorithm;
 mod algorithm_name;
-pub mod cpu;
+mod classic;
+mod cpu;
 mod device;
 mod error;
 pub mod filters;
 #[cfg(feature = "gpu")]
-pub mod gpu;
-#[doc = include_str!("guide.md")]
-pub mod guide {}
-pub mod kernel;
-pub mod ndimage;
-pub mod npy;
-pub mod operation;
+mod gpu;
+mod kernel;
 mod ops;
 mod planner;
-pub mod problem;
-pub mod program;
-pub mod signal;
-pub mod theano;
+mod problem;
+mod program;
 
+pub use algorithm::Unsupported;
 pub use algorithm_name::Algorithm;
+pub use classic::{guide, ndimage, operation, signal, theano};
+pub use cpu::CpuUnsupported;
 pub use device::{
     Device, DeviceChoice, HostArray, HostView, Operand, OperandError, Operands, OperationPlan, Plan,
     PreparedWeights, Scalar, Tensor, Timing, Weight,
@@ -39,7 +36,7 @@ pub use ops::{
     conv1d_grad_weight, conv2d, conv2d_grad_bias, conv2d_grad_input, conv2d_grad_weight, conv3d,
     conv3d_grad_bias, conv3d_grad_input, conv3d_grad_weight,
 };
-pub use planner::{Choice, Declined, Fallback, PlanOptions, Planner, Precision};
+pub use planner::{Declined, Fallback, PlanOptions, Precision};
 pub use problem::{
     Activation, Axis, Boundary, Conv, ConvProblem, ConvTranspose, Direction, Element, Epilogue, Layout,
     Layouts, Padding, PerAxis, ProblemError, Rounding, Source, TensorLayout, TransposedOutput,
@@ -50,3 +47,42 @@ pub use half;
 pub use ndarray;
 #[cfg(feature = "gpu")]
 pub use wgpu;
+
+/// What plans are made of, for the tests and the command line of this crate. Anything here may change in any release.
+#[doc(hidden)]
+pub mod internals {
+    /// How each algorithm lowers a problem to launches.
+    pub mod algorithm {
+        pub use crate::algorithm::*;
+    }
+    /// The CPU path below plans, and the reference.
+    pub mod cpu {
+        pub use crate::cpu::*;
+    }
+    /// The GPU below plans.
+    #[cfg(feature = "gpu")]
+    pub mod gpu {
+        pub use crate::gpu::*;
+    }
+    /// Kernels, their constants and their params.
+    pub mod kernel {
+        pub use crate::kernel::*;
+    }
+    /// The choice among algorithms.
+    pub mod planner {
+        pub use crate::planner::*;
+    }
+    /// Problems as they are described inside.
+    pub mod problem {
+        pub use crate::problem::*;
+    }
+    /// Launches as data, and the devices that they are made for.
+    pub mod program {
+        pub use crate::program::*;
+    }
+}
+
+/// The README's code is compiled and run with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

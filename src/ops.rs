@@ -2,9 +2,9 @@
 
 use ndarray::{Array, Array1, ArrayBase, ArrayD, ArrayView, ArrayView1, Data, Dimension, Ix3, Ix4, Ix5};
 
+use crate::classic::operation::bias_gradient;
 use crate::device::{Device, OperandError, Operands, Scalar, typed};
 use crate::error::Error;
-use crate::operation::bias_gradient;
 use crate::planner::PlanOptions;
 use crate::problem::{Conv, ConvProblem, ConvTranspose, Direction};
 

@@ -1,16 +1,14 @@
 //! Every CPU algorithm that adds products and nothing else over the whole case table, in f32 and f64 and all three directions: exact on
 //! integers, within the bound on reals. It needs no adapter.
 
-mod common;
-
-use common::benchdnn::benchdnn;
-use common::cases::{self, Case};
-use common::compare::Tally;
-use common::cpu::run_by;
-use common::values::{Data, seed_of};
-use common::wanted::Wanted;
-use wgconv::cpu::{CPU_ALGORITHMS, CpuPlan};
+use crate::common::cpu::run_by;
+use wgconv::internals::cpu::{CPU_ALGORITHMS, CpuPlan};
 use wgconv::{Algorithm, Direction, Element};
+use wgconv_testing::Tally;
+use wgconv_testing::Wanted;
+use wgconv_testing::benchdnn::benchdnn;
+use wgconv_testing::cases::{self, Case};
+use wgconv_testing::values::{Data, seed_of};
 
 /// Every algorithm but the reference in both elements; both are compared with one run of the reference.
 fn check(case: &Case, data: &Data, wanted: &Wanted, tally: &mut Tally) {

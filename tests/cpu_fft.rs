@@ -3,17 +3,15 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "sizes are small; rounding to f32 is meant")]
 
-mod common;
-
-use common::benchdnn::benchdnn;
-use common::cases::{self, Case};
-use common::compare::Tally;
-use common::cpu::{Spec, Tensors, reals, run_by};
-use common::spectral::{Ratios, Spectral};
-use common::values::{Data, seed_of};
+use crate::common::cpu::{Spec, Tensors, reals, run_by};
 use ndarray::ArrayD;
-use wgconv::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight};
 use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Padding};
+use wgconv_testing::Tally;
+use wgconv_testing::benchdnn::benchdnn;
+use wgconv_testing::cases::{self, Case};
+use wgconv_testing::spectral::{Ratios, Spectral};
+use wgconv_testing::values::{Data, seed_of};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -208,7 +206,7 @@ fn weights_of_another_plan() {
     assert_ne!(plans[0].transform_lengths(), plans[1].transform_lengths());
     let tensors = Tensors::new(plans[0].problem(), reals(3));
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
-    let run = |weights: &wgconv::cpu::CpuWeights<f32>| {
+    let run = |weights: &wgconv::internals::cpu::CpuWeights<f32>| {
         let weight = Some(CpuWeight::from(weights));
         plans[0].run(&CpuOperands { input: Some(x.view()), weight, ..Default::default() })
     };

@@ -1,17 +1,16 @@
 //! Groups of few channels: what is not finite stays where it belongs, and who takes what.
 #![cfg(feature = "gpu")]
 
-mod common;
-
-use common::compare::Tally;
-use common::device::{any_gpu, run_guarded};
-use common::values::Data;
+use crate::common::device::{any_gpu, run_guarded};
 use ndarray::ArrayD;
-use wgconv::algorithm::Unsupported;
-use wgconv::cpu::reference;
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::program::{DeviceClass, Target};
-use wgconv::{Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, PlanOptions, Planner};
+use wgconv::internals::algorithm::Unsupported;
+use wgconv::internals::cpu::reference;
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{DeviceClass, Target};
+use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, PlanOptions};
+use wgconv_testing::Tally;
+use wgconv_testing::values::Data;
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 

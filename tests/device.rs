@@ -1,7 +1,5 @@
 //! Devices, plans, operands and tensors through their public face, on the CPU path and on any adapter.
 
-mod common;
-
 use ndarray::{Array1, Array3, Array4, ArrayD, Axis as NdAxis, array, s};
 use wgconv::half::f16;
 use wgconv::{
@@ -12,7 +10,7 @@ use wgconv::{
 /// The CPU path, and the adapter if there is one.
 fn devices() -> Vec<Device> {
     #[cfg(feature = "gpu")]
-    return std::iter::once(Device::cpu()).chain(common::device::any_gpu()).collect();
+    return std::iter::once(Device::cpu()).chain(crate::common::device::any_gpu()).collect();
     #[cfg(not(feature = "gpu"))]
     return vec![Device::cpu()];
 }

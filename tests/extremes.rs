@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use wgconv::algorithm::{Config, DepthwiseConfig, DirectConfig, FftConfig};
-use wgconv::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
-use wgconv::kernel::Tile;
-use wgconv::kernel::fft::Block;
-use wgconv::program::{Features, Limits, Target};
+use wgconv::internals::algorithm::{Config, DepthwiseConfig, DirectConfig, FftConfig};
+use wgconv::internals::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
+use wgconv::internals::kernel::Tile;
+use wgconv::internals::kernel::fft::Block;
+use wgconv::internals::planner::Planner;
+use wgconv::internals::program::{Features, Limits, Target};
 use wgconv::{
-    Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Layout, Layouts, Padding, Planner, Rounding,
+    Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Layout, Layouts, Padding, Rounding,
 };
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];

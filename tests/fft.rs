@@ -1,10 +1,11 @@
 //! Where spectra are taken, and what they need: no adapter.
 #![cfg(feature = "gpu")]
 
-use wgconv::algorithm::{Config, Unsupported};
-use wgconv::kernel::Kernel;
-use wgconv::program::{DeviceClass, Target};
-use wgconv::{Algorithm, Choice, Conv, ConvProblem, Direction, Padding, PlanOptions, Planner, Precision};
+use wgconv::internals::algorithm::{Config, Unsupported};
+use wgconv::internals::kernel::Kernel;
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{DeviceClass, Target};
+use wgconv::{Algorithm, Conv, ConvProblem, Direction, Padding, PlanOptions, Precision};
 
 fn target() -> Target {
     let mut target =
@@ -97,7 +98,9 @@ fn launches_of_a_convolution() {
     let forced = PlanOptions { algorithm: Some(Algorithm::Fft), ..PlanOptions::default() };
     let kernels = |x: &[usize], w: &[usize], conv: &Conv| {
         let program = choose(x, w, conv, &forced).program;
-        let of = |launches: &[wgconv::program::Launch]| launches.iter().map(|l| l.kernel).collect::<Vec<_>>();
+        let of = |launches: &[wgconv::internals::program::Launch]| {
+            launches.iter().map(|l| l.kernel).collect::<Vec<_>>()
+        };
         (of(&program.prepare), of(&program.launches))
     };
     use Kernel::{FftAxis, FftForward, FftGemm, FftInverse};

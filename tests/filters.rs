@@ -51,37 +51,7 @@ fn the_width_follows_the_rule_or_the_caller() {
 }
 
 #[test]
-fn names_give_the_kernels() {
-    assert_eq!(filters::from_name("gaussian:7"), filters::gaussian(7, None));
-    assert_eq!(filters::from_name("gaussian:7:2.5"), filters::gaussian(7, Some(2.5)));
-    assert_eq!(filters::from_name("box_blur:3"), filters::box_blur(3));
-    for (name, kernel) in [
-        ("sharpen", filters::sharpen()),
-        ("sobel_x", filters::sobel_x()),
-        ("sobel_y", filters::sobel_y()),
-        ("emboss", filters::emboss()),
-        ("laplacian", filters::laplacian()),
-    ] {
-        assert_eq!(filters::from_name(name), Ok(kernel), "{name}");
-    }
-    // Every listed name is understood once its numbers are put in.
-    for name in filters::NAMES {
-        let filled = name.replace("[:SIGMA]", ":1.5").replace("SIZE", "3");
-        assert!(filters::from_name(&filled).is_ok(), "{filled}");
-    }
-}
-
-#[test]
 fn refusals_say_what_was_wanted() {
-    let message = filters::from_name("gausian:5").unwrap_err().to_string();
-    assert!(filters::NAMES.iter().all(|name| message.contains(name)), "{message}");
-    for name in ["gaussian", "gaussian:", "gaussian:five", "gaussian:-3", "gaussian:3:", "gaussian:3:1:1"] {
-        let refused = filters::from_name(name).unwrap_err();
-        let wanted = "gaussian:SIZE[:SIGMA]";
-        assert_eq!(refused, FilterError::Numbers { given: name.into(), wanted });
-    }
-    assert!(matches!(filters::from_name("sharpen:3"), Err(FilterError::Numbers { .. })));
-    assert!(matches!(filters::from_name(""), Err(FilterError::Unknown { .. })));
     for size in [0, 2, MAX_SIZE + 1, usize::MAX] {
         assert_eq!(filters::box_blur(size), Err(FilterError::Size { filter: "box_blur", size }));
         assert_eq!(filters::gaussian(size, None), Err(FilterError::Size { filter: "gaussian", size }));

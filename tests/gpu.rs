@@ -2,28 +2,24 @@
 //! guard bands, within the bound on reals, the same bits with every run-time check on.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::benchdnn::benchdnn;
-use common::cases::{self, Case};
-use common::compare::{Tally, exact};
-use common::device::{any_gpu, run_guarded};
-use common::extent::{full, in_part, quick, workgroups};
-use common::report::report;
-use common::values::{Data, Singles, seed_of};
-use common::wanted::{Wanted, exact_algorithms};
+use crate::common::device::{any_gpu, run_guarded};
 use ndarray::ArrayD;
-use wgconv::cpu::reference;
-use wgconv::gpu::{Gpu, GpuPlan};
 use wgconv::half::f16;
-use wgconv::kernel::{Kernel, Spec, SpecValue};
-use wgconv::program::{DeviceClass, Features, Target};
-use wgconv::{
-    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions,
-    Planner,
-};
+use wgconv::internals::cpu::reference;
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{DeviceClass, Features, Target};
+use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions};
+use wgconv_testing::benchdnn::benchdnn;
+use wgconv_testing::cases::{self, Case};
+use wgconv_testing::report;
+use wgconv_testing::tier::{full, in_part, quick, workgroups};
+use wgconv_testing::values::{Data, Singles, seed_of};
+use wgconv_testing::{Tally, exact};
+use wgconv_testing::{Wanted, exact_algorithms};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 

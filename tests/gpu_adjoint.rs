@@ -1,14 +1,13 @@
 //! The three directions on the GPU are adjoints of one another, exactly, for every boundary, layout and group count.
 #![cfg(feature = "gpu")]
 
-mod common;
-
-use common::compare::Tally;
-use common::device::{any_gpu, run_guarded};
-use common::values::Data;
+use crate::common::device::{any_gpu, run_guarded};
 use ndarray::ArrayD;
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::{Boundary, Conv, ConvProblem, Direction, Layout, PlanOptions, Planner};
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::planner::Planner;
+use wgconv::{Boundary, Conv, ConvProblem, Direction, Layout, PlanOptions};
+use wgconv_testing::Tally;
+use wgconv_testing::values::Data;
 
 /// Shapes of x and w for `groups`: every rank, strides and dilations with and without a common divisor.
 fn shapes(groups: usize) -> Vec<([Vec<usize>; 2], Conv)> {

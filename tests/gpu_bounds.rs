@@ -3,53 +3,27 @@
 //! that are built without run-time checks.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::cases::{self, Case};
-use common::compare::Tally;
-use common::device::{own_gpu, run_guarded, with_small_bindings};
-use common::indices::{BEYOND, WITHIN, watched};
-use common::report::report;
-use common::values::{Data, seed_of};
-use common::watched::{Beyond, Change, Watcher};
+use crate::common::device::{own_gpu, run_guarded, with_small_bindings};
+use crate::common::indices::{BEYOND, WITHIN, watched};
+use crate::common::watched::{Beyond, Change, Watcher};
 use naga::{AddressSpace, Expression, TypeInner};
 use ndarray::ArrayD;
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::kernel::{Kernel, Spec, SpecValue, compose};
-use wgconv::program::{Buffer, Program, Target};
-use wgconv::{Algorithm, Choice, Conv, ConvProblem, Device, Direction, Element, Epilogue, PlanOptions};
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::{Kernel, Spec, SpecValue, compose};
+use wgconv::internals::planner::Choice;
+use wgconv::internals::program::{Buffer, Program, Target};
+use wgconv::{Algorithm, Conv, ConvProblem, Device, Direction, Element, Epilogue, PlanOptions};
+use wgconv_testing::Tally;
+use wgconv_testing::cases::{Case, sample};
+use wgconv_testing::report;
+use wgconv_testing::values::{Data, seed_of};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
 /// No problem becomes a probe.
 const PROBES: [Kernel; 2] = [Kernel::ProbeFma, Kernel::ProbeCopy];
-
-/// How many cases of a theme are taken, of those with at most so many products: evenly from the first to the last.
-const TAKEN: [(&str, usize, u64); 11] = [
-    ("shape", 18, 1 << 14),
-    ("padding", 10, 1 << 14),
-    ("boundary", 18, 1 << 14),
-    ("channels", 16, 1 << 14),
-    ("depthwise", 18, 1 << 16),
-    ("layout", 18, 1 << 14),
-    ("epilogue", 6, 1 << 14),
-    ("flip", 4, 1 << 14),
-    ("unshared", 8, 1 << 14),
-    ("vector", 8, 1 << 16),
-    ("published", 6, 1 << 14),
-];
-
-fn chosen() -> Vec<Case> {
-    let themes: BTreeMap<_, _> = cases::themes().into_iter().collect();
-    let of = |&(theme, count, most): &(&str, usize, u64)| {
-        let small = |case: &&Case| (1..=most).contains(&case.problem().macs());
-        let all: Vec<&Case> = themes[theme].iter().filter(small).collect();
-        (0..count).map(|i| all[i * all.len() / count].clone()).collect::<Vec<_>>()
-    };
-    TAKEN.iter().flat_map(of).collect()
-}
 
 /// A device that has the storage buffers that watched kernels take.
 fn device() -> Option<Device> {
@@ -162,12 +136,12 @@ fn reaches(element: Element, reached: &[&(Kernel, Spec)]) {
 
 #[test]
 fn indices_stay_within_their_arrays() {
-    table(Element::F32, &chosen());
+    table(Element::F32, &sample());
 }
 
 #[test]
 fn indices_stay_within_their_arrays_in_f16() {
-    let few: Vec<Case> = chosen().into_iter().step_by(7).collect();
+    let few: Vec<Case> = sample().into_iter().step_by(7).collect();
     table(Element::F16, &few);
 }
 

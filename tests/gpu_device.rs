@@ -1,20 +1,18 @@
 //! A GPU's own troubles: an app's device and buffers, a lost device, time-outs, determinism, reuse.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::device::any_gpu;
-use common::report::report;
+use crate::common::device::any_gpu;
 use ndarray::{Array3, Array4, ArrayD};
-use wgconv::gpu::{Gpu, Wanted, adapters};
 use wgconv::half::f16;
+use wgconv::internals::gpu::{Gpu, Wanted, adapters};
 use wgconv::wgpu::{self, BufferUsages};
 use wgconv::{
     Algorithm, BufferOperands, BufferSlice, Conv, ConvProblem, Device, DeviceChoice, Element, Error,
     ErrorKind, GpuError, Layout, OperandError, Operands, Plan, PlanOptions,
 };
+use wgconv_testing::report;
 
 const X: [usize; 4] = [1, 4, 9, 8];
 const W: [usize; 4] = [6, 4, 3, 3];

@@ -2,25 +2,24 @@
 //! bound of transforms; lengths of every kind; laws of the transform.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::benchdnn::benchdnn;
-use common::cases::{self, Case};
-use common::compare::Tally;
-use common::device::{any_gpu, run_guarded};
-use common::extent::{full, in_part, quick, workgroups};
-use common::spectral::{Ratios, Spectral};
-use common::values::{Data, seed_of};
-use common::wanted::agrees;
-use wgconv::algorithm::{Config, FftConfig};
-use wgconv::cpu::reference;
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::kernel::fft::{AxisSpec, Block};
-use wgconv::kernel::{Kernel, Spec};
-use wgconv::program::DeviceClass;
-use wgconv::{Algorithm, Choice, Conv, ConvProblem, Direction, Padding, PlanOptions};
+use crate::common::device::{any_gpu, run_guarded};
+use wgconv::internals::algorithm::{Config, FftConfig};
+use wgconv::internals::cpu::reference;
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::fft::{AxisSpec, Block};
+use wgconv::internals::kernel::{Kernel, Spec};
+use wgconv::internals::planner::Choice;
+use wgconv::internals::program::DeviceClass;
+use wgconv::{Algorithm, Conv, ConvProblem, Direction, Padding, PlanOptions};
+use wgconv_testing::Tally;
+use wgconv_testing::agrees;
+use wgconv_testing::benchdnn::benchdnn;
+use wgconv_testing::cases::{self, Case};
+use wgconv_testing::spectral::{Ratios, Spectral};
+use wgconv_testing::tier::{full, in_part, quick, workgroups};
+use wgconv_testing::values::{Data, seed_of};
 
 /// Whether a software adapter runs it in a moment.
 fn is_short(choice: &Choice) -> bool {

@@ -1,18 +1,17 @@
 //! Spectra as they stand in memory, of signals whose spectra are known, in every block and through memory.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::f64::consts::TAU;
 
-use common::compare::Tally;
-use common::device::{any_gpu, run_and_read};
-use common::values::{Data, Random, reals};
-use wgconv::algorithm::{Config, FftConfig};
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::kernel::fft::Block;
-use wgconv::{Algorithm, Choice, Conv, ConvProblem, PlanOptions};
+use crate::common::device::{any_gpu, run_and_read};
+use wgconv::internals::algorithm::{Config, FftConfig};
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::fft::Block;
+use wgconv::internals::planner::Choice;
+use wgconv::{Algorithm, Conv, ConvProblem, PlanOptions};
+use wgconv_testing::Tally;
+use wgconv_testing::values::{Data, Random, reals};
 
 type Complex = [f64; 2];
 type Place = [u64; 3];

@@ -2,27 +2,26 @@
 //! and nothing reaches wgpu that it refuses.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::cases::Case;
-use common::compare::{Tally, exact};
-use common::device::{any_gpu, run_guarded};
-use common::values::{Data, seed_of};
-use common::wanted::agrees;
+use crate::common::device::{any_gpu, run_guarded};
 use ndarray::ArrayD;
-use wgconv::algorithm::Unsupported;
-use wgconv::cpu::reference;
-use wgconv::gpu::{GpuPlan, adapters};
-use wgconv::program::{Limits, Target};
+use wgconv::internals::algorithm::Unsupported;
+use wgconv::internals::cpu::reference;
+use wgconv::internals::gpu::{GpuPlan, adapters};
+use wgconv::internals::planner::Choice;
+use wgconv::internals::program::{Limits, Target};
 use wgconv::wgpu;
 use wgconv::{
-    Algorithm, Boundary, Choice, Conv, ConvProblem, Device, Direction, Epilogue, Error, ErrorKind, Fallback,
-    Layout, Operands, Plan, PlanOptions,
+    Algorithm, Boundary, Conv, ConvProblem, Device, Direction, Epilogue, Error, ErrorKind, Fallback, Layout,
+    Operands, Plan, PlanOptions,
 };
+use wgconv_testing::agrees;
+use wgconv_testing::cases::Case;
+use wgconv_testing::values::{Data, seed_of};
+use wgconv_testing::{Tally, exact};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 const BINDING: u64 = 1 << 20;

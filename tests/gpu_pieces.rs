@@ -2,21 +2,20 @@
 //! smallest is too large, and the result is still exact.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::cases::{Case, named};
-use common::compare::Tally;
-use common::device::{any_gpu, run_guarded, with_small_bindings};
-use common::extent::quick;
-use common::report::report;
-use common::values::{Data, seed_of};
-use common::wanted::agrees;
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::kernel::Kernel;
-use wgconv::program::{Binding, Buffer, DeviceClass, Program};
-use wgconv::{Algorithm, Choice, ConvProblem, Direction, PlanOptions};
+use crate::common::device::{any_gpu, run_guarded, with_small_bindings};
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::Kernel;
+use wgconv::internals::planner::Choice;
+use wgconv::internals::program::{Binding, Buffer, DeviceClass, Program};
+use wgconv::{Algorithm, ConvProblem, Direction, PlanOptions};
+use wgconv_testing::Tally;
+use wgconv_testing::agrees;
+use wgconv_testing::cases::{Case, named};
+use wgconv_testing::report;
+use wgconv_testing::tier::quick;
+use wgconv_testing::values::{Data, seed_of};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -67,7 +66,7 @@ fn pieces_are_exact() {
                 }
                 let lower = || {
                     let config = algorithm.candidates(&problem, &target)?[0];
-                    Ok::<_, wgconv::algorithm::Unsupported>((
+                    Ok::<_, wgconv::internals::algorithm::Unsupported>((
                         config,
                         algorithm.lower(&problem, &target, config)?,
                     ))

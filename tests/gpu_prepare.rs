@@ -1,17 +1,15 @@
 //! Weights that are prepared once in an app's encoder and read by many runs.
 #![cfg(feature = "gpu")]
 
-mod common;
-
-use common::device::any_gpu;
+use crate::common::device::any_gpu;
 use ndarray::{Array4, ArrayD};
-use wgconv::gpu::{Gpu, GpuPlan};
-use wgconv::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
-use wgconv::program::{Binding, Buffer, Grid, Launch};
+use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{Binding, Buffer, Grid, Launch};
 use wgconv::wgpu::{self, BufferUsages};
 use wgconv::{
-    BufferOperands, Choice, Conv, ConvProblem, Device, Direction, Element, GpuError, Operands, PlanOptions,
-    Planner,
+    BufferOperands, Conv, ConvProblem, Device, Direction, Element, GpuError, Operands, PlanOptions,
 };
 
 const X: [usize; 4] = [1, 4, 9, 8];

@@ -1,10 +1,8 @@
 //! The peaks of a device: there, finite, and of the clock that the device has. How high they are is a benchmark's matter.
 
-mod common;
-
-#[cfg(feature = "gpu")]
-use common::{device::any_gpu, report::report};
 use wgconv::{Device, Peaks};
+#[cfg(feature = "gpu")]
+use wgconv_testing::{any_gpu, report};
 
 #[test]
 fn the_cpu_copies() {

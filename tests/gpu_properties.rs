@@ -1,26 +1,23 @@
 //! The GPU against the reference over the whole space of problems and layouts.
 #![cfg(feature = "gpu")]
 
-mod common;
-
 use std::cell::RefCell;
 
-use common::compare::{Bound, Tally, exact, within};
-use common::cpu::Spec;
-use common::device::{any_gpu, run_guarded};
-use common::space;
-use common::values::Data;
-use common::wanted::agrees;
+use crate::common::cpu::Spec;
+use crate::common::device::{any_gpu, run_guarded};
+use crate::common::space;
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use wgconv::cpu::reference;
-use wgconv::gpu::GpuPlan;
-use wgconv::kernel::Kernel;
-use wgconv::program::Target;
-use wgconv::{
-    Algorithm, Choice, Conv, ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions, Planner,
-};
+use wgconv::internals::cpu::reference;
+use wgconv::internals::gpu::GpuPlan;
+use wgconv::internals::kernel::Kernel;
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::Target;
+use wgconv::{Algorithm, Conv, ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions};
+use wgconv_testing::agrees;
+use wgconv_testing::values::Data;
+use wgconv_testing::{Bound, Tally, exact, within};
 
 /// Any problem, each of its tensors in any named layout.
 fn any_layout() -> impl Strategy<Value = Spec> {

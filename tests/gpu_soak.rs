@@ -1,18 +1,16 @@
 //! A device used for long and from many threads: no buffer is left behind, and the bits stay the same.
 #![cfg(feature = "gpu")]
 
-mod common;
-
-use common::device::any_gpu;
-use common::values::{Data, Singles};
+use crate::common::device::any_gpu;
 use ndarray::ArrayD;
-use wgconv::cpu::reference;
-use wgconv::kernel::Params;
-use wgconv::program::Launch;
+use wgconv::internals::cpu::reference;
+use wgconv::internals::kernel::Params;
+use wgconv::internals::program::Launch;
 use wgconv::{
     Algorithm, Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Fallback, Operands, Plan,
     PlanOptions,
 };
+use wgconv_testing::values::{Data, Singles};
 
 /// Plans of every direction and rank, sums in parts and folded boundaries among them, with data that is exact.
 fn plans(device: &Device) -> Vec<(Plan, Data)> {

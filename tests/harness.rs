@@ -1,14 +1,12 @@
 //! The shared values and comparisons do what tests rely on: they are exact where they say so, and they fail.
 
-mod common;
-
 use std::panic::catch_unwind;
 
-use common::cases;
-use common::compare::{Bound, Tally, exact, within, within_bound};
-use common::values::{Data, coarse_reals, ints, max_int, one_hot, reals, seed_of};
 use ndarray::{ArrayD, array};
 use wgconv::{Activation, Boundary, Conv, ConvProblem, Direction, Layout, Layouts, Padding};
+use wgconv_testing::cases;
+use wgconv_testing::values::{Data, coarse_reals, ints, max_int, one_hot, reals, seed_of};
+use wgconv_testing::{Bound, Tally, exact, within, within_bound};
 
 const UNIT: f64 = 1.0 / 16_777_216.0;
 

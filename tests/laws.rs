@@ -2,13 +2,11 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "sizes are small")]
 
-mod common;
-
-use common::cpu::{Spec, Tensors, integers};
-use common::space;
+use crate::common::cpu::{Spec, Tensors, integers};
+use crate::common::space;
 use ndarray::{ArrayD, Axis, Slice, concatenate};
 use proptest::prelude::*;
-use wgconv::cpu::reference::Operands64;
+use wgconv::internals::cpu::reference::Operands64;
 use wgconv::{Algorithm, Boundary, Conv, Direction, Element, Padding};
 
 fn tensors(spec: &Spec, seed: u64) -> Tensors {
@@ -204,12 +202,12 @@ proptest! {
     #[test]
     fn images_are_independent(spec in space::linear(), seed: u64) {
         let problem = spec.problem(Element::F32);
-        let t = Tensors::new(&problem, common::cpu::reals(seed));
+        let t = Tensors::new(&problem, crate::common::cpu::reals(seed));
         let mut backwards = t.x.view();
         backwards.invert_axis(Axis(0));
         let run = |x| {
             let operands = Operands64 { input: Some(x), weight: Some(t.w.view()), ..Operands64::default() };
-            common::cpu::run_by::<f32>(&problem, &operands, Algorithm::Direct)
+            crate::common::cpu::run_by::<f32>(&problem, &operands, Algorithm::Direct)
         };
         let mut want = run(t.x.view());
         want.invert_axis(Axis(0));

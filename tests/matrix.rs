@@ -1,9 +1,10 @@
 //! Programs of matrix products as data: no device anywhere.
 
-use wgconv::algorithm::Unsupported;
-use wgconv::kernel::{Kernel, SpecValue};
-use wgconv::program::{Buffer, Features, Launch, Limits, Target};
-use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, PlanOptions, Planner};
+use wgconv::internals::algorithm::Unsupported;
+use wgconv::internals::kernel::{Kernel, SpecValue};
+use wgconv::internals::planner::Planner;
+use wgconv::internals::program::{Buffer, Features, Launch, Limits, Target};
+use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, PlanOptions};
 
 /// A device with every optional ability and roomy limits.
 fn roomy() -> Target {

@@ -1,8 +1,6 @@
 //! Operations as data: their gradients, which are operations again, and what is checked when one is made.
 
-mod common;
-
-use common::operation::{counting, integers, result, results, tensor};
+use crate::common::operation::{counting, integers, result, results, tensor};
 use ndarray::{Array, ArrayD};
 use wgconv::ndimage::Filter;
 use wgconv::operation::{Argument, Constant, OperationBuilder, Role, View};
@@ -258,7 +256,7 @@ fn constants_are_repeated() {
     let y = operation.step(problem, None, [(Role::Input, x), (Role::Weight, ones)]);
     let operation = operation.finish(y).unwrap();
     let want = tensor(&[2, 2, 3], &[5., 7., 9., 5., 7., 9., 17., 19., 21., 17., 19., 21.]);
-    common::operation::check(&operation, &[&counting(&[2, 2, 3])], &want);
+    crate::common::operation::check(&operation, &[&counting(&[2, 2, 3])], &want);
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! The one-liners of the gradients and of transposed convolutions, against sums written out.
 
-mod common;
-
-use common::values::ints;
 use ndarray::{Array, Array1, ArrayD, Dimension, IntoDimension, IxDyn, array};
 use wgconv::{
     Activation, Boundary, Conv, ConvProblem, ConvTranspose, Device, Direction, Error, ErrorKind,
     OperandError, Operands, Padding, PlanOptions, ProblemError, TransposedOutput,
 };
+use wgconv_testing::values::ints;
 
 fn filled<D: Dimension, I: IntoDimension<Dim = D>>(shape: I, seed: u64) -> Array<f32, D> {
     let shape = shape.into_dimension();
@@ -188,7 +186,7 @@ fn cells_out_of_reach_hold_the_bias() {
 
 fn devices() -> Vec<Device> {
     #[cfg(feature = "gpu")]
-    let gpu = common::device::any_gpu();
+    let gpu = crate::common::device::any_gpu();
     #[cfg(not(feature = "gpu"))]
     let gpu = None;
     [Device::cpu()].into_iter().chain(gpu).collect()

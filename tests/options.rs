@@ -1,15 +1,14 @@
 //! Options that choose an algorithm: preferred, excluded, measured.
 
-mod common;
-
 use ndarray::{Array4, array};
-use wgconv::algorithm::Unsupported;
-use wgconv::cpu::{CpuPlan, CpuUnsupported};
-use wgconv::program::Target;
+use wgconv::internals::algorithm::Unsupported;
+use wgconv::internals::cpu::{CpuPlan, CpuUnsupported};
+use wgconv::internals::planner::Planner;
+use wgconv::internals::program::Target;
 use wgconv::theano::{ConvFft, CorrMm};
 use wgconv::{
     Activation, Algorithm, Conv, ConvProblem, Device, Direction, Element, Epilogue, Error, ErrorKind,
-    OperandError, Operands, PlanOptions, Planner, Precision,
+    OperandError, Operands, PlanOptions, Precision,
 };
 
 fn problem() -> ConvProblem {

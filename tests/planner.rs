@@ -1,15 +1,12 @@
 //! Choices and lowered programs as data: no device anywhere.
 
-mod common;
-
-use common::benchdnn::benchdnn;
-use common::cases::{Case, named};
-use wgconv::algorithm::{Config, DirectConfig, Unsupported};
-use wgconv::kernel::{Kernel, Params};
-use wgconv::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
-use wgconv::{
-    Algorithm, Boundary, Choice, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, Planner,
-};
+use wgconv::internals::algorithm::{Config, DirectConfig, Unsupported};
+use wgconv::internals::kernel::{Kernel, Params};
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
+use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding};
+use wgconv_testing::benchdnn::benchdnn;
+use wgconv_testing::cases::{Case, named};
 
 /// A device with every optional ability and roomy limits.
 fn roomy() -> Target {
@@ -338,7 +335,7 @@ fn but_spectra(declined: &[(Algorithm, Unsupported)]) -> Vec<(Algorithm, Unsuppo
 /// Who would run it and was not asked, and why; who was asked; in what order.
 #[test]
 fn choices_say_who_was_passed_over() {
-    use wgconv::algorithm::Unsupported::{Barriers, TooFew, TooMany};
+    use wgconv::internals::algorithm::Unsupported::{Barriers, TooFew, TooMany};
     let tiles = "estimated multiply-adds of a compute unit by tiles";
     let few = problem(&[1, 3, 16, 16], &[8, 3, 3, 3], &Conv::default().padding(1));
     let choice = choose(&few);
@@ -364,7 +361,7 @@ fn choices_say_who_was_passed_over() {
     let six = choose(&problem(&[8, 6, 56, 56], &[64, 6, 3, 3], &Conv::default().padding(1)));
     let summed = TooMany { what: "channels summed over in a group", got: 6, wanted: 4 };
     assert_eq!(but_spectra(&six.declined), [(Algorithm::Depthwise, summed)]);
-    let software = Target { device_class: wgconv::program::DeviceClass::Software, ..roomy() };
+    let software = Target { device_class: wgconv::internals::program::DeviceClass::Software, ..roomy() };
     let choice = Planner::new(software).choose(&few, None).expect("a choice");
     assert!(choice.declined.iter().all(|(_, why)| *why == Barriers) && choice.declined.len() == 4);
     // What is forced or preferred was meant.

@@ -1,16 +1,14 @@
 //! Descriptions become checked problems with the right extents and counts, or the right error.
 
-mod common;
-
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use common::benchdnn;
-use common::cases::{self, MAX_MACS};
 use wgconv::{
     Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Layout, Layouts, Padding, ProblemError,
     Rounding, Source,
 };
+use wgconv_testing::benchdnn;
+use wgconv_testing::cases::{self, MAX_MACS};
 
 fn problem(x: &[usize], w: &[usize], conv: &Conv) -> ConvProblem {
     ConvProblem::new(x, w, conv).expect("a valid convolution")

@@ -2,13 +2,11 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "the values are f32 numbers")]
 
-mod common;
-
-use common::cpu::{Spec, Tensors, integers, noise, reals, run_by};
-use common::space;
+use crate::common::cpu::{Spec, Tensors, integers, noise, reals, run_by};
+use crate::common::space;
 use ndarray::{ArrayD, ArrayViewD, Slice};
 use proptest::prelude::*;
-use wgconv::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, Real, reference};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, Real, reference};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Padding};
 
 /// Every element within `(2·√terms + 8)·u·mag` of the reference.

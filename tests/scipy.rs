@@ -1,8 +1,6 @@
 //! scipy's operations by their names, with numbers that scipy 1.17.1 prints; on every path, exactly.
 
-mod common;
-
-use common::operation::{FULL, check, counting, rows, tensor};
+use crate::common::operation::{FULL, check, counting, rows, tensor};
 use ndarray::{ArrayD, array};
 use wgconv::ndimage::{self, Filter};
 use wgconv::signal::{self, Convolve, Convolve2d, Method, Mode, Sample};

@@ -5,18 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-mod common;
-
-use common::report::report;
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use wgconv::kernel::depthwise::DepthwiseParams;
-use wgconv::kernel::depthwise_weight::DepthwiseWeightParams;
-use wgconv::kernel::fft::{FftAxisParams, FftForwardParams, FftGemmParams, FftInverseParams};
-use wgconv::kernel::{
+use wgconv::internals::kernel::depthwise::DepthwiseParams;
+use wgconv::internals::kernel::depthwise_weight::DepthwiseWeightParams;
+use wgconv::internals::kernel::fft::{FftAxisParams, FftForwardParams, FftGemmParams, FftInverseParams};
+use wgconv::internals::kernel::{
     DirectParams, FoldParams, GemmParams, Kernel, PackParams, Params, ProbeParams, Spec, compose,
 };
+use wgconv_testing::report;
 
 fn every_source() -> Vec<(String, String)> {
     let mut sources = Vec::new();

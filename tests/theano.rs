@@ -1,9 +1,7 @@
 //! Theano's operations by their names, with numbers that Theano 1.0.5 and 0.9.0 print, and for cuda-convnet those of
 //! pylearn2's source; on every path, exactly.
 
-mod common;
-
-use common::operation::{FULL, check, counting, rows, tensor};
+use crate::common::operation::{FULL, check, counting, rows, tensor};
 use ndarray::ArrayD;
 use wgconv::Padding;
 use wgconv::theano::{
@@ -220,7 +218,7 @@ fn bilinear_upsampling_by_its_definition() {
     };
     for (p, q) in [(1, 1), (2, 1), (3, 1), (5, 1), (3, 2), (2, 3), (5, 4), (1, 3)] {
         for n in [1usize, 2, 5] {
-            let x = common::operation::integers(&[1, 1, n, 3], 7);
+            let x = crate::common::operation::integers(&[1, 1, n, 3], 7);
             let how = BilinearUpsampling::frac_ratio((p, q), (3, 1));
             let operation = how.operation(x.shape()).unwrap();
             assert_eq!(operation.shape(), [1, 1, (n * p).div_ceil(q), 9], "{n} cells by {p}/{q}");
@@ -233,7 +231,7 @@ fn bilinear_upsampling_by_its_definition() {
                 }
                 sum
             });
-            for (path, got) in common::operation::results(&operation, std::slice::from_ref(&x)) {
+            for (path, got) in crate::common::operation::results(&operation, std::slice::from_ref(&x)) {
                 let far = got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
                 let bound = if path.ends_with("f16") { 1e-2 } else { 1e-5 };
                 assert!(far <= bound, "{n} cells by {p}/{q}, {path}: {far}");
@@ -250,7 +248,7 @@ fn bilinear_upsampling_by_any_ratio() {
     // Cells at (4000·i − 2000)/4001.
     let line = [1., 2000. / 4001. + 1., 2. + 1999. / 4001., 3.];
     let want = tensor(&[1, 1, 2, 4], &[line, line].concat());
-    for (path, got) in common::operation::results(&fine, &[counting(&[1, 1, 1, 3])]) {
+    for (path, got) in crate::common::operation::results(&fine, &[counting(&[1, 1, 1, 3])]) {
         let bound = if path.ends_with("f16") { 1e-2 } else { 1e-5 };
         assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < bound), "{path}: {got}");
         assert_eq!(got.shape(), want.shape());
@@ -272,7 +270,10 @@ fn conv_by_fft() {
         let cube = counting(&[1, 1, 2, 2, 2]);
         let operation = full.operation(3, cube.shape(), cube.shape()).unwrap();
         assert_eq!(operation.shape(), [1, 1, 3, 3, 3]);
-        assert_eq!(common::operation::result(&operation, &[cube.clone(), cube])[[0, 0, 1, 1, 1]], 120.);
+        assert_eq!(
+            crate::common::operation::result(&operation, &[cube.clone(), cube])[[0, 0, 1, 1, 1]],
+            120.
+        );
     }
     // The shapes of Theano's own tests: an odd and an even width.
     for width in [6, 7] {
@@ -287,7 +288,7 @@ fn conv3d() {
         let b = tensor(&[b.len()], b);
         let operation = Conv3d::new(d).forward(v.shape(), w.shape(), b.shape()).unwrap();
         let want = tensor(&operation.shape(), want);
-        common::operation::check(&operation, &[&v, &w, &b], &want);
+        crate::common::operation::check(&operation, &[&v, &w, &b], &want);
     };
     let time = tensor(&[1, 1, 1, 2, 1], &[1., 10.]);
     check(counting(&[1, 1, 1, 4, 1]), time, &[100.], [1, 1, 2], &[121., 143.]);

@@ -1,8 +1,6 @@
 //! What Theano's operations did wrong, and this crate does not.
 
-mod common;
-
-use common::operation::{check, counting, refused, rows, tensor};
+use crate::common::operation::{check, counting, refused, rows, tensor};
 use wgconv::theano::{CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, NnetConv};
 use wgconv::{Algorithm, ErrorKind, Padding};
 
@@ -89,7 +87,7 @@ fn gradients_of_strided_borders() {
             let dx = how.input_shape(&[1, 1, 7, 8]).grad_inputs(2, h.shape(), &[1, 1, 3, 2]).unwrap();
             let by_data = forward.gradient(0).unwrap();
             let (w, x) = (counting(&[1, 1, 3, 2]), counting(&[1, 1, 7, 8]));
-            let want = common::operation::result(&by_data, &[x, w.clone(), h.clone()]);
+            let want = crate::common::operation::result(&by_data, &[x, w.clone(), h.clone()]);
             check(&dx, &[&h, &w], &want);
         }
     }

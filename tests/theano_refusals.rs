@@ -1,8 +1,6 @@
 //! Everything that Theano's operations refuse, each by its kind; and the flags that choose between their implementations.
 
-mod common;
-
-use common::operation::refused;
+use crate::common::operation::refused;
 use wgconv::theano::{
     BilinearUpsampling, CausalConv1d, Conv3d, Conv3d2d, ConvFft, CorrMm, CudaConvnet, Flags, NnetConv, Ratio,
     SeparableConv, SignalConv2d,

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use wgconv::algorithm::Config;
-use wgconv::kernel::{Params, Tile};
-use wgconv::program::{DeviceClass, Limits, Target};
-use wgconv::{Algorithm, Choice, Conv, ConvProblem, Direction, Planner};
+use wgconv::internals::algorithm::Config;
+use wgconv::internals::kernel::{Params, Tile};
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{DeviceClass, Limits, Target};
+use wgconv::{Algorithm, Conv, ConvProblem, Direction};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -145,7 +146,7 @@ fn unknown_devices_have_as_many_units_as_their_class() {
 
 /// The published shapes that `wgconv bench` times by default.
 fn core() -> Vec<(String, Vec<usize>, Vec<usize>, Conv)> {
-    let text = include_str!("../benches/data/bench_shapes.json");
+    let text = wgconv_testing::BENCH_SHAPES;
     let all: Value = serde_json::from_str(text).expect("JSON");
     let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("an extent");
     let list = |value: &Value| value.as_array().expect("a list").iter().map(number).collect::<Vec<_>>();

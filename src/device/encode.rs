@@ -21,7 +21,8 @@ impl Plan {
     }
 
     /// Records what brings weights, in the plan's layout, into the form that [`Self::encode`] reads: once for all runs
-    /// with them. `prepared` holds [`GpuPlan::prepared_bytes`]. See [`GpuPlan::encode_prepare`] for the usages.
+    /// with them. `prepared` holds [`Self::prepared_bytes`]. A plan that uses weights as they are copies them; its `weight` needs
+    /// `BufferUsages::COPY_SRC` and `prepared` needs `COPY_DST`, else both need `STORAGE`.
     ///
     /// # Errors
     ///

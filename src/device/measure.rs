@@ -8,8 +8,8 @@ use ndarray::ArrayD;
 use super::wait;
 use super::{Device, Operands, Plan, Scalar};
 use crate::algorithm_name::Algorithm;
+use crate::classic::operation::Role;
 use crate::error::Error;
-use crate::operation::Role;
 use crate::planner::{Fallback, PlanOptions};
 use crate::problem::{ConvProblem, Element};
 

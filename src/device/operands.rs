@@ -7,7 +7,7 @@ use half::f16;
 use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayView1, ArrayViewD, Data, Dimension};
 
 use super::{PreparedWeights, Tensor};
-use crate::operation::Role;
+use crate::classic::operation::Role;
 use crate::problem::{Conv, ConvProblem, Direction, Element, inputs_in_words};
 
 /// An operand that does not belong to the plan.

@@ -8,8 +8,8 @@ use super::run::reserve;
 use super::wait::{self, Wait};
 use super::{Device, OperandError, Operands, Plan, Scalar};
 use crate::algorithm_name::Algorithm;
+use crate::classic::operation::{Argument, Operation, OperationError, Role, Source};
 use crate::error::Error;
-use crate::operation::{Argument, Operation, OperationError, Role, Source};
 use crate::planner::PlanOptions;
 use crate::problem::Element;
 

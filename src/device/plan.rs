@@ -140,8 +140,15 @@ impl Plan {
         }
     }
 
-    /// The GPU plan, for an app that records it into its own encoder; `None` on the CPU path.
+    /// Bytes of the buffer that [`Self::encode_prepare`] fills; `None` on the CPU path, which records nothing.
     #[cfg(feature = "gpu")]
+    pub fn prepared_bytes(&self) -> Option<u64> {
+        self.gpu().map(GpuPlan::prepared_bytes)
+    }
+
+    /// The plan inside; `None` on the CPU path.
+    #[cfg(feature = "gpu")]
+    #[doc(hidden)]
     pub fn gpu(&self) -> Option<&GpuPlan> {
         match &self.runner {
             Runner::Gpu(plan) => Some(plan),

@@ -1,12 +1,11 @@
 //! One convolution, computed by every CPU path.
 
 // Every test file that includes this uses a part of it.
-#![allow(dead_code, reason = "shared by several test files")]
 #![allow(clippy::cast_possible_truncation, reason = "sizes are small; rounding to f32 is meant")]
 
 use ndarray::{Array1, ArrayD};
-use wgconv::cpu::reference::{self, Operands64};
-use wgconv::cpu::{CpuOperands, CpuPlan, CpuWeight, Real};
+use wgconv::internals::cpu::reference::{self, Operands64};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeight, Real};
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Element};
 
 /// Operands, all of them: what a direction does not read is ignored.

@@ -1,40 +1,14 @@
 //! The adapter under test, and runs on it with every binding inside guard bands.
 
-use std::sync::OnceLock;
-
 use ndarray::{Array1, ArrayD, Dimension, IxDyn};
-use wgconv::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
 use wgconv::half::f16;
-use wgconv::program::{Buffer, Target};
-use wgconv::{Algorithm, Choice, ConvProblem, Device, DeviceChoice, Direction, Element, TensorLayout, wgpu};
+use wgconv::internals::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
+use wgconv::internals::planner::Choice;
+use wgconv::internals::program::{Buffer, Target};
+use wgconv::{Algorithm, ConvProblem, Direction, Element, TensorLayout, wgpu};
 
-use super::report::{be_strict, report};
-use super::values::Data;
-
-/// The adapter that `WGPU_ADAPTER_NAME` names, else the best there is, software adapters included.
-/// Opened anew for every test binary; `None`, said loudly, where there is no adapter, unless
-/// `WGCONV_REQUIRE_GPU` is set.
-pub fn any_gpu() -> Option<Device> {
-    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    DEVICE.get_or_init(own_gpu).clone()
-}
-
-/// The same, as a device of one test: a software adapter then compiles for several tests at once.
-pub fn own_gpu() -> Option<Device> {
-    be_strict();
-    let name = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
-    match Device::open(&DeviceChoice::Named(name)) {
-        Ok(device) => {
-            report(&format!("adapter: {}", device.name()));
-            Some(device)
-        }
-        Err(e) if std::env::var_os("WGCONV_REQUIRE_GPU").is_none() => {
-            report(&format!("SKIPPED, no adapter: {e}"));
-            None
-        }
-        Err(e) => panic!("WGCONV_REQUIRE_GPU is set, but: {e}"),
-    }
-}
+use wgconv_testing::Data;
+pub use wgconv_testing::{any_gpu, own_gpu};
 
 /// As `target`, with bindings of a third of the largest tensor, but of no less than what `algorithm` makes of the smallest
 /// weights: a problem past them is cut into pieces.

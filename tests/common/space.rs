@@ -1,7 +1,5 @@
 //! The whole space of problems, as a proptest strategy.
 
-#![allow(dead_code, reason = "shared by several test files")]
-
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgconv::{Activation, Boundary, Conv, Direction, Epilogue, Padding, Rounding};

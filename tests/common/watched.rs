@@ -5,14 +5,14 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use ndarray::ArrayD;
-use wgconv::gpu::Gpu;
-use wgconv::kernel::{Kernel, Spec, compose};
-use wgconv::program::{Binding, Buffer, Launch, Program};
+use wgconv::internals::gpu::Gpu;
+use wgconv::internals::kernel::{Kernel, Spec, compose};
+use wgconv::internals::program::{Binding, Buffer, Launch, Program};
 use wgconv::{ConvProblem, wgpu};
 
 use super::device::{Tensors, poison};
 use super::indices::{Site, WORDS, watched};
-use super::values::Data;
+use wgconv_testing::values::Data;
 
 /// An index past the end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,154 @@
+//! `wgconv run`: many jobs on one device.
+#![allow(clippy::doc_markdown, reason = "clap prints these comments as help, where backticks would show")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+
+use crate::npy::Limits;
+use serde_json::json;
+
+use crate::execute::{Devices, Done, execute};
+use crate::failure::Failure;
+use crate::job::{How, Job};
+use crate::{Outcome, output, unusable};
+
+/// Defaults for what a job does not say itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Defaults {
+    /// Where to compute: auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// auto, reference, direct, im2col_gemm, implicit_gemm, depthwise, fft or winograd
+    #[arg(long)]
+    pub(crate) algorithm: Option<String>,
+    /// Element type to compute in: auto, f32, f16 or f64
+    #[arg(long)]
+    pub(crate) dtype: Option<String>,
+    /// Largest data of a file or a result, in bytes
+    #[arg(long, alias = "max_bytes", default_value_t = Limits::default().max_bytes)]
+    pub(crate) max_bytes: u64,
+}
+
+impl Defaults {
+    pub(crate) fn how(&self) -> Result<How, Failure> {
+        let algorithm = self.algorithm.as_ref().map(|name| name.replace('-', "_"));
+        How::new(self.device.as_deref(), algorithm.as_deref(), self.dtype.as_deref())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_bytes: self.max_bytes, ..Limits::default() }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// File with one JSON object per line; - is standard input
+    jobs: PathBuf,
+    #[command(flatten)]
+    defaults: Defaults,
+}
+
+pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
+    let how = match options.defaults.how() {
+        Ok(how) => how,
+        Err(failure) => return Ok(unusable(&failure.message)),
+    };
+    let limits = options.defaults.limits();
+    let mut lines = match Lines::open(&options.jobs) {
+        Ok(lines) => lines,
+        Err(failure) => return Ok(unusable(&failure.message)),
+    };
+    let (mut devices, mut outcome) = (Devices::default(), Outcome::Succeeded);
+    let bar = output::progress(None, "jobs");
+    while let Some((number, line)) = lines.next()? {
+        let result =
+            line.and_then(|l| Job::from_line(&l, &how)).and_then(|job| execute(&job, &mut devices, &limits));
+        if result.is_err() {
+            outcome = Outcome::Failed;
+        }
+        bar.suspend(|| output::say(&answer(number, &result)))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+fn answer(number: u64, result: &Result<Done, Failure>) -> String {
+    match result {
+        Ok(done) => json!({
+            "job": number,
+            "ok": true,
+            "algorithm": done.algorithm.name(),
+            "device": done.device,
+            "output_shape": done.output_shape,
+            "ms": done.ms,
+        }),
+        Err(Failure { kind, message }) => json!({
+            "job": number,
+            "ok": false,
+            "error": { "kind": kind.word(), "message": message },
+        }),
+    }
+    .to_string()
+}
+
+/// A line with its number from 1, or why it is no job.
+type Line = (u64, Result<Vec<u8>, Failure>);
+
+/// The lines of a job file that are not blank.
+pub(crate) struct Lines {
+    reader: Box<dyn BufRead>,
+    name: PathBuf,
+    number: u64,
+}
+
+impl Lines {
+    /// Far more than any job; a line without an end is not kept in memory.
+    const LONGEST: u64 = 1 << 20;
+
+    pub(crate) fn open(path: &PathBuf) -> Result<Self, Failure> {
+        let reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
+            Box::new(BufReader::new(std::io::stdin()))
+        } else {
+            let file = File::open(path).map_err(|e| Failure::io("open", path, &e))?;
+            // A directory opens and then cannot be read.
+            let mut reader = BufReader::new(file);
+            reader.fill_buf().map_err(|e| Failure::io("read", path, &e))?;
+            Box::new(reader)
+        };
+        Ok(Self { reader, name: path.clone(), number: 0 })
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<Line>, Failure> {
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut self.reader).take(Self::LONGEST).read_until(b'\n', &mut line);
+            let read = read.map_err(|e| Failure::io("read", &self.name, &e))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if read as u64 == Self::LONGEST && line.last() != Some(&b'\n') {
+                self.skip_line().map_err(|e| Failure::io("read", &self.name, &e))?;
+                let message = format!("no job: the line is longer than {} bytes", Self::LONGEST);
+                return Ok(Some((self.number, Err(Failure::bad_job(message)))));
+            }
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, Ok(line))));
+            }
+        }
+    }
+
+    fn skip_line(&mut self) -> std::io::Result<()> {
+        loop {
+            let buffer = self.reader.fill_buf()?;
+            let end = buffer.iter().position(|&byte| byte == b'\n');
+            let (used, done) = (end.map_or(buffer.len(), |end| end + 1), end.is_some() || buffer.is_empty());
+            self.reader.consume(used);
+            if done {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The program `wgconv` as a process, and its reader and writer of `.npy` files.
+
+mod bench;
+mod classic;
+mod commands;
+mod common;
+mod files;
+mod filter;
+mod jobs;
+#[path = "../src/npy/mod.rs"]
+#[allow(dead_code, reason = "the program alone writes pictures by it")]
+mod npy;
+mod npy_read;
+mod npy_write;
+mod refusals;

@@ -1,0 +1,42 @@
+//! Every test of the library from outside, in one binary.
+
+mod common;
+
+mod architecture;
+mod boundaries;
+mod cpu;
+mod cpu_fft;
+mod depthwise;
+mod device;
+mod errors;
+mod extremes;
+mod fft;
+mod filters;
+mod gpu;
+mod gpu_adjoint;
+mod gpu_bounds;
+mod gpu_device;
+mod gpu_fft;
+mod gpu_fft_laws;
+mod gpu_limits;
+mod gpu_pieces;
+mod gpu_prepare;
+mod gpu_probe;
+mod gpu_properties;
+mod gpu_soak;
+mod harness;
+mod laws;
+mod matrix;
+mod operation;
+mod ops;
+mod options;
+mod planner;
+mod problem;
+mod properties;
+mod readme;
+mod scipy;
+mod shaders;
+mod theano;
+mod theano_quirks;
+mod theano_refusals;
+mod tiles;
