@@ -189,6 +189,10 @@ impl CpuPlan {
 
     /// Copies `weight` to the order in which this plan reads it, and transforms it once for all runs.
     pub fn prepare<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
+        T::prepare(self, weight)
+    }
+
+    fn prepare_in<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
         let values = standard(&weight);
         let spectra = self.fft.as_ref().and_then(|fft| fft.prepare(&values)).map(Arc::new);
         CpuWeights { values: values.into(), spectra }
@@ -244,6 +248,10 @@ impl CpuPlan {
     ///
     /// If an operand is smaller than the problem says.
     pub fn run<T: Real>(&self, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+        T::run(self, operands)
+    }
+
+    fn run_in<T: Real>(&self, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
         match self.algorithm {
             Algorithm::Reference => run_reference(&self.problem, operands),
             _ => run_slices(&self.problem, self.fft.as_deref(), operands),

@@ -4,11 +4,7 @@
 use crate::common::cpu::run_by;
 use wgconv::internals::cpu::{CPU_ALGORITHMS, CpuPlan};
 use wgconv::{Algorithm, Direction, Element};
-use wgconv_testing::Tally;
-use wgconv_testing::Wanted;
-use wgconv_testing::benchdnn::benchdnn;
-use wgconv_testing::cases::{self, Case};
-use wgconv_testing::values::{Data, seed_of};
+use wgconv_testing::{Case, Data, Tally, Tier, Wanted, seed_of};
 
 /// Every algorithm but the reference in both elements; both are compared with one run of the reference.
 fn check(case: &Case, data: &Data, wanted: &Wanted, tally: &mut Tally) {
@@ -29,44 +25,50 @@ fn check(case: &Case, data: &Data, wanted: &Wanted, tally: &mut Tally) {
     }
 }
 
-fn table(cases: &[Case], ints: bool, what: &str) {
+fn table(tier: Tier, ints: bool) {
+    let cases = tier.cases(4);
     for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
-        let mut tally = Tally::default();
-        for case in cases {
-            let Some(case) = case.in_direction(direction) else {
-                tally.skip(&case.name, "its strides overlap in the result");
-                continue;
-            };
-            // In f32, whose numbers f64 holds too.
-            let (problem, seed) = (case.problem(), seed_of(&case.name));
-            let data = if ints { Data::ints(&problem, seed) } else { Data::reals(&problem, seed) };
-            let wanted = if ints {
-                Wanted::of_integers(&case, &problem, &data)
-            } else {
-                Wanted::of_reals(&case, &problem, &data)
-            };
-            check(&case, &data, &wanted, &mut tally);
-        }
+        let tally = Tally::of(
+            &cases,
+            |case| &case.name,
+            |case, tally| {
+                let Some(case) = case.in_direction(direction) else {
+                    return tally.skip(&case.name, "its strides overlap in the result");
+                };
+                // In f32, whose numbers f64 holds too.
+                let (problem, seed) = (case.problem(), seed_of(&case.name));
+                let data = if ints { Data::ints(&problem, seed) } else { Data::reals(&problem, seed) };
+                let wanted = if ints {
+                    Wanted::of_integers(&case, &problem, &data)
+                } else {
+                    Wanted::of_reals(&case, &problem, &data)
+                };
+                check(&case, &data, &wanted, tally);
+            },
+        );
+        let what = if ints { "integers" } else { "reals" };
         tally.finish(&format!("CPU f32 and f64, {what}, {direction:?}"));
     }
 }
 
 #[test]
-fn named_cases_are_exact_on_integers() {
-    table(&cases::named(), true, "named cases, integers");
+fn integers_are_exact() {
+    table(Tier::Quick, true);
 }
 
 #[test]
-fn benchdnn_rows_are_exact_on_integers() {
-    table(&benchdnn(), true, "benchdnn rows, integers");
+#[ignore = "full"]
+fn integers_are_exact_in_every_case() {
+    table(Tier::full(), true);
 }
 
 #[test]
-fn named_cases_stay_within_the_bound_on_reals() {
-    table(&cases::named(), false, "named cases, reals");
+fn reals_stay_within_the_bound() {
+    table(Tier::Quick, false);
 }
 
 #[test]
-fn benchdnn_rows_stay_within_the_bound_on_reals() {
-    table(&benchdnn(), false, "benchdnn rows, reals");
+#[ignore = "full"]
+fn reals_stay_within_the_bound_in_every_case() {
+    table(Tier::full(), false);
 }

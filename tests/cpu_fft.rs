@@ -5,13 +5,13 @@
 
 use crate::common::cpu::{Spec, Tensors, reals, run_by};
 use ndarray::ArrayD;
+use std::sync::Mutex;
+
 use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight};
 use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Padding};
-use wgconv_testing::Tally;
-use wgconv_testing::benchdnn::benchdnn;
-use wgconv_testing::cases::{self, Case};
+use wgconv_testing::cases;
 use wgconv_testing::spectral::{Ratios, Spectral};
-use wgconv_testing::values::{Data, seed_of};
+use wgconv_testing::{Case, Data, Tally, Tier, seed_of};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -20,7 +20,7 @@ fn points(plan: &CpuPlan) -> u64 {
 }
 
 /// Both elements; both are compared with one run of the reference.
-fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &mut Ratios) {
+fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &Mutex<Ratios>) {
     let mut wanted = None;
     // Integers are rounded to what they are in either type; f32 is the harder one.
     let elements: &[Element] = if ints { &[Element::F32] } else { &[Element::F32, Element::F64] };
@@ -40,41 +40,57 @@ fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &mut R
             _ => run_by::<f32>(&problem, &data.operands(), Algorithm::Fft),
         };
         let judged = wanted.judge(&problem, points(&plan), got.view());
-        judged.iter().for_each(|&ratio| ratios.add(ratio));
+        judged.iter().for_each(|&ratio| ratios.lock().expect("no row panicked").add(ratio));
         tally.check(judged.map_err(|e| format!("{what}, {e}")));
     }
 }
 
 fn table(cases: &[Case], what: &str) {
     for direction in DIRECTIONS {
-        let (mut tally, mut ratios) = (Tally::default(), Ratios::default());
-        for case in cases {
-            let Some(case) = case.in_direction(direction) else {
-                tally.skip(&case.name, "its strides overlap in the result");
-                continue;
-            };
-            // In f32, whose numbers f64 holds too.
-            let (problem, seed) = (case.problem(), seed_of(&case.name));
-            for ints in [true, false] {
-                let data = if ints { Data::ints(&problem, seed) } else { Data::coarse(&problem, seed) };
-                check(&case, &data, ints, &mut tally, &mut ratios);
-            }
-        }
-        tally.finish(&format!("CPU fft, {what}, {direction:?}, {}", ratios.tell()));
+        let ratios = Mutex::new(Ratios::default());
+        let tally = Tally::of(
+            cases,
+            |case| &case.name,
+            |case, tally| {
+                let Some(case) = case.in_direction(direction) else {
+                    return tally.skip(&case.name, "its strides overlap in the result");
+                };
+                // In f32, whose numbers f64 holds too.
+                let (problem, seed) = (case.problem(), seed_of(&case.name));
+                for ints in [true, false] {
+                    let data = if ints { Data::ints(&problem, seed) } else { Data::coarse(&problem, seed) };
+                    check(&case, &data, ints, tally, &ratios);
+                }
+            },
+        );
+        let ratios = ratios.into_inner().expect("no row panicked").tell();
+        tally.finish(&format!("CPU fft, {what}, {direction:?}, {ratios}"));
     }
 }
 
+fn is_large(case: &Case) -> bool {
+    case.name.starts_with("dispatch_")
+}
+
 #[test]
-fn named_cases() {
-    let quick = |case: &Case| !case.name.starts_with("dispatch_");
-    table(&cases::named().into_iter().filter(quick).collect::<Vec<_>>(), "named cases");
+fn the_case_table() {
+    table(&Tier::Quick.cases(16), "a sample of the table");
+}
+
+#[test]
+#[ignore = "full"]
+fn every_case() {
+    let mut cases = Tier::full().cases(1);
+    cases.retain(|case| !is_large(case));
+    table(&cases, "the table");
 }
 
 /// Millions of results, in f32 and forward.
 #[test]
+#[ignore = "full"]
 fn large_results() {
     let mut tally = Tally::default();
-    for case in cases::named().into_iter().filter(|case| case.name.starts_with("dispatch_")) {
+    for case in cases::named().into_iter().filter(is_large) {
         let data = Data::ints(&case.problem(), seed_of(&case.name));
         let problem = case.problem();
         let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
@@ -83,11 +99,6 @@ fn large_results() {
         tally.check(judged.map_err(|e| format!("{}, {e}", case.name)));
     }
     tally.finish("CPU fft, large results");
-}
-
-#[test]
-fn benchdnn_rows() {
-    table(&benchdnn(), "benchdnn rows");
 }
 
 /// Lengths with every small factor, primes, powers of two and their neighbours; a kernel that is all there is, or more; a
@@ -141,6 +152,12 @@ fn sizes() -> Vec<Case> {
 
 #[test]
 fn hard_sizes() {
+    table(&sizes().into_iter().step_by(3).collect::<Vec<_>>(), "every third hard size");
+}
+
+#[test]
+#[ignore = "full"]
+fn every_hard_size() {
     table(&sizes(), "hard sizes");
 }
 

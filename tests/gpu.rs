@@ -3,6 +3,7 @@
 #![cfg(feature = "gpu")]
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::device::{any_gpu, run_guarded};
 use ndarray::ArrayD;
@@ -13,13 +14,10 @@ use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{DeviceClass, Features, Target};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions};
-use wgconv_testing::benchdnn::benchdnn;
-use wgconv_testing::cases::{self, Case};
-use wgconv_testing::report;
-use wgconv_testing::tier::{full, in_part, quick, workgroups};
-use wgconv_testing::values::{Data, Singles, seed_of};
-use wgconv_testing::{Tally, exact};
-use wgconv_testing::{Wanted, exact_algorithms};
+use wgconv_testing::tier::workgroups;
+use wgconv_testing::{
+    Case, Data, Singles, Tally, Tier, Wanted, exact, exact_algorithms, lent_gpu, report, seed_of,
+};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -32,15 +30,13 @@ fn is_large(case: &Case) -> bool {
     is_dispatch(case) || case.name.contains("long_")
 }
 
-/// The cases that are run on integers in `element`, and those that would take too long.
-fn cases_of(element: Element) -> (Vec<Case>, Vec<Case>) {
-    match element {
-        Element::F32 if quick() => {
-            cases::named().into_iter().chain(benchdnn()).partition(|case| !is_large(case))
-        }
-        Element::F16 => cases::named().into_iter().partition(|case| !is_dispatch(case)),
-        _ => (cases::named().into_iter().chain(benchdnn()).collect(), Vec::new()),
+/// The cases that are run on integers in `element`: in f16 the named ones alone, without the largest.
+fn cases_of(element: Element, tier: Tier) -> Vec<Case> {
+    let mut cases = tier.cases(8);
+    if element == Element::F16 {
+        cases.retain(|case| !is_dispatch(case) && !case.name.starts_with("benchdnn_"));
     }
+    cases
 }
 
 /// Scratch memory that holds no image: what is made of it is made in pieces.
@@ -88,11 +84,11 @@ fn checked_alike(gpu: &Gpu, choice: Choice, data: &Data, got: &ArrayD<f64>) -> R
     if bits(got) == bits(&checked) { Ok(()) } else { Err("the checked build gives other bits".into()) }
 }
 
-/// Which configurations run: in a quick run one of each algorithm, another one in every case, else all of them. But a barrier
+/// Which configurations run: in the quick tier one of each algorithm, another one in every case, else all of them. But a barrier
 /// costs a software adapter a hundred times what it costs a GPU: there, of algorithms with barriers one configuration, another
-/// one in every case and direction, and none of the slow cases. With `WGCONV_FULL` all of them, of the slow cases one; what would
-/// take it hours is left to a GPU.
-fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec<Choice> {
+/// one in every case and direction, and none of the slow cases. The exhaustive tier runs all of them, of the slow cases one; what
+/// would take a software adapter hours is left to a GPU.
+fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tier: Tier, tally: &mut Tally) -> Vec<Choice> {
     let software = is_software(gpu);
     let mut taken = Vec::new();
     for choices in choices.chunk_by(|a, b| a.algorithm == b.algorithm) {
@@ -103,17 +99,18 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tally: &mut Tally) -> Vec
                 continue;
             }
             let in_turn = i == turn;
-            let wanted = in_turn || !quick();
+            let wanted = in_turn || tier != Tier::Quick;
             let one = if is_large(case) { i == 0 } else { in_turn };
+            let all = tier == Tier::Exhaustive;
             let runs = match (software && has_barriers(choice.algorithm), is_slow(case, choice)) {
                 (false, _) => true,
-                (true, false) => in_turn || full(),
-                (true, true) => one && full(),
+                (true, false) => in_turn || all,
+                (true, true) => one && all,
             };
             if wanted && runs {
                 taken.push(choice.clone());
             } else if wanted {
-                tally.skip(format!("{} ({})", case.name, choice.config), "runs with WGCONV_FULL");
+                tally.skip(format!("{} ({})", case.name, choice.config), "runs in the exhaustive tier");
             }
         }
     }
@@ -147,7 +144,7 @@ fn takes_hours(problem: &ConvProblem) -> bool {
 /// before. The reference runs once for all configurations. The checked build is compared in the first configuration of
 /// each algorithm, of the direct one forward in every configuration. Gives whether equality was
 /// demanded.
-fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool {
+fn integers(gpu: &Gpu, case: &Case, element: Element, tier: Tier, tally: &mut Tally) -> bool {
     let problem = typed(case, element);
     let choices = choices(gpu.target(), &case.name, &problem, tally);
     if choices.is_empty() {
@@ -156,14 +153,14 @@ fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool
     let data = Data::ints(&problem, seed_of(&case.name));
     let wanted = Wanted::of_integers(case, &problem, &data);
     let mut seen = BTreeSet::new();
-    for choice in taken(choices, case, gpu, tally) {
+    for choice in taken(choices, case, gpu, tier, tally) {
         // Checked, a kernel with barriers takes a software adapter's compiler very long.
         let turn = choice.algorithm == Algorithm::Direct || seed_of(&case.name).is_multiple_of(64);
         let is_first = seen.insert(choice.algorithm) && turn;
         let every = choice.algorithm == Algorithm::Direct && problem.direction() == Direction::Forward;
         let what = format!("{} ({})", choice.algorithm, choice.config);
         let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data).and_then(|got| {
-            if !quick() && (is_first || every) {
+            if tier != Tier::Quick && (is_first || every) {
                 checked_alike(gpu, choice, &data, &got)?;
             }
             wanted.judge(&problem, got.view())
@@ -173,57 +170,90 @@ fn integers(gpu: &Gpu, case: &Case, element: Element, tally: &mut Tally) -> bool
     wanted.is_exact()
 }
 
-fn table(element: Element, direction: Direction) {
+fn table(element: Element, direction: Direction, tier: Tier) {
     let Some(device) = any_gpu() else { return };
-    let gpu = device.gpu().expect("a GPU device");
-    if element == Element::F16 && !gpu.target().features.f16 {
+    if element == Element::F16 && !device.gpu().expect("a GPU device").target().features.f16 {
         report(&format!("SKIPPED, no f16 on {}", device.name()));
         return;
     }
-    let mut tally = Tally::default();
-    let (cases, slow) = cases_of(element);
-    slow.iter().for_each(|case| tally.skip(&case.name, "too slow"));
-    let cases = in_part(cases);
-    let mut exact = 0;
-    for case in &cases {
-        match case.in_direction(direction) {
-            Some(case) => exact += u32::from(integers(gpu, &case, element, &mut tally)),
-            None => tally.skip(&case.name, "its strides overlap in the result"),
-        }
-    }
-    let (name, cases) = (element.name(), cases.len());
+    let cases = cases_of(element, tier);
+    let exact = AtomicU32::new(0);
+    let tally = Tally::of(
+        &cases,
+        |case| &case.name,
+        |case, tally| {
+            let device = lent_gpu();
+            match case.in_direction(direction) {
+                Some(case) => {
+                    let gpu = device.gpu().expect("a GPU device");
+                    let is_exact = integers(gpu, &case, element, tier, tally);
+                    exact.fetch_add(u32::from(is_exact), Ordering::Relaxed);
+                }
+                None => tally.skip(&case.name, "its strides overlap in the result"),
+            }
+        },
+    );
+    let (name, cases, exact) = (element.name(), cases.len(), exact.into_inner());
     tally.finish(&format!("GPU {name}, integers, {direction:?}, {exact} of {cases} cases exact"));
 }
 
 #[test]
 fn integers_forward() {
-    table(Element::F32, Direction::Forward);
+    table(Element::F32, Direction::Forward, Tier::Quick);
 }
 
 #[test]
 fn integers_grad_input() {
-    table(Element::F32, Direction::GradInput);
+    table(Element::F32, Direction::GradInput, Tier::Quick);
 }
 
 #[test]
 fn integers_grad_weight() {
-    table(Element::F32, Direction::GradWeight);
+    table(Element::F32, Direction::GradWeight, Tier::Quick);
+}
+
+#[test]
+#[ignore = "full"]
+fn integers_forward_in_every_case() {
+    table(Element::F32, Direction::Forward, Tier::full());
+}
+
+#[test]
+#[ignore = "full"]
+fn integers_grad_input_in_every_case() {
+    table(Element::F32, Direction::GradInput, Tier::full());
+}
+
+#[test]
+#[ignore = "full"]
+fn integers_grad_weight_in_every_case() {
+    table(Element::F32, Direction::GradWeight, Tier::full());
 }
 
 /// f16 stores 11 bits: sums that fit them are exact, the rest is judged within a bound.
 #[test]
-fn integers_in_f16_forward() {
-    table(Element::F16, Direction::Forward);
+fn integers_in_f16() {
+    for direction in DIRECTIONS {
+        table(Element::F16, direction, Tier::Quick);
+    }
 }
 
 #[test]
-fn integers_in_f16_grad_input() {
-    table(Element::F16, Direction::GradInput);
+#[ignore = "full"]
+fn integers_in_f16_forward_in_every_case() {
+    table(Element::F16, Direction::Forward, Tier::full());
 }
 
 #[test]
-fn integers_in_f16_grad_weight() {
-    table(Element::F16, Direction::GradWeight);
+#[ignore = "full"]
+fn integers_in_f16_grad_input_in_every_case() {
+    table(Element::F16, Direction::GradInput, Tier::full());
+}
+
+#[test]
+#[ignore = "full"]
+fn integers_in_f16_grad_weight_in_every_case() {
+    table(Element::F16, Direction::GradWeight, Tier::full());
 }
 
 /// Where a sum passes 65 504, f16 holds infinity, whatever the sign.
@@ -275,103 +305,181 @@ fn a_workspace_that_is_read_before_it_is_written_is_seen() {
     assert!(got.iter().all(|v| v.is_nan()), "{got}");
 }
 
-/// What is lowered here is what the tables above run with `WGCONV_FULL`; otherwise a part of it, spread over the cases.
-#[test]
-fn the_tables_reach_every_kernel_in_every_spec() {
-    let half = Target { features: Features { f16: true, ..Default::default() }, ..Default::default() };
-    let target = any_gpu().map_or(half, |device| device.gpu().expect("a GPU device").target().clone());
-    let mut reached: BTreeSet<(Kernel, Spec)> = BTreeSet::new();
-    for element in [Element::F32, Element::F16] {
-        for case in cases_of(element).0 {
-            for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
-                let problem = typed(&case, element);
-                for choice in choices(&target, &case.name, &problem, &mut Tally::default()) {
-                    let launches = choice.program.launches.into_iter();
-                    reached.extend(launches.map(|launch| (launch.kernel, launch.spec)));
-                }
-            }
-        }
-    }
+/// Pairs of kernel and spec.
+type Specs = BTreeSet<(Kernel, Spec)>;
+
+/// All that problems become on a device with f16, or without.
+fn every_spec(target: &Target) -> Specs {
     let half = |spec: &Spec| {
         spec.values().iter().any(|(_, value)| matches!(value, SpecValue::Type("f16" | "vec4h")))
     };
-    // No problem becomes a probe: tests/gpu_probe.rs runs them, and tests/gpu_fft.rs those of transforms.
+    // No problem becomes a probe: gpu_probe runs them, and gpu_fft those of transforms.
     let others = |kernel: &Kernel| kernel.name().starts_with("probe_") || kernel.name().starts_with("fft_");
-    let all: BTreeSet<(Kernel, Spec)> = Kernel::ALL
+    Kernel::ALL
         .iter()
         .filter(|kernel| !others(kernel))
         .flat_map(|&kernel| kernel.specs().into_iter().map(move |spec| (kernel, spec)))
         .filter(|(_, spec)| target.features.f16 || !half(spec))
+        .collect()
+}
+
+fn specs_of(choice: &Choice) -> Specs {
+    choice.program.launches.iter().map(|launch| (launch.kernel, launch.spec.clone())).collect()
+}
+
+fn names<'a>(pairs: impl IntoIterator<Item = &'a (Kernel, Spec)>) -> Vec<String> {
+    pairs.into_iter().map(|(kernel, spec)| format!("{} {spec}", kernel.name())).collect()
+}
+
+/// Cases in every direction, the smallest first.
+fn by_size(element: Element) -> Vec<Case> {
+    let mut cases: Vec<(u64, Case)> = cases_of(element, Tier::Full)
+        .iter()
+        .flat_map(|case| DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)))
+        .map(|case| (case.problem().macs(), case))
         .collect();
-    let names = |pairs: Vec<&(Kernel, Spec)>| -> Vec<String> {
-        pairs.iter().map(|(kernel, spec)| format!("{} {spec}", kernel.name())).collect()
-    };
-    assert_eq!(names(all.difference(&reached).collect()), [""; 0], "never run");
-    assert_eq!(names(reached.difference(&all).collect()), [""; 0], "not among the specs");
+    cases.sort_by(|(a, one), (b, other)| (a, &one.name).cmp(&(b, &other.name)));
+    cases.into_iter().map(|(_, case)| case).collect()
+}
+
+/// The smallest problem of the table that becomes it runs each kernel in each spec.
+#[test]
+fn every_kernel_runs_in_every_spec() {
+    let Some(device) = any_gpu() else { return };
+    let target = device.gpu().expect("a GPU device").target();
+    let mut left = every_spec(target);
+    let (all, mut rows) = (left.len(), Vec::new());
+    for element in [Element::F32, Element::F16] {
+        if element == Element::F16 && !target.features.f16 {
+            continue;
+        }
+        let of_element = |(_, spec): &(Kernel, Spec)| {
+            spec.values().iter().any(|(_, value)| *value == SpecValue::Type(element.name()))
+        };
+        for case in by_size(element) {
+            if !left.iter().any(of_element) {
+                break;
+            }
+            for choice in choices(target, &case.name, &typed(&case, element), &mut Tally::default()) {
+                let before = left.len();
+                specs_of(&choice).iter().for_each(|pair| _ = left.remove(pair));
+                if left.len() < before {
+                    rows.push((format!("{} ({})", case.name, choice.config), case.clone(), choice));
+                }
+            }
+        }
+    }
+    let tally = Tally::of(
+        &rows,
+        |(name, ..)| name,
+        |(name, case, choice), tally| {
+            let device = lent_gpu();
+            let problem = &choice.problem;
+            let data = Data::ints(problem, seed_of(name));
+            let wanted = Wanted::of_integers(case, problem, &data);
+            let plan = plan(device.gpu().expect("a GPU device"), choice.clone(), false);
+            let verdict = run_guarded(&plan, &data).and_then(|got| wanted.judge(problem, got.view()));
+            tally.check(verdict.map_err(|e| format!("{name}: {e}")));
+        },
+    );
+    tally.finish(&format!("GPU, all {all} pairs of kernel and spec"));
+    assert_eq!(names(&left), [""; 0], "never ran");
+}
+
+/// What is lowered here is what the tables run in the exhaustive tier: nothing but what is listed and validated.
+#[test]
+#[ignore = "full"]
+fn the_tables_reach_every_kernel_in_every_spec() {
+    let half = Target { features: Features { f16: true, ..Default::default() }, ..Default::default() };
+    let target = any_gpu().map_or(half, |device| device.gpu().expect("a GPU device").target().clone());
+    let mut reached = Specs::new();
+    for element in [Element::F32, Element::F16] {
+        for case in by_size(element) {
+            for choice in choices(&target, &case.name, &typed(&case, element), &mut Tally::default()) {
+                reached.extend(specs_of(&choice));
+            }
+        }
+    }
+    let all = every_spec(&target);
+    assert_eq!(names(all.difference(&reached)), [""; 0], "never run");
+    assert_eq!(names(reached.difference(&all)), [""; 0], "not among the specs");
     report(&format!("all {} pairs of kernel and spec are reached", all.len()));
 }
 
 /// Reals through `run`: upload, prepare, launch, read back, whatever the layout.
-fn reals(direction: Direction) {
-    let Some(device) = any_gpu() else { return };
-    let mut tally = Tally::default();
-    let forced = |&algorithm| {
-        (
-            algorithm,
-            PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() },
-        )
-    };
-    let forced: Vec<_> = exact_algorithms().iter().map(forced).collect();
-    let software = is_software(device.gpu().expect("a GPU device"));
-    for case in in_part(cases_of(Element::F32).0) {
-        if is_dispatch(&case) {
-            tally.skip(&case.name, "too slow");
-            continue;
-        }
-        let Some(case) = case.in_direction(direction) else {
-            tally.skip(&case.name, "its strides overlap in the result");
-            continue;
-        };
-        let problem = case.problem();
-        let data = Data::reals(&problem, seed_of(&case.name));
-        let wanted = Wanted::of_reals(&case, &problem, &data);
-        for (algorithm, options) in &forced {
-            let plan = match device.plan(&problem, options) {
-                Ok(plan) => plan,
-                Err(why) => {
-                    tally.skip(format!("{algorithm} {}", case.name), why.to_string());
+fn reals(direction: Direction, tier: Tier) {
+    if any_gpu().is_none() {
+        return;
+    }
+    let cases = cases_of(Element::F32, tier);
+    let tally = Tally::of(
+        &cases,
+        |case| &case.name,
+        |case, tally| {
+            let device = lent_gpu();
+            let software = is_software(device.gpu().expect("a GPU device"));
+            if is_dispatch(case) {
+                return tally.skip(&case.name, "too slow");
+            }
+            let Some(case) = case.in_direction(direction) else {
+                return tally.skip(&case.name, "its strides overlap in the result");
+            };
+            let problem = case.problem();
+            let data = Data::reals(&problem, seed_of(&case.name));
+            let wanted = Wanted::of_reals(&case, &problem, &data);
+            for algorithm in exact_algorithms() {
+                let options = PlanOptions {
+                    algorithm: Some(algorithm),
+                    fallback: Fallback::Error,
+                    ..Default::default()
+                };
+                let plan = match device.plan(&problem, &options) {
+                    Ok(plan) => plan,
+                    Err(why) => {
+                        tally.skip(format!("{algorithm} {}", case.name), why.to_string());
+                        continue;
+                    }
+                };
+                let slow = |plan: &GpuPlan| has_barriers(algorithm) && is_slow(&case, plan.choice());
+                if software && tier != Tier::Exhaustive && plan.gpu().is_some_and(slow) {
+                    tally.skip(&case.name, "runs in the exhaustive tier");
                     continue;
                 }
-            };
-            let slow = |plan: &GpuPlan| has_barriers(*algorithm) && is_slow(&case, plan.choice());
-            if software && !full() && plan.gpu().is_some_and(slow) {
-                tally.skip(&case.name, "runs with WGCONV_FULL");
-                continue;
+                if software && has_barriers(algorithm) && takes_hours(&problem) {
+                    tally.skip(&case.name, "takes a software adapter hours");
+                    continue;
+                }
+                let got = plan.run(Singles::new(&data).operands(direction));
+                let verdict = got.map_err(|e| e.to_string());
+                let verdict = verdict.and_then(|got| wanted.judge(&problem, got.view()));
+                tally.check(verdict.map_err(|e| format!("{algorithm}, {}: {e}", case.name)));
             }
-            if software && has_barriers(*algorithm) && takes_hours(&problem) {
-                tally.skip(&case.name, "takes a software adapter hours");
-                continue;
-            }
-            let got = plan.run(Singles::new(&data).operands(direction));
-            let verdict = got.map_err(|e| e.to_string());
-            let verdict = verdict.and_then(|got| wanted.judge(&problem, got.view()));
-            tally.check(verdict.map_err(|e| format!("{algorithm}, {}: {e}", case.name)));
-        }
-    }
+        },
+    );
     tally.finish(&format!("GPU f32, reals, {direction:?}"));
 }
 
 #[test]
-fn reals_stay_within_the_bound_forward() {
-    reals(Direction::Forward);
+fn reals_stay_within_the_bound() {
+    for direction in DIRECTIONS {
+        reals(direction, Tier::Quick);
+    }
 }
 
 #[test]
-fn reals_stay_within_the_bound_grad_input() {
-    reals(Direction::GradInput);
+#[ignore = "full"]
+fn reals_stay_within_the_bound_forward_in_every_case() {
+    reals(Direction::Forward, Tier::full());
 }
 
 #[test]
-fn reals_stay_within_the_bound_grad_weight() {
-    reals(Direction::GradWeight);
+#[ignore = "full"]
+fn reals_stay_within_the_bound_grad_input_in_every_case() {
+    reals(Direction::GradInput, Tier::full());
+}
+
+#[test]
+#[ignore = "full"]
+fn reals_stay_within_the_bound_grad_weight_in_every_case() {
+    reals(Direction::GradWeight, Tier::full());
 }

@@ -3,6 +3,7 @@
 #![cfg(feature = "gpu")]
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use crate::common::device::{any_gpu, run_guarded};
 use wgconv::internals::algorithm::{Config, FftConfig};
@@ -13,21 +14,15 @@ use wgconv::internals::kernel::{Kernel, Spec};
 use wgconv::internals::planner::Choice;
 use wgconv::internals::program::DeviceClass;
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Padding, PlanOptions};
-use wgconv_testing::Tally;
-use wgconv_testing::agrees;
-use wgconv_testing::benchdnn::benchdnn;
-use wgconv_testing::cases::{self, Case};
 use wgconv_testing::spectral::{Ratios, Spectral};
-use wgconv_testing::tier::{full, in_part, quick, workgroups};
-use wgconv_testing::values::{Data, seed_of};
+use wgconv_testing::tier::workgroups;
+use wgconv_testing::{Case, Data, Tally, Tier, agrees, lent_gpu, seed_of};
 
 /// Whether a software adapter runs it in a moment.
-fn is_short(choice: &Choice) -> bool {
-    choice.problem.macs() <= if quick() { 1 << 12 } else { 1 << 20 } && workgroups(choice) <= 1 << 12
+fn is_short(choice: &Choice, tier: Tier) -> bool {
+    let most = if tier == Tier::Quick { 1 << 12 } else { 1 << 20 };
+    choice.problem.macs() <= most && workgroups(choice) <= 1 << 12
 }
-
-/// Of how many rows of benchdnn a quick run takes one.
-const SPARSE: u64 = 8;
 
 fn plan(gpu: &Gpu, choice: Choice, checked: bool) -> GpuPlan {
     let options = PlanOptions { checked, ..Default::default() };
@@ -54,29 +49,32 @@ fn configs(problem: &ConvProblem, gpu: &Gpu) -> Result<Vec<FftConfig>, String> {
     Ok(configs.into_iter().filter_map(fft).collect())
 }
 
-fn table(direction: Direction) {
-    let Some(device) = any_gpu() else { return };
-    let gpu = device.gpu().expect("a GPU device");
-    let software = gpu.target().device_class == DeviceClass::Software;
-    let (mut tally, mut ratios) = (Tally::default(), Ratios::default());
-    for case in in_part(cases::named().into_iter().chain(benchdnn()).collect()) {
-        let Some(case) = case.in_direction(direction) else {
-            tally.skip(&case.name, "its strides overlap in the result");
-            continue;
-        };
-        run(gpu, &case, software, &mut tally, &mut ratios);
+fn table(direction: Direction, tier: Tier) {
+    if any_gpu().is_none() {
+        return;
     }
-    tally.finish(&format!("GPU fft, {direction:?}, {}", ratios.tell()));
+    let (cases, ratios) = (tier.cases(16), Mutex::new(Ratios::default()));
+    let tally = Tally::of(
+        &cases,
+        |case| &case.name,
+        |case, tally| {
+            let device = lent_gpu();
+            match case.in_direction(direction) {
+                Some(case) => run(device.gpu().expect("a GPU device"), &case, tier, tally, &ratios),
+                None => tally.skip(&case.name, "its strides overlap in the result"),
+            }
+        },
+    );
+    let ratios = ratios.into_inner().expect("no row panicked").tell();
+    tally.finish(&format!("GPU fft, {direction:?}, {ratios}"));
 }
 
 /// On a GPU every configuration; on a software adapter, to which a barrier costs a hundred times what it costs a GPU, one,
-/// another one in every case, unless `WGCONV_FULL` asks for all.
-fn run(gpu: &Gpu, case: &Case, software: bool, tally: &mut Tally, ratios: &mut Ratios) {
+/// another one in every case, unless the tier is the exhaustive one.
+fn run(gpu: &Gpu, case: &Case, tier: Tier, tally: &mut Tally, ratios: &Mutex<Ratios>) {
     let problem = case.problem();
-    if quick() && case.name.starts_with("benchdnn_") && !seed_of(&case.name).is_multiple_of(SPARSE) {
-        tally.skip(&case.name, "left out of a quick run");
-        return;
-    }
+    let software = gpu.target().device_class == DeviceClass::Software;
+    let all = tier == Tier::Exhaustive;
     let configs = match configs(&problem, gpu) {
         Ok(configs) => configs,
         Err(why) => {
@@ -91,23 +89,24 @@ fn run(gpu: &Gpu, case: &Case, software: bool, tally: &mut Tally, ratios: &mut R
     for (i, config) in (0..).zip(&configs) {
         // Of those that take long, a full run takes one.
         let in_turn = i == seed / 2 % configs.len() as u64;
-        if software && !(in_turn || full()) {
-            tally.skip(format!("{} ({config})", case.name), "runs with WGCONV_FULL");
+        if !in_turn && (tier == Tier::Quick || software && !all) {
+            tally.skip(format!("{} ({config})", case.name), "runs in another tier");
             continue;
         }
         // A budget that holds nothing: one block of columns after the other.
         for budget in [None, Some(1)] {
             let choice = choice(&problem, gpu, *config, budget);
-            if software && !is_short(&choice) && !(in_turn && full()) {
-                tally.skip(format!("{} ({config})", case.name), "runs with WGCONV_FULL");
+            if software && !is_short(&choice, tier) && !(in_turn && all) {
+                tally.skip(format!("{} ({config})", case.name), "runs in another tier");
                 continue;
             }
             let wanted = wanted.get_or_insert_with(|| Spectral::new(&problem, &data));
             let verdict = run_guarded(&plan(gpu, choice, false), &data)
                 .and_then(|got| wanted.judge(&problem, config.points(), got.view()));
-            verdict.iter().for_each(|&ratio| ratios.add(ratio));
+            verdict.iter().for_each(|&ratio| ratios.lock().expect("no row panicked").add(ratio));
             tally.check(verdict.map_err(|e| format!("{}, {config}, budget {budget:?}: {e}", case.name)));
-            if quick() {
+            // Another third of the cases is cut to pieces too.
+            if tier == Tier::Quick && !seed.is_multiple_of(3) {
                 break;
             }
         }
@@ -115,18 +114,28 @@ fn run(gpu: &Gpu, case: &Case, software: bool, tally: &mut Tally, ratios: &mut R
 }
 
 #[test]
-fn the_case_table_forward() {
-    table(Direction::Forward);
+fn the_case_table() {
+    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+        table(direction, Tier::Quick);
+    }
 }
 
 #[test]
-fn the_case_table_grad_input() {
-    table(Direction::GradInput);
+#[ignore = "full"]
+fn every_case_forward() {
+    table(Direction::Forward, Tier::full());
 }
 
 #[test]
-fn the_case_table_grad_weight() {
-    table(Direction::GradWeight);
+#[ignore = "full"]
+fn every_case_grad_input() {
+    table(Direction::GradInput, Tier::full());
+}
+
+#[test]
+#[ignore = "full"]
+fn every_case_grad_weight() {
+    table(Direction::GradWeight, Tier::full());
 }
 
 /// A convolution along the axes that a transform has, of tiles that do not come out even: three taps, somewhat more cells than a
@@ -196,10 +205,10 @@ fn every_length_transforms_forward_and_back() {
 
 /// Sizes that transforms are said to go wrong at: primes, powers of two and their neighbours, a kernel as large as the input and
 /// larger, a last tile of one cell, a block of as many new samples as the kernel has old ones, images of one row.
-#[test]
-fn awkward_sizes() {
-    let Some(device) = any_gpu() else { return };
-    let gpu = device.gpu().expect("a GPU device");
+fn sizes(tier: Tier) {
+    if any_gpu().is_none() {
+        return;
+    }
     let full = || Conv::default().padding(Padding::Full);
     let conv = Conv::default;
     let mut rows: Vec<(Vec<usize>, Vec<usize>, Conv)> = Vec::new();
@@ -219,23 +228,42 @@ fn awkward_sizes() {
         rows.push((vec![1, 3, n, 1], vec![2, 3, 5, 1], conv()));
         rows.push((vec![1, 1, 1, n, 1], vec![1, 1, 1, 3, 1], full()));
     }
-    let mut tally = Tally::default();
-    for (x, w, conv) in rows {
-        for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
-            let problem = ConvProblem::new(&x, &w, &conv.clone().direction(direction)).expect("a problem");
-            let data = Data::ints(&problem, 5);
-            for config in configs(&problem, gpu).expect("it takes this") {
-                let choice = choice(&problem, gpu, config, None);
-                let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data)
-                    .and_then(|got| agrees(&choice, &data, got.view()));
-                tally.check(verdict.map_err(|e| format!("{x:?} {w:?} {direction:?}, {config}: {e}")));
-                if quick() {
-                    break;
+    let rows: Vec<_> = rows.into_iter().map(|(x, w, conv)| (format!("{x:?} {w:?}"), x, w, conv)).collect();
+    let tally = Tally::of(
+        &rows,
+        |(name, ..)| name,
+        |(name, x, w, conv), tally| {
+            let device = lent_gpu();
+            let gpu = device.gpu().expect("a GPU device");
+            for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+                let problem = ConvProblem::new(x, w, &conv.clone().direction(direction)).expect("a problem");
+                let data = Data::ints(&problem, 5);
+                let configs = configs(&problem, gpu).expect("it takes this");
+                let turn = seed_of(name) as usize % configs.len();
+                for (i, &config) in configs.iter().enumerate() {
+                    if tier == Tier::Quick && i != turn {
+                        continue;
+                    }
+                    let choice = choice(&problem, gpu, config, None);
+                    let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data)
+                        .and_then(|got| agrees(&choice, &data, got.view()));
+                    tally.check(verdict.map_err(|e| format!("{name} {direction:?}, {config}: {e}")));
                 }
             }
-        }
-    }
+        },
+    );
     tally.finish("GPU fft, awkward sizes");
+}
+
+#[test]
+fn awkward_sizes() {
+    sizes(Tier::Quick);
+}
+
+#[test]
+#[ignore = "full"]
+fn awkward_sizes_in_every_configuration() {
+    sizes(Tier::full());
 }
 
 /// The transform of an impulse is its place: a kernel of one 1 among zeros copies the input, shifted by where that is.
@@ -270,8 +298,7 @@ fn impulses_copy_and_shifts_shift() {
 }
 
 /// The same bits in twenty runs, and with every run-time check on.
-#[test]
-fn the_same_bits_whatever_is_checked() {
+fn bits_repeat(checked: bool) {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
     for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
@@ -295,9 +322,21 @@ fn the_same_bits_whatever_is_checked() {
                 first
             };
             let trusted = bits(false);
-            if !quick() {
+            if checked {
                 assert_eq!(bits(true), trusted, "{config}, checked");
             }
         }
     }
+}
+
+#[test]
+fn the_same_bits_in_every_run() {
+    bits_repeat(false);
+}
+
+/// Checked, a kernel with barriers takes a software adapter's compiler very long.
+#[test]
+#[ignore = "full"]
+fn the_same_bits_whatever_is_checked() {
+    bits_repeat(true);
 }

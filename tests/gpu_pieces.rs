@@ -10,12 +10,11 @@ use wgconv::internals::kernel::Kernel;
 use wgconv::internals::planner::Choice;
 use wgconv::internals::program::{Binding, Buffer, DeviceClass, Program};
 use wgconv::{Algorithm, ConvProblem, Direction, PlanOptions};
-use wgconv_testing::Tally;
 use wgconv_testing::agrees;
 use wgconv_testing::cases::{Case, named};
 use wgconv_testing::report;
-use wgconv_testing::tier::quick;
 use wgconv_testing::values::{Data, seed_of};
+use wgconv_testing::{Tally, Tier};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -39,15 +38,14 @@ fn check(gpu: &Gpu, choice: Choice, name: &str) -> Result<(), String> {
     agrees(plan.choice(), &data, got.view()).map_err(|e| format!("{name}: {e}"))
 }
 
-#[test]
-fn pieces_are_exact() {
+fn pieces(tier: Tier) {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
     let software = gpu.target().device_class == DeviceClass::Software;
     let (mut tally, mut sums) = (Tally::default(), [0; 3]);
     let mut cut: BTreeMap<(String, usize), u32> = BTreeMap::new();
-    // Of a quick run every fourth case.
-    let (sparse, few) = if quick() { (4, 2) } else { (1, 10) };
+    // Of the quick tier every sixth case.
+    let (sparse, few) = if tier == Tier::Quick { (6, 0) } else { (1, 10) };
     let is_taken = |case: &Case| {
         case.exact && !case.name.contains("dispatch_") && seed_of(&case.name).is_multiple_of(sparse)
     };
@@ -105,4 +103,15 @@ fn pieces_are_exact() {
     assert!(sums.iter().all(|&count| count > few), "{sums:?}");
     let expected = Algorithm::ALL.len() * DIRECTIONS.len();
     assert!(cut.len() == expected && cut.values().all(|&count| count > few), "so many were cut: {cut:?}");
+}
+
+#[test]
+fn pieces_are_exact() {
+    pieces(Tier::Quick);
+}
+
+#[test]
+#[ignore = "full"]
+fn pieces_of_every_case_are_exact() {
+    pieces(Tier::full());
 }

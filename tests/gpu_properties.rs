@@ -56,12 +56,13 @@ fn run(
 /// Every drawn problem that an algorithm takes passes `judge`, and there are some.
 fn check(
     what: &str,
+    draws: u32,
     data: impl Fn(&ConvProblem, u64) -> Data,
     judge: impl Fn(&ConvProblem, &ArrayD<f64>, &Data) -> Result<(), String>,
 ) {
     let Some(device) = any_gpu() else { return };
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(space::config(400));
+    let mut runner = TestRunner::new(space::config(draws));
     let outcome = runner.run(&(any_layout(), any::<u64>()), |(spec, seed)| {
         let problem = spec.problem(Element::F32);
         let data = data(&problem, seed);
@@ -79,26 +80,47 @@ fn check(
     tally.into_inner().finish(what);
 }
 
-#[test]
-fn integers_are_exact() {
+fn integers(draws: u32) {
     let judge = |problem: &ConvProblem, got: &ArrayD<f64>, data: &Data| {
         exact("drawn", got.view(), reference::run(problem, &data.operands()).view())
     };
-    check("GPU, drawn problems, integers", Data::ints, judge);
+    check("GPU, drawn problems, integers", draws, Data::ints, judge);
 }
 
-#[test]
-fn reals_stay_within_the_bound() {
+fn reals(draws: u32) {
     let judge = |problem: &ConvProblem, got: &ArrayD<f64>, data: &Data| {
         let want = reference::run(problem, &data.operands());
         let mag = reference::magnitude(problem, &data.operands());
         within("drawn", got.view(), want.view(), mag.view(), &Bound::of(problem)).map(|_| ())
     };
-    check("GPU, drawn problems, reals", Data::reals, judge);
+    check("GPU, drawn problems, reals", draws, Data::reals, judge);
+}
+
+#[test]
+fn integers_are_exact() {
+    integers(64);
+}
+
+#[test]
+#[ignore = "full"]
+fn many_integers_are_exact() {
+    integers(400);
+}
+
+#[test]
+fn reals_stay_within_the_bound() {
+    reals(64);
+}
+
+#[test]
+#[ignore = "full"]
+fn many_reals_stay_within_the_bound() {
+    reals(400);
 }
 
 /// The longest sum that one invocation makes, with every run-time check and without: no loop ends early.
 #[test]
+#[ignore = "full"]
 fn long_products_are_summed_to_their_end() {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");

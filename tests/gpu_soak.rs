@@ -55,8 +55,7 @@ fn live(device: &Device) -> usize {
     gpu.generate_allocator_report().map_or(0, |report| report.allocations.len())
 }
 
-#[test]
-fn two_thousand_runs_leave_nothing_behind() {
+fn runs_leave_nothing_behind(runs: usize) {
     let Some(shared) = any_gpu() else { return };
     // A device of its own, whose buffers no other test makes.
     let device = Device::open(&DeviceChoice::Named(shared.name().to_owned())).expect("a device");
@@ -68,7 +67,7 @@ fn two_thousand_runs_leave_nothing_behind() {
     let gpu = device.gpu().expect("a GPU");
     let (made, alive) = (gpu.buffers_made(), live(&device));
     assert!(alive > 0 || gpu.report().backend != "vulkan", "the Vulkan backend tells what it has allocated");
-    for _ in 0..2000usize.div_ceil(plans.len()) {
+    for _ in 0..runs.div_ceil(plans.len()) {
         for (plan, data) in &plans {
             run(plan, data);
         }
@@ -76,10 +75,21 @@ fn two_thousand_runs_leave_nothing_behind() {
     assert_eq!(gpu.buffers_made(), made, "identical runs make no new buffer");
     assert_eq!(live(&device), alive, "buffers alive on the device");
     // New plans come and go too.
-    for _ in 0..20 {
+    for _ in 0..runs / 100 {
         drop(self::plans(&device));
     }
     assert_eq!(live(&device), alive, "buffers alive after plans are gone");
+}
+
+#[test]
+fn two_hundred_runs_leave_nothing_behind() {
+    runs_leave_nothing_behind(200);
+}
+
+#[test]
+#[ignore = "full"]
+fn two_thousand_runs_leave_nothing_behind() {
+    runs_leave_nothing_behind(2000);
 }
 
 /// A plan may be dropped while its run is under way.

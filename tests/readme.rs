@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-const FILTER: &str = "cargo run --features cli -- filter examples/data/astronaut.png --kernel gaussian:9 --boundary reflect --output filtered.png";
-const TEST: &str = "cargo test --features cli";
+const FILTER: &str = "cargo run -- filter examples/data/astronaut.png --kernel gaussian:9 --boundary reflect --output filtered.png";
+const TEST: &str = "cargo test";
 
 fn text(path: &str) -> Option<String> {
     fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).ok()

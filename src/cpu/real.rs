@@ -8,24 +8,43 @@ use super::fft::transform::{Transform, Transforms};
 use crate::problem::Element;
 
 mod sealed {
+    use ndarray::{ArrayD, ArrayViewD};
+
     use super::{Arc, Transform, Transforms};
+    use crate::cpu::{CpuOperands, CpuPlan, CpuWeights};
 
     pub trait Sealed: Sized {
         /// Of tiles of these lengths.
         fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>>;
+
+        /// [`CpuPlan::run`]. A method of each type, so that the loops are compiled once, in this crate: what is generic is
+        /// compiled anew in every crate that calls it.
+        fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> ArrayD<Self>;
+
+        /// [`CpuPlan::prepare`], for the same reason.
+        fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> CpuWeights<Self>;
     }
 
-    impl Sealed for f32 {
-        fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
-            transforms.single(lengths)
-        }
+    macro_rules! sealed {
+        ($real:ty, $transform:ident) => {
+            impl Sealed for $real {
+                fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
+                    transforms.$transform(lengths)
+                }
+
+                fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> ArrayD<Self> {
+                    plan.run_in(operands)
+                }
+
+                fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> CpuWeights<Self> {
+                    plan.prepare_in(weight)
+                }
+            }
+        };
     }
 
-    impl Sealed for f64 {
-        fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
-            transforms.double(lengths)
-        }
-    }
+    sealed!(f32, single);
+    sealed!(f64, double);
 }
 
 /// A floating-point type that the CPU computes with: [`f32`] or [`f64`]. Sealed.

@@ -9,7 +9,7 @@ use super::operands::Source;
 use super::plan::{Plan, Runner};
 use super::prepared::{PreparedOn, PreparedWeights};
 use super::tensor::Place;
-use super::wait::{self, Wait};
+use super::wait::{self, Boxed, Wait};
 use super::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Tensor, Weight};
 use crate::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, Real};
 use crate::error::Error;
@@ -70,7 +70,11 @@ impl Plan {
         let view = T::host_view(weight.view().into_dyn());
         check_view("weight", view.shape(), view.element(), problem.weight(), problem.element())?;
         self.check_finite_view("weight", &view)?;
-        self.prepare_view(&view).await
+        self.prepared(view).await
+    }
+
+    fn prepared<'a>(&'a self, view: HostView<'a>) -> Boxed<'a, Result<PreparedWeights, Error>> {
+        Box::pin(async move { self.prepare_view(&view).await })
     }
 
     async fn prepare_view(&self, view: &HostView<'_>) -> Result<PreparedWeights, Error> {
@@ -181,7 +185,16 @@ impl Plan {
     }
 
     /// The operands were checked.
-    pub(super) async fn execute(
+    pub(super) fn execute<'a>(
+        &'a self,
+        given: &'a Given<'_>,
+        timed: bool,
+        waiting: Wait,
+    ) -> Boxed<'a, Result<(Tensor, Option<Duration>), Error>> {
+        Box::pin(self.executed(given, timed, waiting))
+    }
+
+    async fn executed(
         &self,
         given: &Given<'_>,
         timed: bool,

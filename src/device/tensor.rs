@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::wait;
-use super::{Device, HostArray, Kind, OperandError, Scalar};
+use super::wait::{self, Boxed};
+use super::{Device, HostArray, HostView, Kind, OperandError, Scalar};
 use crate::error::Error;
 use crate::planner::PlanOptions;
 use crate::problem::{Element, Layout, TensorLayout};
@@ -41,24 +41,35 @@ impl HostArray {
 impl Tensor {
     pub(super) const ABSENT: Self = Self(Place::Absent);
 
-    pub(super) async fn upload<T: Scalar>(
-        device: &Device,
-        view: ArrayViewD<'_, T>,
-        layout: &Layout,
-    ) -> Result<Self, Error> {
-        match &device.0 {
-            #[cfg(feature = "gpu")]
-            Kind::Gpu(gpu) => {
-                let layout = TensorLayout::new("tensor", view.shape(), layout)?;
-                Ok(Self(Place::Gpu(gpu.upload("tensor", view, &layout, T::ELEMENT).await?)))
+    pub(super) fn upload<'a, T: Scalar>(
+        device: &'a Device,
+        view: ArrayViewD<'a, T>,
+        layout: &'a Layout,
+    ) -> Boxed<'a, Result<Self, Error>> {
+        Self::upload_view(device, T::host_view(view), layout)
+    }
+
+    fn upload_view<'a>(
+        device: &'a Device,
+        view: HostView<'a>,
+        layout: &'a Layout,
+    ) -> Boxed<'a, Result<Self, Error>> {
+        Box::pin(async move {
+            let layout = TensorLayout::new("tensor", view.shape(), layout)?;
+            match &device.0 {
+                #[cfg(feature = "gpu")]
+                Kind::Gpu(gpu) => Ok(Self(Place::Gpu(match view {
+                    HostView::F32(v) => gpu.upload("tensor", v, &layout, Element::F32).await?,
+                    HostView::F64(v) => gpu.upload("tensor", v, &layout, Element::F64).await?,
+                    HostView::F16(v) => gpu.upload("tensor", v, &layout, Element::F16).await?,
+                }))),
+                // The CPU path reads any strides, so the order in memory is the host's.
+                Kind::Cpu => {
+                    super::run::reserve("the tensor", layout.len().saturating_mul(view.element().bytes()))?;
+                    Ok(Self(Place::Cpu(Arc::new(view.to_owned()))))
+                }
             }
-            Kind::Cpu => {
-                // Only the check: the CPU path reads any strides, so the order in memory is the host's.
-                TensorLayout::new("tensor", view.shape(), layout)?;
-                super::run::reserve("the tensor", (view.len() as u64).saturating_mul(size_of::<T>() as u64))?;
-                Ok(Self(Place::Cpu(Arc::new(T::host_view(view).to_owned()))))
-            }
-        }
+        })
     }
 
     pub(super) fn is_absent(&self) -> bool {
@@ -113,15 +124,24 @@ impl Tensor {
         if self.element() != T::ELEMENT {
             return Err(wrong().into());
         }
-        match &self.0 {
-            Place::Absent => Err(OperandError::Missing { role: "tensor" }.into()),
-            #[cfg(feature = "gpu")]
-            Place::Gpu(tensor) => Ok(tensor.download(timeout, waiting).await?),
-            Place::Cpu(array) => {
-                let _ = (timeout, waiting);
-                T::from_host((**array).clone()).ok_or_else(|| wrong().into())
-            }
-        }
+        T::from_host(self.copy(timeout, waiting).await?).ok_or_else(|| wrong().into())
+    }
+
+    /// A copy on the host.
+    fn copy(&self, timeout: Duration, waiting: wait::Wait) -> Boxed<'_, Result<HostArray, Error>> {
+        Box::pin(async move {
+            let _ = (timeout, waiting);
+            Ok(match &self.0 {
+                Place::Absent => return Err(OperandError::Missing { role: "tensor" }.into()),
+                #[cfg(feature = "gpu")]
+                Place::Gpu(tensor) => match tensor.element() {
+                    Element::F32 => HostArray::F32(tensor.download(timeout, waiting).await?),
+                    Element::F64 => HostArray::F64(tensor.download(timeout, waiting).await?),
+                    Element::F16 => HostArray::F16(tensor.download(timeout, waiting).await?),
+                },
+                Place::Cpu(array) => (**array).clone(),
+            })
+        })
     }
 
     /// [`Self::fetch`] of a tensor that nobody else may hold: on the CPU path without a copy.

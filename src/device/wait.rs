@@ -1,6 +1,7 @@
 //! How blocking calls and futures wait, with a GPU in the build or without.
 
 use std::future::Future;
+use std::pin::Pin;
 
 #[cfg(feature = "gpu")]
 use crate::gpu::Waiting;
@@ -28,6 +29,13 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
         }
     }
 }
+
+/// A future in a box. What it does is compiled once, in this crate; an `async fn` is compiled anew in every crate that awaits it.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A future in a box.
+#[cfg(target_arch = "wasm32")]
+pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// How the blocking calls wait.
 #[cfg(feature = "gpu")]

@@ -19,9 +19,10 @@ mod wanted;
 pub use bound::{Bound, keeps_integers, stored, stored_unit};
 pub use cases::Case;
 pub use compare::{exact, within, within_bound};
-pub use device::{any_gpu, own_gpu};
+pub use device::{Lent, any_gpu, lent_gpu, own_gpu};
 pub use report::{be_strict, report};
 pub use tally::Tally;
+pub use tier::Tier;
 pub use values::{Data, Singles, seed_of};
 pub use wanted::{Wanted, agrees, exact_algorithms};
 

@@ -1,26 +1,63 @@
-//! How much of the tables runs, as the environment has it.
+//! How much of the tables a test runs.
 
 use wgconv::internals::planner::Choice;
 
-/// Whether only a part is run that a slow second driver gets through: `WGCONV_QUICK`.
-pub fn quick() -> bool {
-    std::env::var_os("WGCONV_QUICK").is_some()
+use crate::cases::{self, Case};
+use crate::report::report;
+use crate::values::seed_of;
+
+/// A tier of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Plain `cargo test`: a sample of every class of check.
+    Quick,
+    /// `cargo test -- --include-ignored`: every case.
+    Full,
+    /// The same with `WGCONV_TESTS=exhaustive`: every case in every configuration.
+    Exhaustive,
 }
 
-/// Whether what takes a software adapter long is run there too: `WGCONV_FULL`.
-pub fn full() -> bool {
-    std::env::var_os("WGCONV_FULL").is_some()
+impl Tier {
+    /// That of a test that is marked `#[ignore = "full"]`.
+    ///
+    /// # Panics
+    ///
+    /// If `WGCONV_TESTS` is neither absent nor `exhaustive`.
+    pub fn full() -> Self {
+        match std::env::var("WGCONV_TESTS") {
+            Ok(tier) if tier == "exhaustive" => Self::Exhaustive,
+            Ok(other) => panic!("WGCONV_TESTS is {other:?}, wanted exhaustive or nothing"),
+            Err(_) => Self::Full,
+        }
+    }
+
+    /// The named cases and the rows of benchdnn; in the quick tier small ones, and of the rows one in `of`.
+    pub fn cases(self, of: u64) -> Vec<Case> {
+        let all = cases::named().into_iter().chain(crate::benchdnn::benchdnn());
+        match self {
+            Self::Quick => {
+                let sparse = |case: &Case| case.name.starts_with("benchdnn_");
+                let takes = |case: &Case| {
+                    let (most, turn) = if sparse(case) { (1 << 16, of) } else { (1 << 14, 1) };
+                    case.problem().macs() <= most && seed_of(&case.name).is_multiple_of(turn)
+                };
+                all.filter(takes).collect()
+            }
+            Self::Full => all.collect(),
+            Self::Exhaustive => in_part(all.collect()),
+        }
+    }
 }
 
 /// Those of `all` that are in the part that `WGCONV_PART` names, of which `2/8` is the second of eight: every eighth.
-pub fn in_part<T>(all: Vec<T>) -> Vec<T> {
+fn in_part<T>(all: Vec<T>) -> Vec<T> {
     let Some(text) = std::env::var_os("WGCONV_PART") else { return all };
     let text = text.to_string_lossy();
     let pair = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
     let (k, n) = pair
         .filter(|(k, n)| (1..=*n).contains(k))
         .unwrap_or_else(|| panic!("WGCONV_PART is a part and of how many, as 2/8, not {text}"));
-    crate::report::report(&format!("part {k} of {n} of the table, {} rows in all", all.len()));
+    report(&format!("part {k} of {n} of the table, {} rows in all", all.len()));
     all.into_iter().skip(k - 1).step_by(n).collect()
 }
 

@@ -61,10 +61,6 @@ impl Row {
             cpu: which(&|a| steps.iter().all(|step| CpuPlan::new(step, Some(a)).is_ok())),
         })
     }
-
-    fn words(&self) -> String {
-        self.by.map_or("forward".to_owned(), |operand| format!("by `{operand}`"))
-    }
 }
 
 fn names(algorithms: &[Algorithm]) -> Vec<&'static str> {
@@ -85,20 +81,28 @@ pub(super) fn json(rows: &[Row]) -> String {
     json!({ "operations": rows.iter().map(row).collect::<Vec<Value>>() }).to_string()
 }
 
-/// A table in Markdown, directions of the same algorithms in one row.
+/// A table in Markdown with a row for each operation, and who runs them.
 pub(super) fn text(rows: &[Row]) -> String {
-    let mut lines = vec!["| operation | original | directions | GPU | CPU |".to_owned()];
-    lines.push("|---|---|---|---|---|".to_owned());
-    let same = |a: &Row, b: &Row| (a.op, &a.gpu, &a.cpu) == (b.op, &b.gpu, &b.cpu);
-    for alike in rows.chunk_by(same) {
-        let directions: Vec<_> = alike.iter().map(|row| row.words()).collect();
-        let Row { op, original, gpu, cpu, .. } = &alike[0];
+    let mut lines = vec!["| operation | original | gradients |".to_owned(), "|---|---|---|".to_owned()];
+    for directions in rows.chunk_by(|a, b| a.op == b.op) {
+        let gradients: Vec<_> =
+            directions.iter().filter_map(|row| row.by).map(|by| format!("`{by}`")).collect();
+        let Row { op, original, .. } = &directions[0];
+        lines.push(format!("| `{op}` | `{original}` | {} |", gradients.join(", ")));
+    }
+    // Most rows are run by the same algorithms.
+    for same in rows.chunk_by(|a, b| (&a.gpu, &a.cpu) == (&b.gpu, &b.cpu)) {
         let or_none = |algorithms: &[Algorithm]| {
             let quoted: Vec<_> = algorithms.iter().map(|algorithm| format!("`{algorithm}`")).collect();
             if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
         };
-        let (gpu, cpu) = (or_none(gpu), or_none(cpu));
-        lines.push(format!("| `{op}` | `{original}` | {} | {gpu} | {cpu} |", directions.join(", ")));
+        let Row { gpu, cpu, .. } = &same[0];
+        let who = if same.len() == rows.len() {
+            "Every row".to_owned()
+        } else {
+            format!("From `{}` to `{}`, a row", same[0].op, same[same.len() - 1].op)
+        };
+        lines.push(format!("\n{who} runs on a GPU by {} and on the CPU by {}.", or_none(gpu), or_none(cpu)));
     }
     lines.join("\n")
 }
