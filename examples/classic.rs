@@ -3,6 +3,7 @@
 //!     cargo run --example classic
 
 use wgconv::ndarray::array;
+use wgconv::ndimage::correlate;
 use wgconv::signal::{Mode, convolve2d};
 use wgconv::theano::{NnetConv, nnet_conv2d};
 use wgconv::{Boundary, Device, Padding};
@@ -12,6 +13,10 @@ fn main() -> Result<(), wgconv::Error> {
     let y = convolve2d(&x, &w, Mode::Same, Boundary::Wrap)?; // as scipy.signal.convolve2d
     assert_eq!(y, array![[64., 56., 66.], [31., 23., 33.], [61., 53., 63.]]);
     println!("scipy.signal.convolve2d(x, w, 'same', 'wrap') on {}:\n{y}", Device::shared()?.name());
+
+    let y = correlate(&x, &w, Boundary::Mirror)?; // as scipy.ndimage.correlate
+    assert_eq!(y, array![[23., 25., 35.], [35., 37., 47.], [65., 67., 77.]]);
+    println!("scipy.ndimage.correlate(x, w, mode='mirror'):\n{y}");
 
     let (x, w) = (array![[[[1f32, 2.], [3., 4.]]]], array![[[[1f32, 2.], [3., 4.]]]]);
     let half = NnetConv::default().border_mode(Padding::Half); // as theano.tensor.nnet.conv2d

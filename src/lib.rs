@@ -1,4 +1,105 @@
-//! Convolution on any Vulkan, Metal or DX12 GPU, and on the CPU.
+//! Convolutions and their gradients in one, two and three dimensions, on any Vulkan, Metal or DX12 GPU and on the CPU. Strides, dilations, groups, six boundaries, any layout, f16 to f64; a bias, a residual and an activation in the same pass. The planner chooses among direct sums, matrix products and FFTs, and says why.
+//!
+//! ```
+//! use wgconv::ndarray::{Array4, array};
+//! use wgconv::{Conv, Padding, conv2d};
+//!
+//! let x = Array4::<f32>::ones((1, 1, 4, 4)); // [n, c_in, height, width]
+//! let w = array![[[[1., 1., 1.], [1., 2., 1.], [1., 1., 1.]]]]; // [c_out, c_in / groups, 3, 3]
+//! let y = conv2d(&x, &w, &Conv::default().padding(Padding::Same))?;
+//! assert_eq!(y[[0, 0, 1, 1]], 10.0); // all nine taps,
+//! assert_eq!(y[[0, 0, 0, 0]], 5.0); // and in a corner four of them
+//! # Ok::<(), wgconv::Error>(())
+//! ```
+//!
+//! The kernel is not flipped, as in deep learning; [`Conv::flip`] gives true convolution. The element type follows the arrays: `f32`, `f64` or [`half::f16`].
+//!
+//! # Three directions
+//!
+//! A convolution computes `y` from `x` and `w`. Its gradient with respect to `x` is the transposed convolution, and its gradient with respect to `w` is the weight gradient. All three are one [`ConvProblem`] with a [`Direction`], and every algorithm supports all of them.
+//!
+//! ```
+//! use wgconv::ndarray::array;
+//! use wgconv::{Conv, conv1d, conv1d_grad_input, conv1d_grad_weight};
+//!
+//! let (x, w) = (array![[[1f32, 2., 3., 4.]]], array![[[1f32, 10.]]]);
+//! let conv = Conv::default();
+//! let y = conv1d(&x, &w, &conv)?;
+//! assert_eq!(y, array![[[21., 32., 43.]]]);
+//!
+//! let dy = array![[[1f32, 0., 2.]]];
+//! assert_eq!(conv1d_grad_input(&dy, &w, [1, 1, 4], &conv)?, array![[[1., 10., 2., 20.]]]);
+//! assert_eq!(conv1d_grad_weight(&x, &dy, [1, 1, 2], &conv)?, array![[[7., 10.]]]);
+//! # Ok::<(), wgconv::Error>(())
+//! ```
+//!
+//! # Plan once, run often
+//!
+//! A one-liner plans anew in every call. Planning checks the problem, chooses an algorithm and compiles shaders; preparing uploads the weights and packs or transforms them. Keep both:
+//!
+//! ```
+//! use wgconv::ndarray::Array4;
+//! use wgconv::{Conv, ConvProblem, Device, Operands, PlanOptions};
+//!
+//! let device = Device::new()?;
+//! let problem = ConvProblem::new(&[8, 3, 32, 32], &[16, 3, 3, 3], &Conv::default().stride(2))?;
+//! let plan = device.plan(&problem, &PlanOptions::default())?;
+//! println!("{}", plan.explain()); // device, algorithm, launches, workspace, and why not another
+//!
+//! let weights = plan.prepare(&Array4::<f32>::ones((16, 3, 3, 3)))?;
+//! let x = Array4::<f32>::ones((8, 3, 32, 32));
+//! let y = plan.run(Operands { input: x.view(), weight: (&weights).into(), ..Default::default() })?;
+//! assert_eq!(y.shape(), [8, 16, 15, 15]);
+//!
+//! // Tensors stay on the device from one convolution to the next.
+//! let x = device.upload(&x)?;
+//! let y = plan.run_on(&Operands { input: &x, weight: (&weights).into(), ..Default::default() })?;
+//! assert_eq!(y.download::<f32>()?[[0, 0, 0, 0]], 27.0);
+//! # Ok::<(), wgconv::Error>(())
+//! ```
+//!
+//! # Where to find what
+//!
+//! **One-liners on ndarray views**, for rank 1, 2 and 3: [`conv2d`], [`conv_transpose2d`], [`conv2d_grad_input`], [`conv2d_grad_weight`], [`conv2d_grad_bias`].
+//!
+//! **Describing a convolution:**
+//! - [`Conv`]: all parameters but the shapes. [`ConvProblem`]: the shapes joined with them, checked. [`ConvTranspose`]: transposed convolution with output padding or an output shape.
+//! - [`Padding`], [`Boundary`], [`Rounding`]: how the kernel passes the border. [`PerAxis`]: a number for all axes or one for each.
+//! - [`Layout`], [`Layouts`], [`TensorLayout`]: the order of axes in device buffers. [`Element`]: f32, f16, f64.
+//! - [`Epilogue`], [`Activation`]: `act(alpha·y + beta·residual + bias)`.
+//!
+//! **Running:**
+//! - [`Device`], [`DeviceChoice`]: a GPU or the CPU path.
+//! - [`Plan`], [`PlanOptions`], [`Algorithm`], [`Precision`], [`Fallback`]: what runs, and by which algorithm.
+//! - [`Operands`], [`Tensor`], [`PreparedWeights`]: what it runs on. [`Timing`], [`Peaks`]: how long it takes, and what the device can do at most.
+//!
+//! **Inside an app's own wgpu device**, with the feature `gpu`: `Device::from_wgpu` borrows the device; `Plan::encode_prepare` and `Plan::encode` record into its encoder, on buffers described by `BufferOperands` and `BufferSlice`. Nothing is submitted but what the app submits.
+//!
+//! **Classic operations** under their original names: [`theano`] (and cuda-convnet), [`signal`] and [`ndimage`] (scipy). Each makes an [`Operation`], plain data with gradients of any order. [`guide`] says which one to take.
+//!
+//! **Image kernels:** [`filters`].
+//!
+//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic.
+//!
+//! # Devices
+//!
+//! [`Device::new`] takes a hardware GPU if there is one, and the CPU path otherwise. [`Device::cpu`] is the CPU path, [`Device::open`] takes a [`DeviceChoice`], and the one-liners share [`Device::shared`]. What no GPU algorithm supports falls back to the CPU path when it is planned, with a warning in the log; [`Fallback::Error`] forbids it. Software adapters are taken only when they are named, because the CPU path is faster.
+//!
+//! Every blocking function has an asynchronous twin: `open_async`, `plan_async`, `run_async`.
+//!
+//! # Accuracy
+//!
+//! With `K` products per element, the unit roundoff `u` and `mag` the sum of absolute values, each element of every tested result is within `(2·√K + 8)·u·mag` of the exact sum. f16 is storage: sums are in f32. The same plan on the same device gives the same bits.
+//!
+//! [`Algorithm::Fft`] holds its bound relative to the whole result, so small values beside large ones may lose their digits, and integers are rounded. [`Precision::Accurate`] forbids it.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `gpu` | yes | the GPU path: wgpu |
+//!
+//! Without `gpu` the crate is the CPU path alone and depends on no graphics stack. The program `wgconv` is the package `wgconv-cli`.
 // The lints of every target are in Cargo.toml; these make sense for a library alone.
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::doc_markdown)]

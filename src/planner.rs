@@ -7,7 +7,7 @@ use crate::algorithm::{Algorithm, Config, Unsupported};
 use crate::problem::ConvProblem;
 use crate::program::{Program, Target};
 
-/// What happens when no GPU algorithm takes a problem.
+/// What happens when no GPU algorithm can run a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fallback {
     /// The CPU path runs it; a warning is logged the first time, and the plan says so.
@@ -17,47 +17,62 @@ pub enum Fallback {
     Error,
 }
 
-/// Which algorithms may be chosen.
+/// Whether algorithms that transform their operands may be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// All of them. The error of one that transforms operands ([`Algorithm::inexact`]) is small beside the largest results
-    /// near, not beside each, and integers are rounded.
+    /// They may. Their error ([`Algorithm::inexact`]) is small relative to the largest results nearby, not relative to each: a
+    /// result that is 10⁷ times smaller than its neighbours has no correct digit in f32. Integers are rounded.
     #[default]
     Auto,
-    /// None that transforms operands, unless [`PlanOptions::algorithm`] names it.
+    /// They may not, unless [`PlanOptions::algorithm`] names one. Every element is then within `(2·√K + 8)·u·mag`.
     Accurate,
 }
 
-/// How a problem is to be planned.
+/// How a problem is to be planned: which algorithm, how exact, how much memory.
+///
+/// ```
+/// use wgconv::{Algorithm, Conv, ConvProblem, Device, PlanOptions, Precision};
+///
+/// let problem = ConvProblem::new(&[1, 1, 1 << 16], &[1, 1, 4096], &Conv::default())?;
+/// let by = |options: &PlanOptions| Ok::<_, wgconv::Error>(Device::cpu().plan(&problem, options)?.algorithm());
+/// assert_eq!(by(&PlanOptions::default())?, Algorithm::Fft);
+/// assert_eq!(by(&PlanOptions { precision: Precision::Accurate, ..Default::default() })?, Algorithm::Direct);
+/// # Ok::<(), wgconv::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// The algorithm to use; `None`: the planner chooses.
+    /// The algorithm to use. `None`: the planner chooses. An algorithm that cannot run the problem is an error
+    /// ([`Declined`]), or runs on the CPU path under [`Fallback::Cpu`] if that has it.
     pub algorithm: Option<Algorithm>,
-    /// Algorithms to ask before all others, in this order.
+    /// Algorithms to take first, in this order, where they can run the problem.
     pub prefer: Vec<Algorithm>,
     /// Algorithms not to use, unless [`Self::algorithm`] names one of them.
     pub exclude: Vec<Algorithm>,
-    /// Which algorithms may be chosen.
+    /// Whether an algorithm that transforms its operands may be chosen.
     pub precision: Precision,
-    /// Plans that run by [`Algorithm::Fft`] look for infinities and NaNs in the operands that they transform, which one such
-    /// number would spread over all results of its tile, and fail with `OperandError::NonFinite`. A tensor on a GPU is copied
-    /// to the host for it; what an app encodes itself, in buffers of its own, is not looked at.
+    /// A run by [`Algorithm::Fft`] fails with `OperandError::NonFinite` if an operand has an infinity or a NaN, which would
+    /// spread over a whole tile of the result. Tensors on a GPU are copied to the host for the check. Buffers that an app encodes
+    /// itself are not checked. Default: `false`.
     pub check_finite: bool,
-    /// Choose by time: every algorithm that takes the problem runs it on made-up operands, and among those whose results
-    /// agree with the reference, or where that takes too long with the first one's, the fastest is taken. Planning then takes as
-    /// long as some runs and waits for them, also as a future. Without effect on the web.
+    /// Choose by measuring: every algorithm that can run the problem runs it a few times on generated operands, and the fastest
+    /// one whose result is right is taken. Right means in agreement with the reference, or for a large problem with the first
+    /// algorithm. Planning then takes as long as these runs and blocks meanwhile, also as a future. Default: `false`.
     pub measure: bool,
-    /// What happens when the GPU declines. A forced algorithm runs on the CPU path if that has it.
+    /// What happens when no algorithm of the GPU can run the problem. Default: the CPU path takes over, with a warning in the log.
     pub fallback: Fallback,
-    /// Bytes of scratch memory for [`Algorithm::Im2colGemm`], which needs the more launches the less it has, and runs with any:
-    /// what does not fit at once is done in turn. Past 4,096 launches it is doubled until they are no more. It holds the matrix
-    /// of windows: sums in f32 and, of a gradient by the weight, the factors as they are laid out come on top. `None`: 256 MiB.
-    /// [`Algorithm::Fft`] transforms as many tiles at once as fit with all their channels, two at least, and more where there
-    /// would be more than 4,096 launches. What other algorithms need is fixed.
+    /// Upper bound, in bytes, for the scratch memory of GPU algorithms that can trade memory for launches. `None`: 256 MiB.
+    ///
+    /// - [`Algorithm::Im2colGemm`] stores the im2col matrix here. A smaller budget splits the matrix into more launches; any
+    ///   budget works. If it would need more than 4,096 launches, the budget is raised until it does not.
+    /// - [`Algorithm::Fft`] transforms as many tiles per launch as fit, at least two, and more where 4,096 launches would not do.
+    ///
+    /// Split-K slices, a packed `grad_output` and a padded input come on top. [`Plan::workspace_bytes`](crate::Plan::workspace_bytes)
+    /// is the total.
     pub workspace_budget: Option<u64>,
-    /// Build the kernels with every run-time check of the driver stack on (bounds, loops, division).
+    /// Build the kernels with all run-time checks of wgpu: bounds, loops, division. Slower; the results have the same bits.
+    /// Default: `false`.
     pub checked: bool,
-    /// Longest wait for the device; then `GpuError::Timeout`.
+    /// Longest wait for a GPU; a longer one fails with `GpuError::Timeout`. Default: 300 s.
     pub timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a tap reads outside the input.
+//! The values at padded positions.
 
 use std::hash::{Hash, Hasher};
 
@@ -6,43 +6,61 @@ use half::f16;
 
 use super::{Element, ProblemError};
 
-/// What lies outside the input, in scipy.ndimage's words. Shown for the input `a b c d`:
+/// The values that windows read at padded positions, by the names of scipy.ndimage. This is the input `a b c d` with three
+/// positions on each side:
 ///
-/// | boundary | left of it | right of it | elsewhere called |
-/// |---|---|---|---|
-/// | `Zero` | `0 0 0` | `0 0 0` | zero padding |
-/// | `Constant(v)` | `v v v` | `v v v` | numpy `constant`, scipy `fill` |
-/// | `Wrap` | `b c d` | `a b c` | circular, periodic |
-/// | `Reflect` | `c b a` | `d c b` | numpy `symmetric`, scipy.signal `symm` |
-/// | `Mirror` | `d c b` | `c b a` | numpy `reflect`, OpenCV `REFLECT_101` |
-/// | `Nearest` | `a a a` | `d d d` | numpy `edge`, replicate |
+/// | boundary | left | right | scipy.ndimage | numpy.pad | OpenCV `BORDER_` |
+/// |---|---|---|---|---|---|
+/// | `Zero` | `0 0 0` | `0 0 0` | `constant` | `constant` | `CONSTANT` |
+/// | `Constant(v)` | `v v v` | `v v v` | `constant`, `cval` | `constant` | `CONSTANT` |
+/// | `Wrap` | `b c d` | `a b c` | `wrap` | `wrap` | `WRAP` |
+/// | `Reflect` | `c b a` | `d c b` | `reflect` | `symmetric` | `REFLECT` |
+/// | `Mirror` | `d c b` | `c b a` | `mirror` | `reflect` | `REFLECT_101` |
+/// | `Nearest` | `a a a` | `d d d` | `nearest` | `edge` | `REPLICATE` |
 ///
-/// Taps that fall on `Zero` are skipped, not multiplied, by `direct` and by the CPU's `reference`: an infinite weight there leaves
-/// the sum finite. All other algorithms multiply there by 0, so what meets the padding must be finite: forward and in the
-/// gradient of the input the weights, in the gradient of the weight the gradient of the output.
+/// How many positions there are is the [`Padding`](crate::Padding)'s matter; a kernel may be larger than the input.
+///
+/// **Gradients.** The input gradient applies the adjoint of the boundary: each element collects what the padded positions that
+/// read it received. The weight gradient includes the values of the padding.
+///
+/// **Infinite weights on zero padding.** [`Direct`](crate::Algorithm::Direct) and [`Reference`](crate::Algorithm::Reference)
+/// skip filter taps on `Zero`. All other algorithms multiply by 0 there, so the values that meet the padding must be finite: the
+/// weights, or for the weight gradient `grad_output`.
+///
+/// ```
+/// use wgconv::ndarray::array;
+/// use wgconv::{Boundary, Conv, conv1d};
+///
+/// let (x, w) = (array![[[1f32, 2., 3., 4.]]], array![[[1f32, 10., 100.]]]);
+/// let y = conv1d(&x, &w, &Conv::default().padding(1).boundary(Boundary::Wrap))?;
+/// assert_eq!(y, array![[[214., 321., 432., 143.]]]);
+/// # Ok::<(), wgconv::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Boundary {
-    /// Nothing: the tap does not count.
+    /// Zeros: the tap contributes nothing. The default.
     #[default]
     Zero,
-    /// The same finite value everywhere: an element of the input, so one of f16 is rounded to it.
+    /// The same finite value everywhere. It is an element of the input, so for f16 it is rounded to f16. A transposed convolution
+    /// refuses it, because what it adds does not depend on the input.
     Constant(f64),
-    /// The input repeated.
+    /// The input repeated: circular, periodic.
     Wrap,
-    /// The input mirrored about its border, the edge cell repeated.
+    /// The input mirrored about its border, with the edge element repeated: numpy's `symmetric`, scipy.signal's `symm`.
     Reflect,
-    /// The input mirrored about its edge cell, which is not repeated; an input of extent 1 gives that cell.
+    /// The input mirrored about its edge element, which is not repeated: numpy's and PyTorch's `reflect`. An input of extent 1
+    /// gives that element everywhere.
     Mirror,
-    /// The edge cell.
+    /// The edge element: PyTorch's `replicate`.
     Nearest,
 }
 
-/// What one coordinate of a padded axis stands for.
+/// What one coordinate of a padded axis reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The input's cell of this index.
+    /// The input's element at this index.
     Cell(u64),
-    /// No cell of the input: nothing for `Zero`, the constant for `Constant`.
+    /// No element of the input: zero for `Zero`, the constant for `Constant`.
     Outside,
 }
 
@@ -71,8 +89,8 @@ impl Boundary {
         }
     }
 
-    /// What coordinate `at` (0 is the input's first cell) of an axis of `extent` cells reads; without any cell
-    /// that is outside.
+    /// What coordinate `at` reads on an axis of `extent` elements, of which 0 is the first. An axis of extent 0 has nothing but
+    /// [`Source::Outside`].
     pub fn source(self, at: i64, extent: u64) -> Source {
         let (at, n) = (i128::from(at), i128::from(extent));
         let inside = (0..n).contains(&at);
@@ -96,12 +114,12 @@ impl Boundary {
         u64::try_from(index).map_or(Source::Outside, Source::Cell)
     }
 
-    /// Whether cells outside are cells of the input once more, so that each may be read from several places.
+    /// Whether padded positions read elements of the input, so that one element may be read from several positions.
     pub fn repeats(self) -> bool {
         !matches!(self, Self::Zero | Self::Constant(_))
     }
 
-    /// The value of a cell outside: the constant, else 0.
+    /// The value at [`Source::Outside`]: the constant, else 0.
     pub fn fill(self) -> f64 {
         if let Self::Constant(value) = self { value } else { 0.0 }
     }

@@ -1,25 +1,32 @@
-//! Where an element of a logical index lies in a device buffer.
+//! Where the element at a logical index lies in a device buffer.
 
 use super::ProblemError;
 
-/// The order of a tensor's axes in a device buffer. Logical indices are always `[n, c, X..]` for
-/// activations and `[c_out, c_in/groups, K..]` for weights, whatever the layout.
+/// The order of a tensor's axes in a *device buffer*. Shapes and indices are always `[n, c, X..]` for activations and
+/// `[c_out, c_in/groups, K..]` for weights, whatever the layout.
 ///
-/// | layout | activations | weights | unshared weights | known as |
+/// A layout matters for tensors that stay on the device and for buffers of an app. [`Plan::run`](crate::Plan::run) takes
+/// ndarray views of any strides and brings them into the plan's layout itself.
+///
+/// | layout | activations | weights | locally connected weights | known as |
 /// |---|---|---|---|---|
 /// | `Ncx` | n, c, X.. | O, I, K.. | O, Y.., I, K.. | `NCHW`, bc01 |
 /// | `Nxc` | n, X.., c | O, K.., I | O, Y.., K.., I | `NHWC`, channels last, b01c |
 /// | `Cxn` | c, X.., n | I, K.., O | I, Y.., K.., O | c01b (cuda-convnet) |
+///
+/// `O` is `c_out`, `I` is `c_in/groups`. Every algorithm supports every layout. On a GPU, the order in which neighbouring
+/// invocations load and store follows the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// Batch, channel, space.
+    /// Batch, channel, space: PyTorch's default, ONNX.
     #[default]
     Ncx,
-    /// Batch, space, channel.
+    /// Batch, space, channel: channels last, TensorFlow's default.
     Nxc,
-    /// Channel, space, batch.
+    /// Channel, space, batch: cuda-convnet.
     Cxn,
-    /// A stride in elements for every logical axis; 0 repeats an operand along that axis.
+    /// A stride in elements for every logical axis. A stride of 0 repeats an operand along that axis. Strides of a result must not
+    /// overlap.
     Strides(Vec<u64>),
 }
 

@@ -1,4 +1,4 @@
-//! How far the kernel may reach past the input, and the per-axis lists of [`Conv`](crate::Conv).
+//! How many padded positions the windows visit, and the per-axis lists of [`Conv`](crate::Conv).
 
 use super::ProblemError;
 
@@ -48,10 +48,10 @@ impl From<Vec<usize>> for PerAxis {
     }
 }
 
-/// Cells beyond the input that the kernel visits, `(begin, end)` per spatial axis; what they hold is
-/// the [`Boundary`](crate::Boundary)'s matter.
+/// Positions before and after the input that the windows visit, `(begin, end)` per spatial axis. The
+/// [`Boundary`](crate::Boundary) says which values they have.
 ///
-/// `X` input extent, `K' = (K − 1)·dilation + 1` the kernel's reach, `s` stride:
+/// `X` is the input extent, `s` the stride, and `K' = (K − 1)·dilation + 1` the effective kernel extent:
 ///
 /// | name | begin | end | output extent |
 /// |---|---|---|---|
@@ -60,25 +60,46 @@ impl From<Vec<usize>> for PerAxis {
 /// | `Half` (Theano) | `K' div 2` | `K' div 2` | at stride 1: `X`, and `X + 1` for an even `K'` |
 /// | `SameUpper` (ONNX, TensorFlow) | `t div 2` | the rest | `⌈X/s⌉`, with `t = max(0, (out − 1)·s + K' − X)` |
 /// | `SameLower` (ONNX) | the rest | `t div 2` | `⌈X/s⌉` |
-/// | `SameCentered` (scipy) | `K' div 2` | `(K' − 1) div 2` | at stride 1: `X` cells of `Full`, from `(K' − 1) div 2` |
+/// | `SameCentered` (scipy) | `K' div 2` | `(K' − 1) div 2` | at stride 1: `X`, the centre of `Full` from `(K' − 1) div 2` on |
+/// | `Symmetric(p)` | `p` | `p` | `⌊(X + 2p − K')/s⌋ + 1` |
+/// | `Explicit` | as given | as given | `⌊(X + begin + end − K')/s⌋ + 1` |
+///
+/// Three of them are called "same size" somewhere, and differ for an even `K'`: `Half` gives `X + 1`, `SameCentered` gives `X`
+/// with the odd position at the beginning, `SameUpper` gives `X` with the odd position at the end.
+///
+/// ```
+/// use wgconv::{Conv, ConvProblem, Padding};
+///
+/// let extent = |padding: Padding| -> Result<usize, wgconv::ProblemError> {
+///     let problem = ConvProblem::new(&[1, 1, 10], &[1, 1, 4], &Conv::default().padding(padding))?;
+///     Ok(problem.output().shape()[2])
+/// };
+/// assert_eq!(extent(Padding::Valid)?, 7);
+/// assert_eq!(extent(Padding::Same)?, 10);
+/// assert_eq!(extent(Padding::Half)?, 11);
+/// assert_eq!(extent(Padding::Full)?, 13);
+/// assert_eq!(extent([(2, 0)].into())?, 9);
+/// # Ok::<(), wgconv::ProblemError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Padding {
-    /// No padding.
+    /// No padding: windows lie within the input. Elsewhere called `valid`; the default of PyTorch and ONNX.
     #[default]
     Valid,
-    /// Every position where kernel and input touch.
+    /// Every position at which kernel and input overlap: `full` of numpy and scipy.
     Full,
-    /// Theano's `half`: an even reach grows the output by one.
+    /// Theano's `half`: `K' div 2` on both sides, so an even `K'` gives one more output than input.
     Half,
-    /// Output extent `⌈X/stride⌉`, the odd cell at the end.
+    /// Output extent `⌈X/stride⌉`, an odd remainder at the end: `SAME_UPPER` of ONNX, `SAME` of TensorFlow.
     SameUpper,
-    /// Output extent `⌈X/stride⌉`, the odd cell at the beginning.
+    /// Output extent `⌈X/stride⌉`, an odd remainder at the beginning: `SAME_LOWER` of ONNX.
     SameLower,
-    /// scipy's `same`: the centre of `Full`.
+    /// The centre of `Full`: `same` of scipy.signal.
     SameCentered,
-    /// The same number of cells before and after every axis.
+    /// The same number of positions before and after, on every axis: PyTorch's `padding=p`. Made from a `usize`.
     Symmetric(u64),
-    /// `(begin, end)` per axis; a negative end leaves that many cells of the input's tail unused.
+    /// `(begin, end)` per axis, as in ONNX `pads`. Made from `[1, 2]` or `[(1, 0), (2, -1)]`. A negative end reduces the number of
+    /// windows, so that the last elements of the input may stay unused.
     Explicit(Vec<(u64, i64)>),
 }
 
