@@ -38,26 +38,67 @@ fn ci_runs_them() {
     assert!(runs(FILTER) || runs(&format!("{FILTER} ")), ".ci/run does not run: {FILTER}");
 }
 
+/// Every page that people read.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<String> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "benches/README.md",
+        "benches/results/README.md",
+        "examples/data/README.md",
+        "shaders/README.md",
+        "testing/data/README.md",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for folder in ["docs", "docs/decisions"] {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let entries = fs::read_dir(root.join(folder)).expect("a folder of pages");
+        let names = entries.map(|entry| entry.expect("a page").file_name().to_string_lossy().into_owned());
+        pages.extend(names.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}/{name}")));
+    }
+    pages
+}
+
 #[test]
 fn relative_links_lead_somewhere() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut links = 0;
-    for name in
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "shaders/README.md", "examples/data/README.md"]
-    {
-        let text = text(name).unwrap_or_else(|| panic!("{name} is missing"));
+    for name in pages() {
+        let text = text(&name).unwrap_or_else(|| panic!("{name} is missing"));
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap_or(link);
             if path.is_empty() || link.contains("://") {
                 continue;
             }
-            let folder = root.join(name);
+            let folder = root.join(&name);
             let target = folder.parent().expect("a folder").join(path);
             assert!(target.exists(), "{name} links to {link}, which is not there");
             links += 1;
         }
     }
-    assert!(links > 0);
+    assert!(links > 60, "only {links} links were found");
+}
+
+/// It is read in a few minutes: no more lines, longer paragraphs or fuller cells than that.
+#[test]
+fn the_readme_is_short() {
+    let readme = text("README.md").expect("README.md");
+    let lines = readme.lines().count();
+    assert!(lines <= 130, "{lines} lines");
+    for line in readme.lines() {
+        if line.starts_with('|') {
+            let fullest = line.split('|').map(|cell| cell.trim().chars().count()).max().unwrap_or(0);
+            assert!(fullest <= 120, "a cell of {fullest} characters: {line}");
+        } else {
+            assert!(
+                line.chars().count() <= 600,
+                "a paragraph of {} characters: {line}",
+                line.chars().count()
+            );
+        }
+    }
 }
 
 /// What the README shows is what runs: in `examples/conv2d.rs`, and of the classic operations in `examples/classic.rs`.
