@@ -49,7 +49,7 @@ const BOUNDARIES: [(Boundary, &str); 6] = [
 const BLUR: &str = "gaussian:9";
 /// Cells shown outside the photo on every side.
 const BORDER: usize = 80;
-/// Width of the sheet, of its margin, between tiles and of captions below them.
+/// In pixels: how wide the sheet is, its margin, the gap between tiles, and the height of what stands below a tile.
 const WIDTH: i64 = 836;
 const MARGIN: i64 = 16;
 const GAP: i64 = 12;
