@@ -2,16 +2,18 @@
 //!
 //!     cargo run --example reverb
 //!
-//! Writes `target/reverb.wav`, to listen to, and `target/reverb.png`: how much of each frequency sounds when, of the dry
-//! recording above, of the left ear in the hall below.
+//! Writes `target/reverb.wav`, to listen to, and `target/reverb.png`, two spectrograms: above that of the dry recording, where
+//! each note begins and ends, below that of the left ear in the hall, where all of them fade slowly, the high frequencies
+//! first.
 
 mod common;
 
 use std::error::Error;
 use std::f32::consts::TAU;
-use std::path::PathBuf;
 use std::time::Instant;
 
+use common::canvas::{Align, Canvas, GREY, INK, TEXT, heat, shades};
+use common::plot::{self, Axes};
 use hound::{SampleFormat, WavSpec, WavWriter};
 use wgconv::ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, concatenate, s};
 use wgconv::signal::{Convolve, Mode};
@@ -36,6 +38,11 @@ const MELODY: [(usize, i32); 12] = [
 ];
 /// Seconds until the hall is quieter by 60 dB.
 const DECAY: f32 = 1.6;
+/// Of the spectrograms: samples from a column to the next, the lowest and the highest frequency, and the level, in decibels
+/// below the loudest, that is black.
+const HOP: usize = 300;
+const RANGE: [f32; 2] = [60.0, 15_000.0];
+const FLOOR: f32 = -70.0;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (dry, hall) = (melody(3 * RATE), hall(2 * RATE));
@@ -70,9 +77,60 @@ fn main() -> Result<(), Box<dyn Error>> {
     save_wav("reverb", wet.view())?;
     let silence = Array1::zeros(wet.ncols() - dry.ncols());
     let dry = concatenate![Axis(0), dry.row(0), silence];
-    let (above, below) = (spectrogram(dry.view())?, spectrogram(wet.row(0))?);
-    let gap = Array2::zeros((6, above.ncols()));
-    common::save("reverb", concatenate![Axis(0), above, gap, below].view())
+    draw(&[
+        ("Dry", "the recording", spectrogram(dry.view())?),
+        ("Wet", "the left ear in the hall", spectrogram(wet.row(0))?),
+    ])
+}
+
+/// Draws spectrograms below each other, each with a title and a note, over the same time.
+fn draw(panels: &[(&str, &str, Array2<f32>)]) -> Result<(), Box<dyn Error>> {
+    const LEFT: i64 = 84;
+    const TOP: i64 = 42;
+    const GAP: i64 = 84;
+    let (height, width) = panels.first().map_or((0, 0), |(.., panel)| panel.dim());
+    let (height, width) = (height as i64, width as i64);
+    let pitch = height + GAP;
+    let mut canvas = Canvas::new(LEFT + width + 110, TOP + panels.len() as i64 * pitch - 20);
+    let seconds = (width as usize * HOP) as f64 / RATE as f64;
+    for (row, (title, note, panel)) in (0..).zip(panels) {
+        let names = ["100", "200", "500", "1k", "2k", "5k", "10k"];
+        let hertz = [100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
+        let axes = Axes {
+            left: LEFT,
+            top: TOP + row * pitch,
+            width,
+            height,
+            x: plot::Axis {
+                title: "time (s)",
+                range: [0.0, seconds],
+                logarithmic: false,
+                ticks: (0..).map(|t| (f64::from(t), t.to_string())).take_while(|t| t.0 <= seconds).collect(),
+            },
+            y: plot::Axis {
+                title: "frequency (Hz)",
+                range: RANGE.map(f64::from),
+                logarithmic: true,
+                ticks: hertz.into_iter().zip(names.map(String::from)).collect(),
+            },
+        };
+        canvas.heading((LEFT, axes.top - 30), title, note);
+        canvas.picture((LEFT, axes.top), &shades(panel.view(), [FLOOR, 0.0], heat));
+        axes.draw(&mut canvas, 68);
+
+        // What the colours mean.
+        let (bar, thick) = (LEFT + width + 20, 16);
+        let levels = Array2::from_shape_fn((height as usize, thick as usize), |(i, _)| -(i as f32));
+        canvas.picture((bar, axes.top), &shades(levels.view(), [1.0 - height as f32, 0.0], heat));
+        canvas.frame((bar - 1, axes.top - 1), (bar + thick, axes.top + height), GREY);
+        for level in (FLOOR as i64 / 20 * 20..=0).step_by(20) {
+            let y = axes.top + (level as f32 / FLOOR * height as f32) as i64;
+            canvas.frame((bar + thick, y), (bar + thick + 5, y), GREY);
+            canvas.text((bar + thick + 9, y - 8), Align::Left, TEXT, INK, &level.to_string());
+        }
+        canvas.text_up((bar + thick + 44, axes.top + height / 2), TEXT, INK, "level (dB)");
+    }
+    canvas.save(&common::target("reverb.png"))
 }
 
 /// Plucked strings, as `[1, samples]`: a burst of noise in a loop as long as a period, which loses its high frequencies first.
@@ -150,9 +208,9 @@ fn save_wav(name: &str, sound: ArrayView2<'_, f32>) -> Result<(), Box<dyn Error>
     let channels = u16::try_from(sound.nrows())?;
     let (sample_rate, bits_per_sample) = (RATE as u32, 16);
     let spec = WavSpec { channels, sample_rate, bits_per_sample, sample_format: SampleFormat::Int };
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
-    std::fs::create_dir_all(&folder)?;
-    let mut file = WavWriter::create(folder.join(name).with_extension("wav"), spec)?;
+    let path = common::target(&format!("{name}.wav"));
+    std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+    let mut file = WavWriter::create(path, spec)?;
     for instant in sound.columns() {
         for sample in instant {
             file.write_sample((sample * f32::from(i16::MAX)).round() as i16)?;
@@ -163,24 +221,24 @@ fn save_wav(name: &str, sound: ArrayView2<'_, f32>) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// Frequencies over time, the highest above, in decibels from -70 on. This is a convolution, too: every 512th sample, with a
-/// cosine and a sine of each frequency under a window.
+/// Frequencies over time, the highest above, in decibels below the loudest. This is a convolution, too: every [`HOP`]th sample,
+/// with a cosine and a sine of each frequency under a window.
 fn spectrogram(sound: ArrayView1<'_, f32>) -> Result<Array2<f32>, wgconv::Error> {
-    const FREQUENCIES: usize = 180;
+    const FREQUENCIES: usize = 240;
     const WINDOW: usize = 2048;
     let waves = Array3::from_shape_fn((2 * FREQUENCIES, 1, WINDOW), |(row, _, i)| {
-        // From 60 Hz to 15 kHz.
-        let frequency = 60.0 * 250f32.powf((row / 2) as f32 / FREQUENCIES as f32);
+        let share = ((row / 2) as f32 + 0.5) / FREQUENCIES as f32;
+        let frequency = RANGE[0] * (RANGE[1] / RANGE[0]).powf(share);
         let turns = frequency / RATE as f32 * i as f32;
         let window = (TAU / 2.0 * (i as f32 + 0.5) / WINDOW as f32).sin().powi(2);
         window * if row % 2 == 0 { (TAU * turns).cos() } else { (TAU * turns).sin() }
     });
     let sound = sound.insert_axis(Axis(0)).insert_axis(Axis(0));
-    let parts = conv1d(&sound, &waves, &Conv::default().stride(512).padding(WINDOW / 2))?;
+    let parts = conv1d(&sound, &waves, &Conv::default().stride(HOP).padding(WINDOW / 2))?;
     let magnitude =
         |row: usize, column: usize| parts[[0, 2 * row, column]].hypot(parts[[0, 2 * row + 1, column]]);
     let (rows, columns) = (FREQUENCIES, parts.dim().2);
     let picture = Array2::from_shape_fn((rows, columns), |(i, j)| magnitude(rows - 1 - i, j));
     let most = loudest(picture.view());
-    Ok(picture.mapv(|value| (20.0 * (value / most).log10()).max(-70.0)))
+    Ok(picture.mapv(|value| (20.0 * (value / most).log10()).max(FLOOR)))
 }

@@ -7,7 +7,7 @@ use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::planner::Planner;
 use wgconv::{Boundary, Conv, ConvProblem, Direction, Layout, PlanOptions};
 use wgconv_testing::values::Data;
-use wgconv_testing::{Tally, lent_gpu};
+use wgconv_testing::{Tally, gpu_for};
 
 /// Shapes of x and w for `groups`: every rank, strides and dilations with and without a common divisor.
 fn shapes(groups: usize) -> Vec<([Vec<usize>; 2], Conv)> {
@@ -90,7 +90,7 @@ fn gradients_are_adjoint(step: usize) {
         &rows,
         |(name, ..)| name,
         |(name, shapes, conv), tally| {
-            let device = lent_gpu();
+            let device = gpu_for(name);
             let verdict = check(device.gpu().expect("a GPU"), shapes, conv);
             tally.check(verdict.map_err(|e| format!("{name}: {e}")));
         },

@@ -1,21 +1,32 @@
 //! What the examples share: a photo to read, pictures to write.
 #![allow(dead_code, reason = "each example uses its own part")]
 
+pub mod canvas;
 pub mod plot;
 
 use std::error::Error;
 use std::path::PathBuf;
 
-use image::{GrayImage, Luma};
+use image::{GrayImage, Luma, RgbImage};
 use wgconv::ndarray::{Array2, ArrayView2, s};
 
-/// The brightness of the photo in `examples/data`, 0 to 1.
-pub fn photo() -> Result<Array2<f32>, Box<dyn Error>> {
+/// The photo in `examples/data`.
+pub fn photo_rgb() -> Result<RgbImage, Box<dyn Error>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/data/astronaut.png");
-    let photo = image::open(path)?.to_luma8();
+    Ok(image::open(path)?.to_rgb8())
+}
+
+/// Its brightness, 0 to 1.
+pub fn photo() -> Result<Array2<f32>, Box<dyn Error>> {
+    let photo = image::DynamicImage::from(photo_rgb()?).to_luma8();
     let (width, height) = (photo.width() as usize, photo.height() as usize);
     let brightness = |(i, j)| f32::from(photo.get_pixel(j as u32, i as u32)[0]) / 255.0;
     Ok(Array2::from_shape_fn((height, width), brightness))
+}
+
+/// The path of a file in `target`, which may not be there yet.
+pub fn target(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target").join(name)
 }
 
 /// Writes a picture to `target/NAME.png`, its darkest value black and its brightest white, and says so.
@@ -28,7 +39,7 @@ pub fn save(name: &str, picture: ArrayView2<'_, f32>) -> Result<(), Box<dyn Erro
         let value = (picture[[row as usize, column as usize]] - darkest) * scale;
         Luma([value.round().clamp(0.0, 255.0) as u8])
     });
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target").join(name).with_extension("png");
+    let path = target(&format!("{name}.png"));
     std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
     pixels.save(&path)?;
     println!("wrote target/{name}.png: {columns} x {rows}, values {darkest:.2} to {brightest:.2}");

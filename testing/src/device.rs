@@ -1,11 +1,11 @@
 //! The adapter under test.
 
-use std::ops::Deref;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use wgconv::{Device, DeviceChoice};
 
 use crate::report::{be_strict, report};
+use crate::values::seed_of;
 
 /// The adapter that `WGPU_ADAPTER_NAME` names, else the best there is, software adapters included.
 /// Opened once for a test binary; `None`, said loudly, where there is no adapter, unless `WGCONV_REQUIRE_GPU` is set.
@@ -32,32 +32,14 @@ pub fn own_gpu() -> Option<Device> {
     }
 }
 
-static IDLE: Mutex<Vec<Device>> = Mutex::new(Vec::new());
-
-/// A device that nobody else uses for a while.
-pub struct Lent(Device);
-
-impl Deref for Lent {
-    type Target = Device;
-
-    fn deref(&self) -> &Device {
-        &self.0
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0.clone());
-    }
-}
-
-/// A device of the adapter under test that nobody else uses until it is dropped: rows of a table run side by side, where one
-/// device would run one after the other.
+/// One of two devices of the adapter under test, always the same one for a key: tests run side by side, where one device would
+/// run one after the other, and each kernel is compiled on one of both alone if its name is the key.
 ///
 /// # Panics
 ///
 /// If there is no adapter.
-pub fn lent_gpu() -> Lent {
-    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    Lent(idle.unwrap_or_else(|| own_gpu().expect("an adapter: there was one")))
+pub fn gpu_for(key: &str) -> Device {
+    static SECOND: OnceLock<Option<Device>> = OnceLock::new();
+    let device = if seed_of(key).is_multiple_of(2) { any_gpu() } else { SECOND.get_or_init(own_gpu).clone() };
+    device.expect("an adapter: there was one")
 }
