@@ -10,7 +10,9 @@ use wgconv::{
 /// The CPU path, and the adapter if there is one.
 fn devices() -> Vec<Device> {
     #[cfg(feature = "gpu")]
-    return std::iter::once(Device::cpu()).chain(crate::common::device::any_gpu()).collect();
+    return std::iter::once(Device::cpu())
+        .chain(crate::common::device::any_gpu().map(|turn| turn.clone()))
+        .collect();
     #[cfg(not(feature = "gpu"))]
     return vec![Device::cpu()];
 }

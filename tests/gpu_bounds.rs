@@ -14,12 +14,12 @@ use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue, compose};
 use wgconv::internals::planner::Choice;
 use wgconv::internals::program::{Buffer, Program, Target};
-use wgconv::{Algorithm, Conv, ConvProblem, Device, Direction, Element, Epilogue, PlanOptions};
+use wgconv::{Algorithm, Conv, ConvProblem, Direction, Element, Epilogue, PlanOptions};
 use wgconv_testing::Tally;
-use wgconv_testing::Tier;
 use wgconv_testing::cases::{Case, sample};
 use wgconv_testing::report;
 use wgconv_testing::values::{Data, seed_of};
+use wgconv_testing::{Tier, Turn};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
 
@@ -27,7 +27,7 @@ const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Di
 const PROBES: [Kernel; 2] = [Kernel::ProbeFma, Kernel::ProbeCopy];
 
 /// A device that has the storage buffers that watched kernels take.
-fn device() -> Option<Device> {
+fn device() -> Option<Turn> {
     let device = own_gpu()?;
     let got = device.gpu().expect("a GPU device").target().limits.max_storage_buffers;
     if got < Watcher::STORAGE_BUFFERS {
@@ -113,8 +113,8 @@ fn table(element: Element, cases: &[Case], tier: Tier) {
     let less: u32 = ran.values().map(|[_, less]| less).sum();
     // Spectra are of f32 alone.
     let algorithms = Algorithm::ALL.len() - usize::from(element == Element::F16);
-    let few = if tier == Tier::Quick { 3 } else { 20 };
-    assert!(ran.len() == algorithms * DIRECTIONS.len() && less > few, "{ran:?}");
+    let few = if tier == Tier::Quick { 1 } else { 20 };
+    assert!(ran.len() == algorithms * DIRECTIONS.len() && less >= few, "{ran:?}");
     if tier != Tier::Quick {
         reaches(element, &watcher.kernels());
     }
@@ -140,7 +140,7 @@ fn reaches(element: Element, reached: &[&(Kernel, Spec)]) {
 
 #[test]
 fn indices_stay_within_their_arrays() {
-    table(Element::F32, &every(7), Tier::Quick);
+    table(Element::F32, &every(30), Tier::Quick);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::common::device::{any_gpu, run_guarded};
+use crate::common::usual::is_usual;
 use wgconv::internals::algorithm::{Config, FftConfig};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
@@ -42,11 +43,12 @@ fn choice(problem: &ConvProblem, gpu: &Gpu, config: FftConfig, budget: Option<u6
     Choice { problem: problem.clone(), algorithm: Algorithm::Fft, config, program, declined: Vec::new() }
 }
 
-/// The configuration that a short run takes, which is the same one in most cases: a software adapter takes seconds to compile
-/// one.
-fn usual(configs: &[FftConfig]) -> usize {
-    let names = configs.iter().map(|config| seed_of(&format!("{:?}", config.block)));
-    names.enumerate().min_by_key(|&(_, name)| name).map_or(0, |(i, _)| i)
+/// The configuration that a short run takes on a software adapter, which takes seconds to compile one.
+fn usual(problem: &ConvProblem, gpu: &Gpu, configs: &[FftConfig]) -> Option<usize> {
+    if gpu.target().device_class != DeviceClass::Software {
+        return Some(0);
+    }
+    configs.iter().position(|&config| is_usual(&choice(problem, gpu, config, None).program))
 }
 
 /// The configurations that take `problem`.
@@ -92,13 +94,13 @@ fn run(gpu: &Gpu, case: &Case, tier: Tier, tally: &mut Tally, ratios: &Mutex<Rat
     let is_integer = seed.is_multiple_of(2);
     let data = if is_integer { Data::ints(&problem, seed) } else { Data::reals(&problem, seed) };
     let mut wanted = None;
-    for (i, config) in (0..).zip(&configs) {
+    let short = if tier == Tier::Quick { usual(&problem, gpu, &configs) } else { None };
+    for (i, config) in (0u64..).zip(&configs) {
         // Of those that take long, a full run takes one.
-        let in_turn = i
-            == match tier {
-                Tier::Quick => usual(&configs) as u64,
-                _ => seed / 2 % configs.len() as u64,
-            };
+        let in_turn = match tier {
+            Tier::Quick => short == Some(i as usize),
+            _ => i == seed / 2 % configs.len() as u64,
+        };
         if !in_turn && (tier == Tier::Quick || software && !all) {
             tally.skip(format!("{} ({config})", case.name), "runs in another tier");
             continue;
@@ -262,8 +264,9 @@ fn sizes(tier: Tier) {
                 let problem = ConvProblem::new(x, w, &conv.clone().direction(direction)).expect("a problem");
                 let data = Data::ints(&problem, 5);
                 let configs = configs(&problem, gpu).expect("it takes this");
+                let short = if tier == Tier::Quick { usual(&problem, gpu, &configs) } else { None };
                 for (i, &config) in configs.iter().enumerate() {
-                    if tier == Tier::Quick && i != usual(&configs) {
+                    if tier == Tier::Quick && Some(i) != short {
                         continue;
                     }
                     let choice = choice(&problem, gpu, config, None);

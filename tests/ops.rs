@@ -186,7 +186,7 @@ fn cells_out_of_reach_hold_the_bias() {
 
 fn devices() -> Vec<Device> {
     #[cfg(feature = "gpu")]
-    let gpu = crate::common::device::any_gpu();
+    let gpu = crate::common::device::any_gpu().map(|turn| turn.clone());
     #[cfg(not(feature = "gpu"))]
     let gpu = None;
     [Device::cpu()].into_iter().chain(gpu).collect()

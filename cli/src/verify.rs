@@ -244,12 +244,10 @@ mod tests {
     #[test]
     fn one_wrong_element_is_seen() {
         let cases = table::cases(Element::F32);
-        for (name, exact) in [
-            ("stride_2_2d/conv/ints", true),
-            ("stride_2_2d/grad_input/reals", false),
-            ("gelu/conv/reals", false),
-        ] {
-            let case = cases.iter().find(|case| case.name == name).expect("a row of the table");
+        for (name, exact) in
+            [("/conv/ints", true), ("/grad_input/reals", false), ("/grad_weight/reals", false)]
+        {
+            let case = cases.iter().find(|case| case.name.ends_with(name)).expect("a row of the table");
             let (right, mag) = case.reference();
             let judged = |result| bound::judge(case, Algorithm::Direct, &result);
             let fine = judged(right.clone());

@@ -19,7 +19,7 @@ mod wanted;
 pub use bound::{Bound, keeps_integers, stored, stored_unit};
 pub use cases::Case;
 pub use compare::{exact, within, within_bound};
-pub use device::{any_gpu, gpu_for, own_gpu};
+pub use device::{Turn, any_gpu, gpu_for, own_gpu};
 pub use report::{be_strict, report};
 pub use tally::Tally;
 pub use tier::Tier;

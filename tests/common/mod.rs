@@ -8,4 +8,6 @@ pub mod indices;
 pub mod operation;
 pub mod space;
 #[cfg(feature = "gpu")]
+pub mod usual;
+#[cfg(feature = "gpu")]
 pub mod watched;
