@@ -362,8 +362,9 @@ def main():
 
     known = {shape["name"]: shape for shape in json.loads((ROOT / "benches/data/bench_shapes.json").read_text())["shapes"]}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    built = given.wgconv.stat().st_mtime
-    if built < float(said("git", "log", "-1", "--format=%ct") or 0):
+    if load and load > 0.3:
+        print(f"the load average is {load:.1f}: is the machine idle?", file=sys.stderr)
+    if given.wgconv.stat().st_mtime < float(said("git", "log", "-1", "--format=%ct") or 0):
         print(f"{given.wgconv} is older than the commit: build it again", file=sys.stderr)
     name, vectors = cpu()
     document = {
