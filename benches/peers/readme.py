@@ -27,6 +27,9 @@ PyTorch       `conv1d` or `conv2d` without gradients. Tried: oneDNN and PyTorch'
 Of what is tried, what takes at most 1.3 times as long as the library's fastest gets turns; the least of their medians
 counts.
 
+The last shape is there for `fft`. The libraries' convolutions sum it tap by tap; programs of their Fourier transforms are
+not timed.
+
 Before a time is believed, every way's result is compared with wgconv's, and must be within 1e-5 of the largest; and
 `wgconv bench` compares its own with sums in f64.
 
@@ -57,7 +60,7 @@ SHAPES = (
     ("ResNet-50: 3 x 3, 256 to 256 channels, 14 x 14", "resnet50_v15_n1_s3_3x3_256"),
     ("ResNet-50: 1 x 1, 256 to 64 channels, 56 x 56", "resnet50_v15_n1_s1_1x1_256_64"),
     ("MobileNetV2: 3 x 3 depthwise, 144 channels, 56 x 56", "mobilenet_v2_dw_n1_144x56_s1"),
-    ("long filters of signals: 1024, depthwise, 768 channels, 1024", "longconv_c768_L1024_k1024"),
+    ("long filters: 1024 taps, depthwise, 768 channels, signals of 1024", "longconv_c768_L1024_k1024"),
 )
 WGCONV, ORT, TORCH = "wgconv", "ONNX Runtime", "PyTorch"
 WARMUPS = 3  # of a turn, as `wgconv bench` has
@@ -331,6 +334,7 @@ def table(document):
         f"Medians on {document['cpu']}{vectors}, {threads} each, of calls in turns in one run: {versions['wgconv']} at "
         f"{document['commit'][:12]}, ONNX Runtime {versions['onnxruntime']}, PyTorch {versions['torch']}, "
         f"{document['date']}. Weights are prepared or packed before; of several ways to call a library the fastest counts. "
+        "The last row was chosen for `fft`; the convolutions of the other two sum tap by tap there. "
         "`python3 benches/peers/readme.py --json benches/results/readme.json --readme README.md` makes this table.",
     ]
     return lines
