@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Times six convolutions with wgconv's CPU path, ONNX Runtime and PyTorch, taking turns, and makes the README's table.
 
-    cargo build --release --features cli
+    cargo build --release -p wgconv-cli
     python3 benches/peers/readme.py --json benches/results/readme.json --readme README.md
 
-Where the command line is a package of its own, `cargo build --release -p wgconv-cli` makes the same program. It needs
-`numpy`, `onnx`, `onnxruntime` and `torch`. Run it on an idle machine: it takes some minutes.
+It needs `numpy`, `onnx`, `onnxruntime` and `torch`. Run it on an idle machine: it takes some minutes.
 
 All compute the same forward convolutions in f32, one image each, with the same number of threads. In every round each has
 one turn: calls that warm up, then as many timed ones as the others have. A turn of wgconv is one process, `wgconv bench`,
@@ -53,7 +52,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BEGIN, END = "<!-- measured: filled in by benches/peers/readme.py -->", "<!-- end -->"
-# What the README calls them, and their names in `data/bench_shapes.json`.
+DATA = ROOT / "testing" / "data" / "bench_shapes.json"
+# What the README calls them, and their names in that file.
 SHAPES = (
     ("first layer of ResNet-50: 7 x 7, stride 2, 3 to 64 channels, 224 x 224", "resnet50_v15_n1_conv1"),
     ("ResNet-50: 3 x 3, 64 to 64 channels, 56 x 56", "resnet50_v15_n1_s1_3x3_64"),
@@ -329,13 +329,14 @@ def table(document):
     vectors = f" ({document['vectors']})" if document["vectors"] else ""
     versions = document["versions"]
     threads = f"{document['threads']} thread{'s' * (document['threads'] > 1)}"
+    # The README has limits: of its lines, and of 600 characters for a paragraph.
     lines += [
         "",
-        f"Medians on {document['cpu']}{vectors}, {threads} each, of calls in turns in one run: {versions['wgconv']} at "
+        f"Medians on {document['cpu']}{vectors}, {threads} each, calls taking turns: {versions['wgconv']} at "
         f"{document['commit'][:12]}, ONNX Runtime {versions['onnxruntime']}, PyTorch {versions['torch']}, "
         f"{document['date']}. Weights are prepared or packed before; of several ways to call a library the fastest counts. "
-        "The last row was chosen for `fft`; the convolutions of the other two sum tap by tap there. "
-        "`python3 benches/peers/readme.py --json benches/results/readme.json --readme README.md` makes this table.",
+        "The last row was chosen for `fft`; the other two sum tap by tap there. Made by "
+        "`python3 benches/peers/readme.py --json benches/results/readme.json --readme README.md`.",
     ]
     return lines
 
@@ -348,7 +349,7 @@ def insert(path, lines):
     # What ends before the next section is ours.
     section = next((i for i, line in enumerate(rest) if line.startswith("#")), len(rest))
     after = rest[rest.index(END) + 1:] if END in rest[:section] else rest
-    path.write_text("\n".join([*old[:begin + 1], "", *lines, "", END, *after]) + "\n")
+    path.write_text("\n".join([*old[:begin + 1], *lines, END, *after]) + "\n")
 
 
 def written(document):
@@ -364,7 +365,7 @@ def main():
     import onnxruntime
     import torch
 
-    known = {shape["name"]: shape for shape in json.loads((ROOT / "benches/data/bench_shapes.json").read_text())["shapes"]}
+    known = {shape["name"]: shape for shape in json.loads(DATA.read_text())["shapes"]}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     if load and load > 0.3:
         print(f"the load average is {load:.1f}: is the machine idle?", file=sys.stderr)
