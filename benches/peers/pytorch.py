@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-SHAPES = Path(__file__).resolve().parent.parent / "data" / "bench_shapes.json"
+SHAPES = Path(__file__).resolve().parents[2] / "testing" / "data" / "bench_shapes.json"
 DIRECTIONS = ("forward", "grad_input", "grad_weight")
 
 
