@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times long convolutions with `wgconv run` on the CPU and with scipy.signal.oaconvolve, taking turns.
 
-    cargo build --release --features cli
+    cargo build --release -p wgconv-cli
     python3 benches/peers/oaconvolve.py --json benches/results/oaconvolve.json
 
 wgconv's time is the `ms` that it reports: the convolution, without files and planning, with the transform of the kernel.
