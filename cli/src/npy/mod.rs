@@ -2,17 +2,6 @@
 //!
 //! A file is refused, never guessed at: the header must be exactly the dictionary `NumPy` writes,
 //! and the data must be exactly as long as the header says *before* memory is reserved for it.
-//!
-//! ```
-//! use wgconv::npy;
-//!
-//! let array = ndarray::array![[1.0_f32, 2.0], [3.0, 4.0]];
-//! let mut bytes = Vec::new();
-//! npy::write_to(&mut bytes, array.view())?;
-//! let back = npy::read_from(&bytes[..], bytes.len() as u64, &npy::Limits::default())?;
-//! assert_eq!(back, npy::NpyArray::F32(array.into_dyn()));
-//! # Ok::<(), npy::NpyError>(())
-//! ```
 
 mod convert;
 mod error;
