@@ -40,6 +40,9 @@ fn cases_of(element: Element, tier: Tier) -> Vec<Case> {
     cases
 }
 
+/// Why a short run passes over a case.
+const ELSEWHERE: &str = "runs in another direction, or in the full tier";
+
 /// Scratch memory that holds no image: what is made of it is made in pieces.
 const SMALL_BUDGET: u64 = 1 << 10;
 
@@ -186,10 +189,7 @@ fn table(element: Element, direction: Direction, tier: Tier) {
         &cases,
         |case| &case.name,
         |case, tally| match case.in_direction(direction) {
-            // In the quick tier each case runs in about one direction.
-            Some(case) if tier == Tier::Quick && !seed_of(&case.name).is_multiple_of(3) => {
-                tally.skip(&case.name, "other cases run in this direction, or all in the full tier");
-            }
+            _ if !tier.takes(&case.name, direction) => tally.skip(&case.name, ELSEWHERE),
             Some(case) => {
                 let gpu = device.gpu().expect("a GPU device");
                 let is_exact = integers(gpu, &case, element, tier, tally);
@@ -466,8 +466,8 @@ fn reals(direction: Direction, tier: Tier) {
             if is_dispatch(case) {
                 return tally.skip(&case.name, "too slow");
             }
-            if tier == Tier::Quick && seed_of(&case.name) % 6 != direction as u64 {
-                return tally.skip(&case.name, "another sixth of the cases runs in this direction");
+            if !tier.takes(&case.name, direction) {
+                return tally.skip(&case.name, ELSEWHERE);
             }
             let Some(case) = case.in_direction(direction) else {
                 return tally.skip(&case.name, "its strides overlap in the result");
@@ -492,7 +492,7 @@ fn reals(direction: Direction, tier: Tier) {
                 };
                 let unusual = |plan: &GpuPlan| tier == Tier::Quick && !is_usual(&plan.choice().program);
                 let slow = |plan: &GpuPlan| {
-                    has_barriers(algorithm) && (is_slow(&case, plan.choice()) || unusual(plan))
+                    unusual(plan) || has_barriers(algorithm) && is_slow(&case, plan.choice())
                 };
                 if software && tier != Tier::Exhaustive && plan.gpu().is_some_and(slow) {
                     tally.skip(&case.name, "runs in the exhaustive tier");

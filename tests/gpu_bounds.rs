@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::device::{own_gpu, run_guarded, with_small_bindings};
 use crate::common::indices::{BEYOND, WITHIN, watched};
+use crate::common::usual::{is_usual, usual_choices};
 use crate::common::watched::{Beyond, Change, Watcher};
 use naga::{AddressSpace, Expression, TypeInner};
 use ndarray::ArrayD;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue, compose};
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::{Buffer, Program, Target};
+use wgconv::internals::program::{Buffer, DeviceClass, Program, Target};
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Element, Epilogue, PlanOptions};
 use wgconv_testing::Tally;
 use wgconv_testing::cases::{Case, sample};
@@ -37,16 +38,23 @@ fn device() -> Option<Turn> {
     Some(device)
 }
 
-/// What an algorithm makes of a problem in one of its configurations, another one in every case and direction, in f16 one of
-/// the two best guesses: for the device as it is, or for one with little scratch memory, small bindings or a small grid; and
+/// What an algorithm makes of a problem in one of its configurations, another one in every case and direction, in a short run on
+/// a software adapter a usual one, in f16 one of the two best guesses: for the device as it is, or for one with little scratch memory, small bindings or a small grid; and
 /// whether that is another program.
 fn choice(
     target: &Target,
     name: &str,
     problem: &ConvProblem,
     algorithm: Algorithm,
+    tier: Tier,
 ) -> Result<(Choice, bool), String> {
-    let configs = algorithm.candidates(problem, target).map_err(|why| why.to_string())?;
+    let mut configs = algorithm.candidates(problem, target).map_err(|why| why.to_string())?;
+    if tier == Tier::Quick && target.device_class == DeviceClass::Software {
+        configs.retain(|&config| algorithm.lower(problem, target, config).is_ok_and(|p| is_usual(&p)));
+        if configs.is_empty() {
+            return Err("runs in the full tier".into());
+        }
+    }
     let turn = seed_of(name) as usize;
     let few = if problem.element() == Element::F16 { 2 } else { configs.len() };
     let config = configs[turn % configs.len().min(few)];
@@ -91,7 +99,7 @@ fn table(element: Element, cases: &[Case], tier: Tier) {
             let data = Data::ints(&problem, seed_of(&case.name));
             for &algorithm in Algorithm::ALL {
                 let name = format!("{algorithm} {}", case.name);
-                let (choice, differs) = match choice(gpu.target(), &name, &problem, algorithm) {
+                let (choice, differs) = match choice(gpu.target(), &name, &problem, algorithm, tier) {
                     Ok(choice) => choice,
                     Err(why) => {
                         tally.skip(name, why);
@@ -211,8 +219,7 @@ fn small(direction: Direction) -> ConvProblem {
 }
 
 fn lowered(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Program {
-    let config = algorithm.candidates(problem, target).expect("takes it")[0];
-    algorithm.lower(problem, target, config).expect("a candidate lowers")
+    usual_choices(algorithm, problem, target).swap_remove(0).program
 }
 
 /// Each binding of each launch, cut by its last sixteen bytes, a vector at most: just its last element is told.

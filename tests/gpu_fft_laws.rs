@@ -10,8 +10,8 @@ use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::fft::Block;
 use wgconv::internals::planner::Choice;
 use wgconv::{Algorithm, Conv, ConvProblem, PlanOptions};
-use wgconv_testing::Tally;
 use wgconv_testing::values::{Data, Random, reals};
+use wgconv_testing::{Tally, Tier};
 
 type Complex = [f64; 2];
 type Place = [u64; 3];
@@ -216,8 +216,7 @@ fn check(gpu: &Gpu, config: FftConfig) -> Result<(), String> {
     Ok(())
 }
 
-#[test]
-fn spectra_of_known_signals() {
+fn spectra(tier: Tier) {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
     let line = Block([1, 1, 16]);
@@ -230,6 +229,14 @@ fn spectra_of_known_signals() {
         FftConfig { block: Block([1, 1, 256]), outer: [1, 1, 20] },
         FftConfig { block: Block([1, 1, 4096]), outer: [1, 1, 2] },
     ]);
+    if tier == Tier::Quick {
+        // Of each rank one, and an axis in two parts.
+        configs = configs
+            .into_iter()
+            .step_by(18)
+            .chain([FftConfig { block: Block([8, 8, 8]), outer: [1; 3] }])
+            .collect();
+    }
     let mut tally = Tally::default();
     for config in configs {
         if config.block.workgroup_bytes() > gpu.target().limits.max_workgroup_bytes {
@@ -239,4 +246,15 @@ fn spectra_of_known_signals() {
         tally.check(check(gpu, config).map_err(|e| format!("{config}: {e}")));
     }
     tally.finish("GPU fft, spectra of known signals");
+}
+
+#[test]
+fn spectra_of_known_signals() {
+    spectra(Tier::Quick);
+}
+
+#[test]
+#[ignore = "full"]
+fn spectra_of_known_signals_in_every_block() {
+    spectra(Tier::full());
 }

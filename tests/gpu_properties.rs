@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use crate::common::cpu::Spec;
 use crate::common::device::{any_gpu, run_guarded};
 use crate::common::space;
+use crate::common::usual::usual_choices;
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -17,7 +18,7 @@ use wgconv::internals::program::Target;
 use wgconv::{Algorithm, Conv, ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions};
 use wgconv_testing::agrees;
 use wgconv_testing::values::Data;
-use wgconv_testing::{Bound, Tally, exact, within};
+use wgconv_testing::{Bound, Tally, Tier, exact, within};
 
 /// Any problem, each of its tensors in any named layout.
 fn any_layout() -> impl Strategy<Value = Spec> {
@@ -35,11 +36,16 @@ fn run(
     problem: &ConvProblem,
     data: &Data,
     seed: u64,
+    tier: Tier,
 ) -> Option<Result<Option<ArrayD<f64>>, String>> {
     let gpu = device.gpu().expect("a GPU device");
     let planner = Planner::new(gpu.target().clone());
     let drawn = Algorithm::ALL[(seed % Algorithm::ALL.len() as u64) as usize];
-    let choice = planner.choose(problem, Some(drawn)).or_else(|_| planner.choose(problem, None)).ok()?;
+    let usual = || usual_choices(drawn, problem, gpu.target()).into_iter().next();
+    let choice = match usual().filter(|_| tier == Tier::Quick) {
+        Some(choice) => choice,
+        None => planner.choose(problem, Some(drawn)).or_else(|_| planner.choose(problem, None)).ok()?,
+    };
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     let run = |plan: GpuPlan| {
         let got = run_guarded(&plan, data)?;
@@ -56,17 +62,17 @@ fn run(
 /// Every drawn problem that an algorithm takes passes `judge`, and there are some.
 fn check(
     what: &str,
-    draws: u32,
+    tier: Tier,
     data: impl Fn(&ConvProblem, u64) -> Data,
     judge: impl Fn(&ConvProblem, &ArrayD<f64>, &Data) -> Result<(), String>,
 ) {
     let Some(device) = any_gpu() else { return };
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(space::config(draws));
+    let mut runner = TestRunner::new(space::config(if tier == Tier::Quick { 64 } else { 400 }));
     let outcome = runner.run(&(any_layout(), any::<u64>()), |(spec, seed)| {
         let problem = spec.problem(Element::F32);
         let data = data(&problem, seed);
-        match run(&device, &problem, &data, seed) {
+        match run(&device, &problem, &data, seed, tier) {
             None => tally.borrow_mut().skip(format!("{spec:?}"), "declined"),
             Some(got) => {
                 let judged = got.and_then(|got| got.map_or(Ok(()), |got| judge(&problem, &got, &data)));
@@ -80,42 +86,42 @@ fn check(
     tally.into_inner().finish(what);
 }
 
-fn integers(draws: u32) {
+fn integers(tier: Tier) {
     let judge = |problem: &ConvProblem, got: &ArrayD<f64>, data: &Data| {
         exact("drawn", got.view(), reference::run(problem, &data.operands()).view())
     };
-    check("GPU, drawn problems, integers", draws, Data::ints, judge);
+    check("GPU, drawn problems, integers", tier, Data::ints, judge);
 }
 
-fn reals(draws: u32) {
+fn reals(tier: Tier) {
     let judge = |problem: &ConvProblem, got: &ArrayD<f64>, data: &Data| {
         let want = reference::run(problem, &data.operands());
         let mag = reference::magnitude(problem, &data.operands());
         within("drawn", got.view(), want.view(), mag.view(), &Bound::of(problem)).map(|_| ())
     };
-    check("GPU, drawn problems, reals", draws, Data::reals, judge);
+    check("GPU, drawn problems, reals", tier, Data::reals, judge);
 }
 
 #[test]
 fn integers_are_exact() {
-    integers(64);
+    integers(Tier::Quick);
 }
 
 #[test]
 #[ignore = "full"]
 fn many_integers_are_exact() {
-    integers(400);
+    integers(Tier::full());
 }
 
 #[test]
 fn reals_stay_within_the_bound() {
-    reals(64);
+    reals(Tier::Quick);
 }
 
 #[test]
 #[ignore = "full"]
 fn many_reals_stay_within_the_bound() {
-    reals(400);
+    reals(Tier::full());
 }
 
 /// The longest sum that one invocation makes, with every run-time check and without: no loop ends early.

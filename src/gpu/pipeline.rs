@@ -27,10 +27,27 @@ impl Gpu {
             return Ok(found.clone());
         }
         // Built outside the lock: two threads may build the same one, and one of the two is kept.
-        let wgsl = compose(kernel, spec)?;
+        let mut wgsl = compose(kernel, spec)?;
+        if self.stores_params() {
+            wgsl = wgsl.replace("var<uniform>", "var<storage, read>");
+        }
         let label = format!("wgconv {} {spec}", kernel.name());
         let made = scoped(self, || label.clone(), || self.build(&label, wgsl, bindings, checked)).await?;
         Ok(locked(&self.0.pipelines.0).entry(key).or_insert(made).clone())
+    }
+
+    /// Whether the parameters of a launch lie in a storage buffer rather than a uniform one. Mesa's software adapter compiles a
+    /// kernel anew, for one to five seconds, whenever a uniform that a loop or a branch depends on has another value. A block
+    /// that is laid out for uniforms is laid out for storage too.
+    fn stores_params(&self) -> bool {
+        // One more than the eight that kernels have at most.
+        let buffers = self.0.device.limits().max_storage_buffers_per_shader_stage;
+        self.0.report.driver.starts_with("llvmpipe") && buffers > 8
+    }
+
+    /// What the buffer of a launch's parameters is made for.
+    pub(super) fn params_usage(&self) -> wgpu::BufferUsages {
+        if self.stores_params() { wgpu::BufferUsages::STORAGE } else { wgpu::BufferUsages::UNIFORM }
     }
 
     fn build(&self, label: &str, wgsl: String, bindings: usize, checked: bool) -> wgpu::ComputePipeline {
@@ -44,9 +61,9 @@ impl Gpu {
             count: None,
         };
         let storage = |i| entry(i, wgpu::BufferBindingType::Storage { read_only: i != bindings });
-        let entries: Vec<_> = std::iter::once(entry(0, wgpu::BufferBindingType::Uniform))
-            .chain((1..=bindings).map(storage))
-            .collect();
+        let params =
+            if self.stores_params() { storage(0) } else { entry(0, wgpu::BufferBindingType::Uniform) };
+        let entries: Vec<_> = std::iter::once(params).chain((1..=bindings).map(storage)).collect();
         let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(label),
             entries: &entries,

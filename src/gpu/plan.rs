@@ -228,7 +228,7 @@ pub(super) async fn stages(
         let (kernel, spec) = (launch.kernel, &launch.spec);
         stages.push(Stage {
             pipeline: gpu.pipeline(kernel, spec, launch.bindings.len(), options.checked).await?,
-            params: gpu.constant("params", wgpu::BufferUsages::UNIFORM, launch.params.bytes()).await?,
+            params: gpu.constant("params", gpu.params_usage(), launch.params.bytes()).await?,
         });
     }
     Ok(stages)

@@ -1,7 +1,9 @@
 //! The adapter under test.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use wgconv::{Device, DeviceChoice};
@@ -9,8 +11,9 @@ use wgconv::{Device, DeviceChoice};
 use crate::report::{be_strict, report};
 use crate::values::seed_of;
 
-/// A device of the adapter under test, in turn: while a test holds one, no other test's thread gets one. A software adapter
-/// works off what all threads submit one after the other, so a short run would wait for the long ones of other tests.
+/// A device of the adapter under test, in turn: as many tests have one at a time as there are lanes. A software adapter works off
+/// what is submitted to a device one after the other, so a short run would wait for the long ones of other tests; and it compiles
+/// kernels on one core for each device.
 pub struct Turn {
     device: Device,
     _turn: ReentrantMutexGuard<'static, ()>,
@@ -25,37 +28,54 @@ impl Deref for Turn {
 }
 
 /// The adapter that `WGPU_ADAPTER_NAME` names, else the best there is, software adapters included.
-/// Opened once for a test binary; `None`, said loudly, where there is no adapter, unless `WGCONV_REQUIRE_GPU` is set.
+/// Opened once for a lane; `None`, said loudly, where there is no adapter, unless `WGCONV_REQUIRE_GPU` is set.
 pub fn any_gpu() -> Option<Turn> {
-    first().map(in_turn)
+    let (lane, turn) = turn();
+    Some(Turn { device: shared(lane)?, _turn: turn })
 }
 
 /// The same, as a device of one test.
 pub fn own_gpu() -> Option<Turn> {
-    opened().map(in_turn)
+    let (_, turn) = turn();
+    Some(Turn { device: opened()?, _turn: turn })
 }
 
-fn in_turn(device: Device) -> Turn {
-    static TURN: ReentrantMutex<()> = ReentrantMutex::new(());
-    Turn { device, _turn: TURN.lock() }
+const LANES: usize = 2;
+
+/// The lane of this thread, of which it has the turn: one that is free when it first asks, if there is one.
+fn turn() -> (usize, ReentrantMutexGuard<'static, ()>) {
+    static TURNS: [ReentrantMutex<()>; LANES] = [const { ReentrantMutex::new(()) }; LANES];
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static LANE: Cell<Option<usize>> = const { Cell::new(None) });
+    if let Some(lane) = LANE.get() {
+        return (lane, TURNS[lane].lock());
+    }
+    let free = TURNS.iter().enumerate().find_map(|(lane, turn)| Some((lane, turn.try_lock()?)));
+    let (lane, turn) = free.unwrap_or_else(|| {
+        let lane = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
+        (lane, TURNS[lane].lock())
+    });
+    LANE.set(Some(lane));
+    (lane, turn)
 }
 
-fn first() -> Option<Device> {
-    static FIRST: OnceLock<Option<Device>> = OnceLock::new();
-    FIRST.get_or_init(opened).clone()
+/// The device that the tests of a lane share.
+fn shared(lane: usize) -> Option<Device> {
+    static SHARED: [OnceLock<Option<Device>>; LANES] = [const { OnceLock::new() }; LANES];
+    SHARED[lane].get_or_init(opened).clone()
 }
 
-/// One of two devices of the adapter under test, always the same one for a key, for threads of a test that has its turn: they
-/// run side by side, where one device would run one after the other, and each kernel is compiled on one of both alone if its name
+/// One of the lanes' devices, always the same one for a key, for threads of a test that has its turn: they
+/// run side by side, where one device would run one after the other, and each kernel is compiled on one of them alone if its name
 /// is the key.
 ///
 /// # Panics
 ///
 /// If there is no adapter.
 pub fn gpu_for(key: &str) -> Device {
-    static SECOND: OnceLock<Option<Device>> = OnceLock::new();
-    let device = if seed_of(key).is_multiple_of(2) { first() } else { SECOND.get_or_init(opened).clone() };
-    device.expect("an adapter: there was one")
+    #[allow(clippy::cast_possible_truncation, reason = "there are few lanes")]
+    let lane = (seed_of(key) % LANES as u64) as usize;
+    shared(lane).expect("an adapter: there was one")
 }
 
 fn opened() -> Option<Device> {

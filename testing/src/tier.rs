@@ -1,5 +1,6 @@
 //! How much of the tables a test runs.
 
+use wgconv::Direction;
 use wgconv::internals::planner::Choice;
 
 use crate::cases::{self, Case};
@@ -46,6 +47,11 @@ impl Tier {
             Self::Full => all.collect(),
             Self::Exhaustive => in_part(all.collect()),
         }
+    }
+
+    /// Whether the case of this name runs in this direction: in the quick tier each in one of the three.
+    pub fn takes(self, name: &str, direction: Direction) -> bool {
+        self != Self::Quick || seed_of(name) % 3 == direction as u64
     }
 }
 

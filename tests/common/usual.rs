@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
-use wgconv::internals::program::Program;
+use wgconv::internals::planner::Choice;
+use wgconv::internals::program::{DeviceClass, Program, Target};
+use wgconv::{Algorithm, ConvProblem};
 
 /// Whether the constant says how much a kernel does at once, not what it does.
 fn is_size(name: &str, value: &SpecValue) -> bool {
@@ -55,4 +57,17 @@ pub fn is_usual(program: &Program) -> bool {
         let quick = matches!(launch.kernel, Kernel::Fold | Kernel::Im2col | Kernel::Pack);
         quick || usual().contains(&(launch.kernel, launch.spec.clone()))
     })
+}
+
+/// Everything that the algorithm makes of the problem, the best guess first; on a software adapter the usual programs alone, if
+/// there are any.
+pub fn usual_choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Vec<Choice> {
+    let choice = |&config| {
+        let program = algorithm.lower(problem, target, config).ok()?;
+        Some(Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() })
+    };
+    let configs = algorithm.candidates(problem, target).unwrap_or_default();
+    let all: Vec<Choice> = configs.iter().filter_map(choice).collect();
+    let usual = all.iter().filter(|choice| is_usual(&choice.program)).cloned().collect::<Vec<_>>();
+    if target.device_class == DeviceClass::Software && !usual.is_empty() { usual } else { all }
 }

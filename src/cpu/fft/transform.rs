@@ -1,10 +1,9 @@
-//! A tile of real cells to its spectrum and back, by `realfft` and `rustfft`.
+//! A tile of real cells to its spectrum and back.
 
 use std::sync::{Arc, OnceLock};
 
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
-pub(super) use rustfft::num_complex::Complex;
-use rustfft::{Fft, FftNum, FftPlanner};
+pub(super) use wgconv_fft::Complex;
+use wgconv_fft::{ComplexPair, Element, RealPair};
 
 use super::tiling::bins_of;
 
@@ -78,26 +77,22 @@ impl std::fmt::Debug for Transforms {
     }
 }
 
-/// There and back.
-type Both<F, I> = Option<(Arc<F>, Arc<I>)>;
-
 /// `None` stands for a length of 1.
-struct Planned<T: FftNum> {
+struct Planned<T: Element> {
     lengths: [usize; 3],
-    outer: [Both<dyn Fft<T>, dyn Fft<T>>; 2],
-    rows: Both<dyn RealToComplex<T>, dyn ComplexToReal<T>>,
+    outer: [Option<ComplexPair<T>>; 2],
+    rows: Option<RealPair<T>>,
     scratch: usize,
 }
 
-impl<T: FftNum> Planned<T> {
+impl<T: Element> Planned<T> {
     fn new(lengths: [usize; 3]) -> Self {
-        let (mut complex, mut real) = (FftPlanner::new(), RealFftPlanner::new());
         let outer = [0, 1].map(|axis| {
             let length = lengths[axis];
-            (length > 1).then(|| (complex.plan_fft_forward(length), complex.plan_fft_inverse(length)))
+            (length > 1).then(|| T::complex(length))
         });
         let row = lengths[2];
-        let rows = (row > 1).then(|| (real.plan_fft_forward(row), real.plan_fft_inverse(row)));
+        let rows = (row > 1).then(|| T::real(row));
         let outer_scratch = outer
             .iter()
             .flatten()
@@ -109,7 +104,7 @@ impl<T: FftNum> Planned<T> {
     }
 }
 
-impl<T: FftNum> Transform<T> for Planned<T> {
+impl<T: Element> Transform<T> for Planned<T> {
     fn lengths(&self) -> [usize; 3] {
         self.lengths
     }
