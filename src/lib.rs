@@ -63,7 +63,8 @@
 //! **One-liners on ndarray views**, for rank 1, 2 and 3: [`conv2d`], [`conv_transpose2d`], [`conv2d_grad_input`], [`conv2d_grad_weight`], [`conv2d_grad_bias`].
 //!
 //! **Describing a convolution:**
-//! - [`Conv`]: all parameters but the shapes. [`ConvProblem`]: the shapes joined with them, checked. [`ConvTranspose`]: transposed convolution with output padding or an output shape.
+//! - [`Conv`]: all parameters but the shapes. [`ConvProblem`]: the shapes joined with them, checked, in one [`Direction`]; it answers by [`Axis`] which cell a tap reads, a [`Source`].
+//! - [`ConvTranspose`], [`TransposedOutput`]: transposed convolution with output padding or an output shape.
 //! - [`Padding`], [`Boundary`], [`Rounding`]: how the kernel passes the border. [`PerAxis`]: a number for all axes or one for each.
 //! - [`Layout`], [`Layouts`], [`TensorLayout`]: the order of axes in device buffers. [`Element`]: f32, f16, f64.
 //! - [`Epilogue`], [`Activation`]: `act(alpha·y + beta·residual + bias)`.
@@ -71,15 +72,16 @@
 //! **Running:**
 //! - [`Device`], [`DeviceChoice`]: a GPU or the CPU path.
 //! - [`Plan`], [`PlanOptions`], [`Algorithm`], [`Precision`], [`Fallback`]: what runs, and by which algorithm.
-//! - [`Operands`], [`Tensor`], [`PreparedWeights`]: what it runs on. [`Timing`], [`Peaks`]: how long it takes, and what the device can do at most.
+//! - [`Operands`], [`Weight`], [`PreparedWeights`]: what it runs on. [`Tensor`]: what stays on the device. [`HostArray`], [`HostView`]: arrays whose element a problem names. [`Operand`], [`Scalar`]: the traits of operands and of their elements.
+//! - [`Timing`], [`Peaks`]: how long it takes, and what the device can do at most.
 //!
 //! **Inside an app's own wgpu device**, with the feature `gpu`: `Device::from_wgpu` borrows the device; `Plan::encode_prepare` and `Plan::encode` record into its encoder, on buffers described by `BufferOperands` and `BufferSlice`. Nothing is submitted but what the app submits.
 //!
-//! **Classic operations** under their original names: [`theano`] (and cuda-convnet), [`signal`] and [`ndimage`] (scipy). Each makes an [`Operation`], plain data with gradients of any order. [`guide`] says which one to take.
+//! **Classic operations** under their original names: [`theano`] (and cuda-convnet), [`signal`] and [`ndimage`] (scipy). Each makes an [`Operation`], plain data with gradients of any order, for which a device makes an [`OperationPlan`]. [`guide`] says which one to take.
 //!
 //! **Image kernels:** [`filters`].
 //!
-//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic.
+//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic. What the variants hold: [`ProblemError`], [`OperandError`], [`OperationError`], with the feature `gpu` `GpuError`, and [`Declined`], the algorithms with the reason why each does not run: [`Unsupported`] on the GPU, [`CpuUnsupported`] on the CPU.
 //!
 //! # Devices
 //!

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::device::{own_gpu, run_guarded, with_small_bindings};
 use crate::common::indices::{BEYOND, WITHIN, watched};
-use crate::common::usual::{is_usual, usual_choices};
+use crate::common::usual::is_usual;
 use crate::common::watched::{Beyond, Change, Watcher};
 use naga::{AddressSpace, Expression, TypeInner};
 use ndarray::ArrayD;
@@ -219,7 +219,8 @@ fn small(direction: Direction) -> ConvProblem {
 }
 
 fn lowered(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Program {
-    usual_choices(algorithm, problem, target).swap_remove(0).program
+    let config = algorithm.candidates(problem, target).expect("takes it")[0];
+    algorithm.lower(problem, target, config).expect("a candidate lowers")
 }
 
 /// Each binding of each launch, cut by its last sixteen bytes, a vector at most: just its last element is told.

@@ -119,3 +119,16 @@ fn the_example_is_what_the_readme_shows() {
     }
     assert!(lines >= 12, "{lines}");
 }
+
+/// A type that users name stands on the front page of the documentation, with what it is for.
+#[test]
+fn the_front_page_names_every_public_type() {
+    let library = text("src/lib.rs").expect("the library");
+    let page: String = library.lines().filter(|line| line.starts_with("//!")).collect();
+    let exports = library.split("pub use ").skip(1).filter_map(|export| export.split(';').next());
+    let words = exports.flat_map(|export| export.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let types: Vec<_> = words.filter(|word| word.starts_with(|c: char| c.is_uppercase())).collect();
+    assert!(types.len() > 30, "{types:?}");
+    let missing: Vec<_> = types.into_iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, [""; 0], "not on the front page");
+}
