@@ -4,13 +4,11 @@
 
 use wgconv::ndarray::array;
 use wgconv::ndimage::correlate;
-use wgconv::signal::{Mode, convolve2d};
-use wgconv::theano::{NnetConv, nnet_conv2d};
-use wgconv::{Boundary, Device, Padding};
+use wgconv::{Boundary, Device, Padding, signal, theano};
 
 fn main() -> Result<(), wgconv::Error> {
     let (x, w) = (array![[1f32, 2., 3.], [4., 5., 6.], [7., 8., 9.]], array![[1f32, 2.], [3., 4.]]);
-    let y = convolve2d(&x, &w, Mode::Same, Boundary::Wrap)?; // as scipy.signal.convolve2d
+    let y = signal::convolve2d(&x, &w, signal::Mode::Same, Boundary::Wrap)?; // as scipy.signal.convolve2d
     assert_eq!(y, array![[64., 56., 66.], [31., 23., 33.], [61., 53., 63.]]);
     println!("scipy.signal.convolve2d(x, w, 'same', 'wrap') on {}:\n{y}", Device::shared()?.name());
 
@@ -19,8 +17,8 @@ fn main() -> Result<(), wgconv::Error> {
     println!("scipy.ndimage.correlate(x, w, mode='mirror'):\n{y}");
 
     let (x, w) = (array![[[[1f32, 2.], [3., 4.]]]], array![[[[1f32, 2.], [3., 4.]]]]);
-    let half = NnetConv::default().border_mode(Padding::Half); // as theano.tensor.nnet.conv2d
-    let y = nnet_conv2d(&x, &w, &half)?;
+    let half = theano::NnetConv::default().border_mode(Padding::Half); // as theano.tensor.nnet.conv2d
+    let y = theano::nnet_conv2d(&x, &w, &half)?;
     assert_eq!(y, array![[[[1., 4., 4.], [6., 20., 16.], [9., 24., 16.]]]]); // even kernels grow it
     println!("theano.tensor.nnet.conv2d(w, w, border_mode='half'):\n{y}");
     Ok(())

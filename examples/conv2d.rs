@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example conv2d
 
-use wgconv::ndarray::{Array4, ArrayD, array};
+use wgconv::ndarray::{Array4, array};
 use wgconv::{Conv, ConvProblem, Device, Operands, Padding, PlanOptions, conv2d};
 
 fn main() -> Result<(), wgconv::Error> {
@@ -21,8 +21,7 @@ fn main() -> Result<(), wgconv::Error> {
 
     let weights = plan.prepare(&Array4::<f32>::ones((16, 3, 3, 3)))?;
     let x = Array4::<f32>::ones((8, 3, 32, 32));
-    let y: ArrayD<f32> =
-        plan.run(Operands { input: x.view(), weight: (&weights).into(), ..Default::default() })?;
+    let y = plan.run(Operands { input: x.view(), weight: (&weights).into(), ..Default::default() })?;
     assert_eq!(y.shape(), [8, 16, 15, 15]);
     // Three channels of nine taps.
     assert!(y.iter().all(|&v| v == 27.0));
