@@ -2,7 +2,7 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
-use crate::common::usual::usual_choices;
+use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
 use wgconv::internals::algorithm::Unsupported;
 use wgconv::internals::cpu::reference;
@@ -28,23 +28,20 @@ fn alike(got: &ArrayD<f64>, want: &ArrayD<f64>) -> Result<(), String> {
     wrong.map_or(Ok(()), |((index, got), want)| Err(format!("at {index:?} got {got}, want {want}")))
 }
 
-/// A usual configuration in a short run, else all of them.
+/// Every configuration; in the quick tier one, in a short run a usual one.
 fn configs(gpu: &Gpu, name: &str, problem: &ConvProblem, data: &Data, tier: Tier, tally: &mut Tally) {
     let want = reference::run(problem, &data.operands());
     assert!(want.iter().any(|v| !v.is_finite()) && want.iter().any(|v| v.is_finite()), "{name}");
     let algorithm = Algorithm::Depthwise;
-    let choices = if tier == Tier::Quick {
-        let usual = usual_choices(algorithm, problem, gpu.target());
-        usual.into_iter().take(1).collect()
-    } else {
-        let configs = algorithm.candidates(problem, gpu.target()).expect("it takes this");
-        let choice = |config| {
-            let program = algorithm.lower(problem, gpu.target(), config).expect("a candidate lowers");
-            Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() }
-        };
-        configs.into_iter().map(choice).collect::<Vec<_>>()
+    let configs = algorithm.candidates(problem, gpu.target()).expect("it takes this");
+    let choice = |config| {
+        let program = algorithm.lower(problem, gpu.target(), config).expect("a candidate lowers");
+        Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() }
     };
-    for choice in choices {
+    let usual =
+        if is_short(tier, gpu.target()) { usual_choice(algorithm, problem, gpu.target()) } else { None };
+    let most = if tier == Tier::Quick { 1 } else { usize::MAX };
+    for choice in usual.into_iter().chain(configs.into_iter().map(choice)).take(most) {
         let config = choice.config;
         let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default())).expect("a plan");
         let verdict = run_guarded(&plan, data).and_then(|got| alike(&got, &want));

@@ -40,9 +40,6 @@ fn cases_of(element: Element, tier: Tier) -> Vec<Case> {
     cases
 }
 
-/// Why a short run passes over a case.
-const ELSEWHERE: &str = "runs in another direction, or in the full tier";
-
 /// Scratch memory that holds no image: what is made of it is made in pieces.
 const SMALL_BUDGET: u64 = 1 << 10;
 
@@ -189,7 +186,7 @@ fn table(element: Element, direction: Direction, tier: Tier) {
         &cases,
         |case| &case.name,
         |case, tally| match case.in_direction(direction) {
-            _ if !tier.takes(&case.name, direction) => tally.skip(&case.name, ELSEWHERE),
+            _ if !tier.takes(&case.name, direction) => tally.skip(&case.name, Tier::ELSEWHERE),
             Some(case) => {
                 let gpu = device.gpu().expect("a GPU device");
                 let is_exact = integers(gpu, &case, element, tier, tally);
@@ -467,7 +464,7 @@ fn reals(direction: Direction, tier: Tier) {
                 return tally.skip(&case.name, "too slow");
             }
             if !tier.takes(&case.name, direction) {
-                return tally.skip(&case.name, ELSEWHERE);
+                return tally.skip(&case.name, Tier::ELSEWHERE);
             }
             let Some(case) = case.in_direction(direction) else {
                 return tally.skip(&case.name, "its strides overlap in the result");
@@ -490,10 +487,12 @@ fn reals(direction: Direction, tier: Tier) {
                         continue;
                     }
                 };
-                let unusual = |plan: &GpuPlan| tier == Tier::Quick && !is_usual(&plan.choice().program);
-                let slow = |plan: &GpuPlan| {
-                    unusual(plan) || has_barriers(algorithm) && is_slow(&case, plan.choice())
-                };
+                let unusual = |plan: &GpuPlan| !is_usual(&plan.choice().program);
+                if software && tier == Tier::Quick && plan.gpu().is_some_and(unusual) {
+                    tally.skip(&case.name, "runs in the full tier");
+                    continue;
+                }
+                let slow = |plan: &GpuPlan| has_barriers(algorithm) && is_slow(&case, plan.choice());
                 if software && tier != Tier::Exhaustive && plan.gpu().is_some_and(slow) {
                     tally.skip(&case.name, "runs in the exhaustive tier");
                     continue;

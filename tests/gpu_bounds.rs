@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::device::{own_gpu, run_guarded, with_small_bindings};
 use crate::common::indices::{BEYOND, WITHIN, watched};
-use crate::common::usual::is_usual;
+use crate::common::usual::{is_short, is_usual};
 use crate::common::watched::{Beyond, Change, Watcher};
 use naga::{AddressSpace, Expression, TypeInner};
 use ndarray::ArrayD;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue, compose};
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::{Buffer, DeviceClass, Program, Target};
+use wgconv::internals::program::{Buffer, Program, Target};
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Element, Epilogue, PlanOptions};
 use wgconv_testing::Tally;
 use wgconv_testing::cases::{Case, sample};
@@ -38,9 +38,9 @@ fn device() -> Option<Turn> {
     Some(device)
 }
 
-/// What an algorithm makes of a problem in one of its configurations, another one in every case and direction, in a short run on
-/// a software adapter a usual one, in f16 one of the two best guesses: for the device as it is, or for one with little scratch memory, small bindings or a small grid; and
-/// whether that is another program.
+/// What an algorithm makes of a problem in one of its configurations, another one in every case and direction, in a short run a
+/// usual one, in f16 one of the two best guesses: for the device as it is, or for one with little scratch memory, small bindings
+/// or a small grid; and whether that is another program.
 fn choice(
     target: &Target,
     name: &str,
@@ -49,7 +49,7 @@ fn choice(
     tier: Tier,
 ) -> Result<(Choice, bool), String> {
     let mut configs = algorithm.candidates(problem, target).map_err(|why| why.to_string())?;
-    if tier == Tier::Quick && target.device_class == DeviceClass::Software {
+    if is_short(tier, target) {
         configs.retain(|&config| algorithm.lower(problem, target, config).is_ok_and(|p| is_usual(&p)));
         if configs.is_empty() {
             return Err("runs in the full tier".into());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::device::{any_gpu, run_guarded, with_small_bindings};
-use crate::common::usual::is_usual;
+use crate::common::usual::{is_short, usual_choice};
 use wgconv::internals::algorithm::Unsupported;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::Kernel;
@@ -44,7 +44,6 @@ fn pieces(tier: Tier) {
     let Some(device) = any_gpu() else { return };
     let gpu = device.gpu().expect("a GPU device");
     let software = gpu.target().device_class == DeviceClass::Software;
-    let short = software && tier == Tier::Quick;
     let (mut tally, mut sums) = (Tally::default(), [0; 3]);
     let mut cut: BTreeMap<(String, usize), u32> = BTreeMap::new();
     // Of the quick tier every sixth case.
@@ -66,21 +65,19 @@ fn pieces(tier: Tier) {
                     continue;
                 }
                 let lower = || {
-                    let configs = algorithm.candidates(&problem, &target)?;
-                    let first = algorithm.lower(&problem, &target, configs[0])?;
-                    let all = configs.iter().filter_map(|&config| {
-                        algorithm.lower(&problem, &target, config).ok().map(|program| (config, program))
-                    });
-                    let usual =
-                        if short { all.into_iter().find(|(_, program)| is_usual(program)) } else { None };
-                    Ok::<_, Unsupported>(if short { usual } else { Some((configs[0], first)) })
+                    let config = algorithm.candidates(&problem, &target)?[0];
+                    Ok::<_, Unsupported>((config, algorithm.lower(&problem, &target, config)?))
                 };
                 let (config, program) = match lower() {
-                    Ok(Some(lowered)) => lowered,
-                    Ok(None) => {
-                        tally.skip(name, "runs in the full tier");
-                        continue;
-                    }
+                    Ok(_) if is_short(tier, gpu.target()) => match usual_choice(algorithm, &problem, &target)
+                    {
+                        Some(choice) => (choice.config, choice.program),
+                        None => {
+                            tally.skip(name, "runs in the full tier");
+                            continue;
+                        }
+                    },
+                    Ok(lowered) => lowered,
                     Err(why) => {
                         assert!(why.is_limit(), "{name}: {why}");
                         tally.skip(

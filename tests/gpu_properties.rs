@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use crate::common::cpu::Spec;
 use crate::common::device::{any_gpu, run_guarded};
 use crate::common::space;
-use crate::common::usual::usual_choices;
+use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -41,8 +41,8 @@ fn run(
     let gpu = device.gpu().expect("a GPU device");
     let planner = Planner::new(gpu.target().clone());
     let drawn = Algorithm::ALL[(seed % Algorithm::ALL.len() as u64) as usize];
-    let usual = || usual_choices(drawn, problem, gpu.target()).into_iter().next();
-    let choice = match usual().filter(|_| tier == Tier::Quick) {
+    let usual = if is_short(tier, gpu.target()) { usual_choice(drawn, problem, gpu.target()) } else { None };
+    let choice = match usual {
         Some(choice) => choice,
         None => planner.choose(problem, Some(drawn)).or_else(|_| planner.choose(problem, None)).ok()?,
     };

@@ -2,17 +2,17 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::any_gpu;
-use crate::common::usual::is_usual;
+use crate::common::usual::{is_short, is_usual};
 use ndarray::ArrayD;
 use wgconv::internals::cpu::reference;
 use wgconv::internals::kernel::Params;
-use wgconv::internals::program::{DeviceClass, Launch};
+use wgconv::internals::program::Launch;
 use wgconv::{
     Algorithm, Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Fallback, Operands, Plan,
     PlanOptions,
 };
-use wgconv_testing::Tier;
 use wgconv_testing::values::{Data, Singles};
+use wgconv_testing::{Tier, report};
 
 /// Plans of every direction and rank, sums in parts and folded boundaries among them, with data that is exact.
 fn plans(device: &Device) -> Vec<(Plan, Data)> {
@@ -116,10 +116,9 @@ fn plans_dropped_in_flight_finish() {
 
 fn same_bits(tier: Tier) {
     let Some(device) = any_gpu() else { return };
-    let software = device.gpu().expect("a GPU").target().device_class == DeviceClass::Software;
-    let short = software && tier == Tier::Quick;
-    let (times, few) = if short { (4, 0) } else { (20, 5) };
-    let mut ran = [0; Algorithm::ALL.len()];
+    let short = is_short(tier, device.gpu().expect("a GPU").target());
+    let (times, few) = if short { (4, 2) } else { (20, 5) };
+    let (mut ran, mut unusual) = ([0; Algorithm::ALL.len()], 0);
     for (plan, _) in plans(&device) {
         let data = Data::reals(plan.problem(), 3);
         for (ran, &algorithm) in ran.iter_mut().zip(Algorithm::ALL) {
@@ -127,6 +126,7 @@ fn same_bits(tier: Tier) {
                 PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() };
             let Ok(plan) = device.plan(plan.problem(), &options) else { continue };
             if short && !is_usual(&plan.gpu().expect("on the GPU").choice().program) {
+                unusual += 1;
                 continue;
             }
             let bits = || run(&plan, &data).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -137,6 +137,7 @@ fn same_bits(tier: Tier) {
             *ran += 1;
         }
     }
+    report(&format!("the same bits: {ran:?} plans ran, {unusual} run in the full tier"));
     assert!(ran.iter().all(|&ran| ran > few), "{:?} ran {ran:?} of them", Algorithm::ALL);
 }
 

@@ -18,7 +18,7 @@ pub type ComplexPair<T> = (Arc<dyn Fft<T>>, Arc<dyn Fft<T>>);
 pub type RealPair<T> = (Arc<dyn RealToComplex<T>>, Arc<dyn ComplexToReal<T>>);
 
 /// An element that has transforms: f32 or f64.
-pub trait Element: FftNum {
+pub trait FftReal: FftNum {
     /// The transforms of `length` complex numbers, neither of which is normalised.
     fn complex(length: usize) -> ComplexPair<Self>;
 
@@ -28,7 +28,7 @@ pub trait Element: FftNum {
 
 macro_rules! element {
     ($real:ty) => {
-        impl Element for $real {
+        impl FftReal for $real {
             fn complex(length: usize) -> ComplexPair<Self> {
                 let mut planner = FftPlanner::new();
                 (planner.plan_fft_forward(length), planner.plan_fft_inverse(length))

@@ -41,8 +41,7 @@ impl Gpu {
     /// that is laid out for uniforms is laid out for storage too.
     fn stores_params(&self) -> bool {
         // One more than the eight that kernels have at most.
-        let buffers = self.0.device.limits().max_storage_buffers_per_shader_stage;
-        self.0.report.driver.starts_with("llvmpipe") && buffers > 8
+        self.0.report.driver.starts_with("llvmpipe") && self.0.target.limits.max_storage_buffers > 8
     }
 
     /// What the buffer of a launch's parameters is made for.

@@ -49,6 +49,9 @@ impl Tier {
         }
     }
 
+    /// Why a case is passed over that [`Self::takes`] refuses.
+    pub const ELSEWHERE: &str = "runs in another direction, or in the full tier";
+
     /// Whether the case of this name runs in this direction: in the quick tier each in one of the three.
     pub fn takes(self, name: &str, direction: Direction) -> bool {
         self != Self::Quick || seed_of(name) % 3 == direction as u64

@@ -7,6 +7,7 @@ use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
 use wgconv::internals::planner::Choice;
 use wgconv::internals::program::{DeviceClass, Program, Target};
 use wgconv::{Algorithm, ConvProblem};
+use wgconv_testing::Tier;
 
 /// Whether the constant says how much a kernel does at once, not what it does.
 fn is_size(name: &str, value: &SpecValue) -> bool {
@@ -59,15 +60,16 @@ pub fn is_usual(program: &Program) -> bool {
     })
 }
 
-/// Everything that the algorithm makes of the problem, the best guess first; on a software adapter the usual programs alone, if
-/// there are any.
-pub fn usual_choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Vec<Choice> {
-    let choice = |&config| {
-        let program = algorithm.lower(problem, target, config).ok()?;
+/// Whether a run of this tier keeps to usual programs on such a device.
+pub fn is_short(tier: Tier, target: &Target) -> bool {
+    tier == Tier::Quick && target.device_class == DeviceClass::Software
+}
+
+/// The best guess of those that the algorithm makes of the problem and that are usual.
+pub fn usual_choice(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Option<Choice> {
+    let configs = algorithm.candidates(problem, target).ok()?;
+    configs.into_iter().find_map(|config| {
+        let program = algorithm.lower(problem, target, config).ok().filter(is_usual)?;
         Some(Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() })
-    };
-    let configs = algorithm.candidates(problem, target).unwrap_or_default();
-    let all: Vec<Choice> = configs.iter().filter_map(choice).collect();
-    let usual = all.iter().filter(|choice| is_usual(&choice.program)).cloned().collect::<Vec<_>>();
-    if target.device_class == DeviceClass::Software && !usual.is_empty() { usual } else { all }
+    })
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 pub(super) use wgconv_fft::Complex;
-use wgconv_fft::{ComplexPair, Element, RealPair};
+use wgconv_fft::{ComplexPair, FftReal, RealPair};
 
 use super::tiling::bins_of;
 
@@ -78,14 +78,14 @@ impl std::fmt::Debug for Transforms {
 }
 
 /// `None` stands for a length of 1.
-struct Planned<T: Element> {
+struct Planned<T: FftReal> {
     lengths: [usize; 3],
     outer: [Option<ComplexPair<T>>; 2],
     rows: Option<RealPair<T>>,
     scratch: usize,
 }
 
-impl<T: Element> Planned<T> {
+impl<T: FftReal> Planned<T> {
     fn new(lengths: [usize; 3]) -> Self {
         let outer = [0, 1].map(|axis| {
             let length = lengths[axis];
@@ -104,7 +104,7 @@ impl<T: Element> Planned<T> {
     }
 }
 
-impl<T: Element> Transform<T> for Planned<T> {
+impl<T: FftReal> Transform<T> for Planned<T> {
     fn lengths(&self) -> [usize; 3] {
         self.lengths
     }
