@@ -112,8 +112,8 @@ pub enum Unsupported {
     /// The configuration does not belong to the algorithm or to the problem's layout.
     #[error("configuration {config} does not fit the problem")]
     Config {
-        /// The configuration.
-        config: Config,
+        /// The configuration, in words.
+        config: String,
     },
 }
 

@@ -54,7 +54,7 @@ pub enum Algorithm {
     ///   per group, or with fewer where sums are long and results few.
     /// - **Accuracy**: every element within `(2·√K + 8)·u·mag`. Zero padding is multiplied, so a weight that meets it must be
     ///   finite.
-    /// - **Limits**: the input gradient of a convolution whose strides multiply to at most 64.
+    /// - **Limits**: not the input gradient of a convolution with more than 64 phases, the product of its strides.
     ImplicitGemm,
     /// Few channels per group: a tile of the input is loaded once for all filter taps. GPU only.
     ///

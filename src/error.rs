@@ -237,6 +237,6 @@ fn gpu_kind(error: &GpuError) -> ErrorKind {
         E::TooLarge { .. } => ErrorKind::LimitExceeded,
         E::Timeout { .. } => ErrorKind::Timeout,
         E::Slice { .. } | E::LossyLayout { .. } => ErrorKind::Operand,
-        E::Refused { .. } | E::Source(_) => ErrorKind::Internal,
+        E::Refused { .. } => ErrorKind::Internal,
     }
 }

@@ -18,7 +18,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kernel::SourceError;
 use crate::program::Target;
 
 pub use adapter::{AdapterReport, Wanted, adapters};
@@ -116,9 +115,6 @@ pub enum GpuError {
         /// The stack's words.
         reason: String,
     },
-    /// A kernel could not be composed: a defect of this crate.
-    #[error(transparent)]
-    Source(#[from] SourceError),
 }
 
 fn usage_names(usage: wgpu::BufferUsages) -> String {

@@ -75,11 +75,15 @@
 //! - [`Operands`], [`Weight`], [`PreparedWeights`]: what it runs on. [`Tensor`]: what stays on the device. [`HostArray`], [`HostView`]: arrays whose element a problem names. [`Operand`], [`Scalar`]: the traits of operands and of their elements.
 //! - [`Timing`], [`Peaks`]: how long it takes, and what the device can do at most.
 //!
-//! **Inside an app's own wgpu device**, with the feature `gpu`: `Device::from_wgpu` borrows the device; `Plan::encode_prepare` and `Plan::encode` record into its encoder, on buffers described by `BufferOperands` and `BufferSlice`. Nothing is submitted but what the app submits.
+//! **Inside an app's own wgpu device**, with the feature `gpu`: `Device::from_wgpu` borrows the device; `Plan::encode_prepare` and `Plan::encode` record into its encoder, on buffers described by `BufferOperands` and `BufferSlice`; a `SliceProblem` says how one does not fit. Nothing is submitted but what the app submits.
 //!
-//! **Classic operations** under their original names: [`theano`] (and cuda-convnet), [`signal`] and [`ndimage`] (scipy). Each makes an [`Operation`], plain data with gradients of any order, for which a device makes an [`OperationPlan`]. [`guide`] says which one to take.
+//! **Classic operations** under their original names; [`guide`] says which one to take. Each makes an [`Operation`], plain data with gradients of any order, for which a device makes an [`OperationPlan`].
+//! - [`theano`]: [`SignalConv2d`](theano::SignalConv2d), [`NnetConv`](theano::NnetConv), [`ConvFft`](theano::ConvFft), [`Conv3d`](theano::Conv3d), [`Conv3d2d`](theano::Conv3d2d), [`CorrMm`](theano::CorrMm), [`CausalConv1d`](theano::CausalConv1d), [`SeparableConv`](theano::SeparableConv) and [`CudaConvnet`](theano::CudaConvnet); what a caller declares of a shape is a [`Hint`](theano::Hint); [`BilinearUpsampling`](theano::BilinearUpsampling) by a [`Ratio`](theano::Ratio); [`Flags`](theano::Flags) as Theano writes them, or an [`UnknownFlag`](theano::UnknownFlag).
+//! - [`signal`] (scipy): [`Convolve`](signal::Convolve) and [`Convolve2d`](signal::Convolve2d) with a [`Mode`](signal::Mode) and a [`Method`](signal::Method), of integers and floats: any [`Sample`](signal::Sample).
+//! - [`ndimage`] (scipy): [`Filter`](ndimage::Filter) with an [`Origin`](ndimage::Origin).
+//! - [`operation`], what these are made of: an [`OperationBuilder`](operation::OperationBuilder) adds a [`Step`](operation::Step) for each convolution; an [`Argument`](operation::Argument) has a [`Role`](operation::Role) and a [`View`](operation::View), which is a row of [`Change`](operation::Change)s of a [`Source`](operation::Source): an array of the caller, the result of an earlier step or a [`Constant`](operation::Constant).
 //!
-//! **Image kernels:** [`filters`].
+//! **Image kernels:** [`filters`], or a [`FilterError`](filters::FilterError).
 //!
 //! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic. What the variants hold: [`ProblemError`], [`OperandError`], [`OperationError`], with the feature `gpu` `GpuError`, and [`Declined`], the algorithms with the reason why each does not run: [`Unsupported`] on the GPU, [`CpuUnsupported`] on the CPU.
 //!
@@ -91,7 +95,7 @@
 //!
 //! # Accuracy
 //!
-//! With `K` products per element, the unit roundoff `u` and `mag` the sum of absolute values, each element of every tested result is within `(2·√K + 8)·u·mag` of the exact sum. f16 is storage: sums are in f32. The same plan on the same device gives the same bits.
+//! With `K` products per element, the unit roundoff `u` and `mag` the sum of absolute values, each element of a result in f32 or f64 is within `(2·√K + 8)·u·mag` of the exact sum, by every algorithm but `fft`, as the tests compare it. f16 is storage: sums are in f32, and the result is rounded once more. The same plan on the same device gives the same bits.
 //!
 //! [`Algorithm::Fft`] holds its bound relative to the whole result, so small values beside large ones may lose their digits, and integers are rounded. [`Precision::Accurate`] forbids it.
 //!
@@ -132,7 +136,7 @@ pub use device::{
 };
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "gpu")]
-pub use gpu::{BufferOperands, BufferSlice, GpuError};
+pub use gpu::{BufferOperands, BufferSlice, GpuError, SliceProblem};
 pub use operation::{Operation, OperationError};
 pub use ops::{
     conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv1d_grad_bias, conv1d_grad_input,

@@ -96,6 +96,7 @@ impl Default for PlanOptions {
 
 impl PlanOptions {
     /// Of `all` algorithms those to ask, in order.
+    #[doc(hidden)]
     pub fn asked(&self, all: &[Algorithm]) -> Vec<Algorithm> {
         if let Some(forced) = self.algorithm {
             return vec![forced];

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::device::{any_gpu, run_guarded};
-use crate::common::usual::{is_usual, without_sizes};
+use crate::common::usual::{is_usual, usual_choice, without_sizes};
 use ndarray::ArrayD;
 use wgconv::half::f16;
 use wgconv::internals::cpu::reference;
@@ -95,6 +95,12 @@ fn taken(choices: Vec<Choice>, case: &Case, gpu: &Gpu, tier: Tier, tally: &mut T
     for choices in choices.chunk_by(|a, b| a.algorithm == b.algorithm) {
         let turn = seed_of(&case.name) % choices.len() as u64;
         let usual = choices.iter().position(|choice| is_usual(&choice.program));
+        if tier == Tier::Quick && software && usual.is_none() {
+            tally.skip(
+                format!("{} by {}", case.name, choices[0].algorithm),
+                "has no usual kernel: runs in the full tier",
+            );
+        }
         for (i, choice) in (0..).zip(choices) {
             if software && has_barriers(choice.algorithm) && takes_hours(&choice.problem) {
                 tally.skip(format!("{} ({})", case.name, choice.config), "takes a software adapter hours");
@@ -232,6 +238,23 @@ fn integers_grad_weight_in_every_case() {
     table(Element::F32, Direction::GradWeight, Tier::full());
 }
 
+/// The full tier compares every configuration of the direct algorithm, and one of each other.
+#[test]
+fn run_time_checks_change_no_bit() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let mut tally = Tally::default();
+    for direction in DIRECTIONS {
+        let conv = Conv::default().padding(1).stride(2).boundary(Boundary::Wrap).direction(direction);
+        let problem = ConvProblem::new(&[2, 4, 5, 4], &[3, 4, 3, 3], &conv).expect("a problem");
+        let data = Data::reals(&problem, 3);
+        let choice = usual_choice(Algorithm::Direct, &problem, gpu.target()).expect("a usual kernel");
+        let verdict = run_guarded(&plan(gpu, choice.clone(), false), &data);
+        tally.check(verdict.and_then(|got| checked_alike(gpu, choice, &data, &got)));
+    }
+    tally.finish("GPU, checked builds");
+}
+
 /// f16 stores 11 bits: sums that fit them are exact, the rest is judged within a bound.
 #[test]
 fn integers_in_f16() {
@@ -359,6 +382,9 @@ fn by_size(element: Element, tier: Tier) -> Vec<Case> {
     cases.into_iter().map(|(_, case)| case).collect()
 }
 
+/// Sets of switches that no small case of the table needs on a software adapter.
+const LEFT: usize = 7;
+
 /// The smallest problem of the table that becomes it runs each kernel in each spec, in the quick tier in one spec of each set of
 /// switches.
 fn kernels_run(tier: Tier) {
@@ -373,7 +399,9 @@ fn kernels_run(tier: Tier) {
         let of_element = |(_, spec): &(Kernel, Spec)| {
             spec.values().iter().any(|(_, value)| *value == SpecValue::Type(element.name()))
         };
-        for case in by_size(element, tier) {
+        // Whatever part of the table an exhaustive run takes.
+        let cases = by_size(element, if tier == Tier::Quick { tier } else { Tier::Full });
+        for case in cases {
             if !left.iter().any(of_element) {
                 break;
             }
@@ -412,8 +440,9 @@ fn kernels_run(tier: Tier) {
     );
     tally.finish(&format!("GPU, pairs of kernel and spec, all {all}"));
     if tier == Tier::Quick {
-        report(&format!("{} of them have switches that no small case needs", left.len()));
-        assert!(rows.len() > 8, "{rows:?}");
+        let switches: BTreeSet<_> = left.iter().map(|(kernel, spec)| without_sizes(*kernel, spec)).collect();
+        report(&format!("{} sets of switches are left to the full tier: {switches:?}", switches.len()));
+        assert!(switches.len() <= LEFT && rows.len() > 8, "{switches:?} never ran");
     } else {
         assert_eq!(names(&left), [""; 0], "never ran");
     }
@@ -452,9 +481,7 @@ fn the_tables_reach_every_kernel_in_every_spec() {
 
 /// Reals through `run`: upload, prepare, launch, read back, whatever the layout.
 fn reals(direction: Direction, tier: Tier) {
-    if any_gpu().is_none() {
-        return;
-    }
+    let Some(_turn) = any_gpu() else { return };
     let cases = cases_of(Element::F32, tier);
     let tally = Tally::of(
         &cases,

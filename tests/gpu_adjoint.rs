@@ -61,9 +61,7 @@ fn check(gpu: &Gpu, [x, w]: &[Vec<usize>; 2], conv: &Conv) -> Result<(), String>
 
 /// Every `step`-th of all combinations.
 fn gradients_are_adjoint(step: usize) {
-    if any_gpu().is_none() {
-        return;
-    }
+    let Some(_turn) = any_gpu() else { return };
     let boundaries = [
         Boundary::Zero,
         Boundary::Constant(0.0),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::device::{own_gpu, run_guarded, with_small_bindings};
 use crate::common::indices::{BEYOND, WITHIN, watched};
-use crate::common::usual::{is_short, is_usual};
+use crate::common::usual::{is_short, is_usual, usual_choice};
 use crate::common::watched::{Beyond, Change, Watcher};
 use naga::{AddressSpace, Expression, TypeInner};
 use ndarray::ArrayD;
@@ -155,6 +155,31 @@ fn indices_stay_within_their_arrays() {
 #[ignore = "full"]
 fn indices_stay_within_their_arrays_in_every_kernel() {
     table(Element::F32, &sample(), Tier::full());
+}
+
+/// Two elements of f16 share a word.
+#[test]
+fn indices_of_halves_stay_within_their_arrays() {
+    let Some(device) = device() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    if !gpu.target().features.f16 {
+        report(&format!("SKIPPED, no f16 on {}", device.name()));
+        return;
+    }
+    let (mut watcher, mut tally) = (Watcher::new(gpu), Tally::default());
+    for direction in DIRECTIONS {
+        let problem = halves(direction);
+        let choice = usual_choice(Algorithm::Direct, &problem, gpu.target()).expect("a usual kernel");
+        let data = Data::ints(&problem, 3);
+        tally.check(check(&mut watcher, gpu, choice, &data).map_err(|e| format!("{direction:?}: {e}")));
+    }
+    tally.finish("GPU f16, indices, direct");
+}
+
+/// Rows of an odd length, so that the last word of each tensor is half full.
+fn halves(direction: Direction) -> ConvProblem {
+    let conv = Conv::default().padding(1).direction(direction).element(Element::F16);
+    ConvProblem::new(&[1, 3, 5, 3], &[1, 3, 3, 3], &conv).expect("a problem")
 }
 
 #[test]

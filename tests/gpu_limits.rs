@@ -203,31 +203,33 @@ fn choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Resu
 }
 
 /// Runs the first `most` of a case's `choices`, which a plan forced to their algorithm takes too; where there are none, it says
-/// that a limit is the reason.
+/// that a limit is the reason. Gives how many ran.
 fn forced(
     device: &Device,
     algorithm: Algorithm,
     case: &Case,
     choices: &Result<Vec<Choice>, Unsupported>,
     most: usize,
-) -> Result<(), String> {
+) -> Result<u32, String> {
     let problem = case.problem();
     let options = PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() };
     let choices = match (device.plan(&problem, &options), choices) {
         (Ok(plan), Ok(choices)) if plan.gpu().is_some_and(|p| *p.choice() == choices[0]) => choices,
         (Err(Error::Declined(declined)), Err(why)) if why.is_limit() => {
             let told = declined.reasons == [(algorithm, why.clone())];
-            return if told { Ok(()) } else { Err(format!("{declined}, wanted {why}")) };
+            return if told { Ok(0) } else { Err(format!("{declined}, wanted {why}")) };
         }
         (plan, _) => return Err(format!("{:?}, wanted {choices:?}", plan.map(|plan| plan.explain()))),
     };
     let data = Data::ints(&problem, seed_of(&case.name));
+    let mut ran = 0;
     for choice in choices.iter().take(most) {
         let plan = GpuPlan::new(device.gpu().expect("a GPU device"), choice.clone(), &options);
         let plan = pollster::block_on(plan).map_err(|e| e.to_string())?;
         agrees(choice, &data, run_guarded(&plan, &data)?.view())?;
+        ran += 1;
     }
-    Ok(())
+    Ok(ran)
 }
 
 /// In a short run one case in twenty runs, if it becomes another program.
@@ -236,7 +238,7 @@ fn with_less_of_one_thing(tier: Tier) {
         let Some((device, errors)) = limited_device(limits) else { return };
         let target = device.gpu().expect("a GPU device").target();
         let more = Target { limits: Limits::default(), ..target.clone() };
-        let (mut tally, mut declined, mut others) = (Tally::default(), BTreeMap::new(), 0);
+        let (mut tally, mut declined, mut others, mut ran) = (Tally::default(), BTreeMap::new(), 0, 0);
         for case in spread() {
             for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
                 for &algorithm in Algorithm::ALL {
@@ -255,17 +257,19 @@ fn with_less_of_one_thing(tier: Tier) {
                         _ => usize::MAX,
                     };
                     let verdict = forced(&device, algorithm, &case, &with_less, most);
+                    ran += verdict.as_ref().unwrap_or(&0);
                     tally.check(verdict.map_err(|e| format!("{name}: {e}")));
                 }
             }
         }
-        tally.finish(&format!("GPU f32, {what}, of which {others} are other programs"));
+        tally.finish(&format!("GPU f32, {what}, planned; {others} are other programs, {ran} ran"));
         let all: Vec<_> =
             declined.into_iter().filter(|(_, all)| *all).map(|(algorithm, _)| algorithm).collect();
         assert!(all.len() == none.len() && none.iter().all(|a| all.contains(a)), "{what}: {all:?} decline");
         // Of bindings there are enough or not: no program does with fewer.
         let binds = what.contains("storage buffers");
         assert!(if binds { others == 0 } else { others > 10 }, "{what}: {others} other programs");
+        assert!(binds || ran > 0, "{what}: none of them ran");
         assert_eq!(errors.load(Ordering::Relaxed), 0, "errors of wgpu");
     }
 }

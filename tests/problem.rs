@@ -210,6 +210,20 @@ fn equal_problems_hash_alike() {
     assert_eq!((&named, hash(&named)), (&spelled, hash(&spelled)));
 }
 
+/// As other programs lay out the same axes in memory.
+#[test]
+fn layouts_order_axes_in_memory() {
+    // x: [2, 6, 3, 5], w: [4, 6, 2, 2]
+    let strides = |layout: Layout| {
+        let conv = Conv::default().layouts(layout);
+        let problem = problem(&[2, 6, 3, 5], &[4, 6, 2, 2], &conv);
+        [problem.input(), problem.weight()].map(|tensor| tensor.strides.clone())
+    };
+    assert_eq!(strides(Layout::Ncx), [[90, 15, 5, 1], [24, 4, 2, 1]]);
+    assert_eq!(strides(Layout::Nxc), [[90, 1, 30, 6], [24, 1, 12, 6]]);
+    assert_eq!(strides(Layout::Cxn), [[1, 30, 10, 2], [1, 16, 8, 4]]);
+}
+
 /// A constant outside is an element like those inside.
 #[test]
 fn a_constant_outside_is_rounded_to_the_element() {

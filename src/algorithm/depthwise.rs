@@ -135,7 +135,7 @@ pub(super) fn lower(
     let strides = if folded { compact_strides(&written) } else { result.strides.clone() };
     let (roles, axes) = walked(problem, &strides);
     if !(config.channels == 1 || config.channels == 8 && axes.column.pitch <= 2) {
-        return Err(Unsupported::Config { config: Config::Depthwise(config) });
+        return Err(Unsupported::Config { config: Config::Depthwise(config).to_string() });
     }
     if result.is_empty() {
         return Ok(Program::default());

@@ -76,7 +76,7 @@ pub(super) fn lower(
         && (config.tile_x == 1 || config.tile_x == 4 && may_tile(problem))
         && (config.lanes == 1 || config.lanes == 4 && direct.vector_loads);
     if !fits {
-        return Err(Unsupported::Config { config: Config::Direct(config) });
+        return Err(Unsupported::Config { config: Config::Direct(config).to_string() });
     }
     if result.is_empty() {
         return Ok(Program::default());

@@ -127,7 +127,7 @@ pub(super) fn lower(
     if !config::holds(&lines, work.tiles_summed, &config, target) {
         // What no transform can run has another reason; it may be one for pieces, of the first of which this is.
         candidates(problem, target)?;
-        return Err(Unsupported::Config { config: Config::Fft(config) });
+        return Err(Unsupported::Config { config: Config::Fft(config).to_string() });
     }
     let needs = [
         (config.block.invocations(), "invocations per workgroup"),

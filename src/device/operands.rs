@@ -90,6 +90,7 @@ pub enum OperandError {
 
 impl OperandError {
     /// A gradient of the shape `got`, which is not that of `problem`'s output under `conv`.
+    #[doc(hidden)]
     pub fn grad_shape(problem: &ConvProblem, conv: &Conv, got: &[usize]) -> Self {
         let wanted = problem.output().shape();
         if problem.direction() != Direction::GradInput || got.len() != wanted.len() {

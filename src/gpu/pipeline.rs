@@ -27,7 +27,10 @@ impl Gpu {
             return Ok(found.clone());
         }
         // Built outside the lock: two threads may build the same one, and one of the two is kept.
-        let mut wgsl = compose(kernel, spec)?;
+        let mut wgsl = compose(kernel, spec).map_err(|e| GpuError::Refused {
+            what: format!("the kernel {}", kernel.name()),
+            reason: e.to_string(),
+        })?;
         if self.stores_params() {
             wgsl = wgsl.replace("var<uniform>", "var<storage, read>");
         }

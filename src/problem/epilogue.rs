@@ -80,6 +80,7 @@ impl Activation {
     }
 
     /// A number per function, and its two parameters: the form in which kernels and hashes take it.
+    #[doc(hidden)]
     pub fn code(self) -> (u32, [f64; 2]) {
         match self {
             Self::Identity => (0, [0.0; 2]),

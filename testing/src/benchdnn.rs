@@ -1,4 +1,4 @@
-//! The shapes of `tests/data/benchdnn.json`.
+//! The shapes of `data/benchdnn.json`.
 
 use serde_json::Value;
 use wgconv::{Conv, Layout, Layouts, Padding};

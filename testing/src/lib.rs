@@ -9,6 +9,7 @@ mod bound;
 pub mod cases;
 mod compare;
 mod device;
+mod known;
 mod report;
 pub mod spectral;
 mod tally;

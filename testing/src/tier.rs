@@ -34,18 +34,21 @@ impl Tier {
 
     /// The named cases and the rows of benchdnn; in the quick tier small ones, and of the rows one in `of`.
     pub fn cases(self, of: u64) -> Vec<Case> {
-        let all = cases::named().into_iter().chain(crate::benchdnn::benchdnn());
+        let all: Vec<_> = cases::named().into_iter().chain(crate::benchdnn::benchdnn()).collect();
         match self {
             Self::Quick => {
+                let number = all.len();
                 let sparse = |case: &Case| case.name.starts_with("benchdnn_");
                 let takes = |case: &Case| {
                     let (most, turn) = if sparse(case) { (1 << 16, of) } else { (1 << 14, 1) };
                     case.problem().macs() <= most && seed_of(&case.name).is_multiple_of(turn)
                 };
-                all.filter(takes).collect()
+                let taken: Vec<_> = all.into_iter().filter(takes).collect();
+                report(&format!("{} cases of {number}; the full tier has all", taken.len()));
+                taken
             }
-            Self::Full => all.collect(),
-            Self::Exhaustive => in_part(all.collect()),
+            Self::Full => all,
+            Self::Exhaustive => in_part(all),
         }
     }
 

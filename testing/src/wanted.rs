@@ -1,22 +1,24 @@
 //! What a case's result must be, computed once for everything that is compared with it.
 
+use std::sync::Arc;
+
 use ndarray::{ArrayD, ArrayViewD};
 use wgconv::internals::algorithm::Config;
-use wgconv::internals::cpu::reference;
 use wgconv::internals::planner::Choice;
 use wgconv::{Algorithm, ConvProblem, Element};
 
 use crate::bound::{Bound, keeps_integers};
 use crate::cases::Case;
 use crate::compare::{exact, within};
+use crate::known;
 use crate::spectral::Spectral;
 use crate::values::Data;
 
 /// The reference's result; with magnitudes, results may be off by the bound.
 pub struct Wanted {
     name: String,
-    result: ArrayD<f64>,
-    magnitude: Option<ArrayD<f64>>,
+    result: Arc<ArrayD<f64>>,
+    magnitude: Option<Arc<ArrayD<f64>>>,
 }
 
 impl Wanted {
@@ -28,20 +30,19 @@ impl Wanted {
             return Self::result(case, problem, data);
         }
         let wanted = Self::of_reals(case, problem, data);
-        let small = |magnitude: &ArrayD<f64>| magnitude.iter().all(|&m| m <= 2048.0);
+        let small = |magnitude: &Arc<ArrayD<f64>>| magnitude.iter().all(|&m| m <= 2048.0);
         let fits = case.exact && keeps_integers(problem) && wanted.magnitude.as_ref().is_some_and(small);
         if fits { Self { magnitude: None, ..wanted } } else { wanted }
     }
 
     /// For any numbers: within the bound.
     pub fn of_reals(case: &Case, problem: &ConvProblem, data: &Data) -> Self {
-        let magnitude = Some(reference::magnitude(problem, &data.operands()));
+        let magnitude = Some(known::magnitude(problem, data));
         Self { magnitude, ..Self::result(case, problem, data) }
     }
 
     fn result(case: &Case, problem: &ConvProblem, data: &Data) -> Self {
-        let result = reference::run(problem, &data.operands());
-        Self { name: case.name.clone(), result, magnitude: None }
+        Self { name: case.name.clone(), result: known::result(problem, data), magnitude: None }
     }
 
     /// Whether results must be equal.
@@ -77,7 +78,7 @@ impl Wanted {
 pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), String> {
     let problem = &choice.problem;
     let Config::Fft(config) = choice.config else {
-        let result = reference::run(problem, &data.operands());
+        let result = known::result(problem, data);
         return exact(&choice.config.to_string(), got, result.view());
     };
     Spectral::new(problem, data).judge(problem, config.points(), got).map(|_| ())

@@ -219,7 +219,7 @@ pub(super) fn lower(
     config: DepthwiseConfig,
 ) -> Result<Program, Unsupported> {
     if config.channels != 1 {
-        return Err(Unsupported::Config { config: Config::Depthwise(config) });
+        return Err(Unsupported::Config { config: Config::Depthwise(config).to_string() });
     }
     let result = problem.result();
     if result.is_empty() {

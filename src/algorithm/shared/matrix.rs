@@ -144,7 +144,7 @@ impl Sizes {
         let roles = roles::<M>(problem, &problem.result().strides);
         let products = Product::all(&roles, tile);
         if !M::has_kernel(&products, tile) {
-            return Err(Unsupported::Config { config: M::config(tile) });
+            return Err(Unsupported::Config { config: M::config(tile).to_string() });
         }
         let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
         if all.launches > MAX_LAUNCHES {
@@ -257,7 +257,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
 ) -> Result<Program, Unsupported> {
     let places = accepts(problem, target)?;
     if !Tile::ALL.contains(&tile) {
-        return Err(Unsupported::Config { config: M::config(tile) });
+        return Err(Unsupported::Config { config: M::config(tile).to_string() });
     }
     let sizes = Sizes::new::<M>(problem, target, tile, places)?;
     if problem.result().is_empty() {
