@@ -45,13 +45,16 @@ fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &Mutex
     }
 }
 
-fn table(cases: &[Case], what: &str) {
+fn table(cases: &[Case], what: &str, tier: Tier) {
     for direction in DIRECTIONS {
         let ratios = Mutex::new(Ratios::default());
         let tally = Tally::of(
             cases,
             |case| &case.name,
             |case, tally| {
+                if tier != Tier::Quick && !tier.takes_one(&case.name, direction) {
+                    return tally.skip(&case.name, Tier::ELSEWHERE);
+                }
                 let Some(case) = case.in_direction(direction) else {
                     return tally.skip(&case.name, "its strides overlap in the result");
                 };
@@ -74,15 +77,15 @@ fn is_large(case: &Case) -> bool {
 
 #[test]
 fn the_case_table() {
-    table(&Tier::Quick.cases(16), "a sample of the table");
+    table(&Tier::Quick.cases(16), "a sample of the table", Tier::Quick);
 }
 
 #[test]
 #[ignore = "full"]
-fn every_case() {
+fn the_full_table() {
     let mut cases = Tier::full().cases(1);
     cases.retain(|case| !is_large(case));
-    table(&cases, "the table");
+    table(&cases, "the table", Tier::full());
 }
 
 /// Millions of results, in f32 and forward.
@@ -152,13 +155,13 @@ fn sizes() -> Vec<Case> {
 
 #[test]
 fn hard_sizes() {
-    table(&sizes().into_iter().step_by(3).collect::<Vec<_>>(), "every third hard size");
+    table(&sizes().into_iter().step_by(3).collect::<Vec<_>>(), "every third hard size", Tier::Quick);
 }
 
 #[test]
 #[ignore = "full"]
 fn every_hard_size() {
-    table(&sizes(), "hard sizes");
+    table(&sizes(), "hard sizes", Tier::Exhaustive);
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn epilogues() {
         Case::new("fft_epilogue_wrap", &[2, 3, 50], &[3, 1, 9], conv().groups(3).boundary(Boundary::Wrap)),
         Case::new("fft_epilogue_nothing", &[2, 0, 50], &[3, 0, 9], conv()),
     ];
-    table(&cases, "epilogues");
+    table(&cases, "epilogues", Tier::Quick);
 }
 
 fn run(plan: &CpuPlan, tensors: &Tensors, prepared: bool) -> ArrayD<f32> {

@@ -15,7 +15,7 @@ use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{DeviceClass, Features, Target};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions};
-use wgconv_testing::tier::workgroups;
+use wgconv_testing::tier::{every_case, workgroups};
 use wgconv_testing::{
     Case, Data, Singles, Tally, Tier, Wanted, exact, exact_algorithms, gpu_for, report, seed_of,
 };
@@ -33,7 +33,10 @@ fn is_large(case: &Case) -> bool {
 
 /// The cases that are run on integers in `element`: in f16 the named ones alone, without the largest.
 fn cases_of(element: Element, tier: Tier) -> Vec<Case> {
-    let mut cases = tier.cases(8);
+    small_enough(element, tier.cases(8))
+}
+
+fn small_enough(element: Element, mut cases: Vec<Case>) -> Vec<Case> {
     if element == Element::F16 {
         cases.retain(|case| !is_dispatch(case) && !case.name.starts_with("benchdnn_"));
     }
@@ -187,12 +190,16 @@ fn table(element: Element, direction: Direction, tier: Tier) {
         return;
     }
     let cases = cases_of(element, tier);
+    let takes = |name: &str| match element {
+        Element::F16 => tier.takes_one(name, direction),
+        _ => tier.takes(name, direction),
+    };
     let exact = AtomicU32::new(0);
     let tally = Tally::of(
         &cases,
         |case| &case.name,
         |case, tally| match case.in_direction(direction) {
-            _ if !tier.takes(&case.name, direction) => tally.skip(&case.name, Tier::ELSEWHERE),
+            _ if !takes(&case.name) => tally.skip(&case.name, Tier::ELSEWHERE),
             Some(case) => {
                 let gpu = device.gpu().expect("a GPU device");
                 let is_exact = integers(gpu, &case, element, tier, tally);
@@ -222,19 +229,19 @@ fn integers_grad_weight() {
 
 #[test]
 #[ignore = "full"]
-fn integers_forward_in_every_case() {
+fn integers_forward_in_the_full_tier() {
     table(Element::F32, Direction::Forward, Tier::full());
 }
 
 #[test]
 #[ignore = "full"]
-fn integers_grad_input_in_every_case() {
+fn integers_grad_input_in_the_full_tier() {
     table(Element::F32, Direction::GradInput, Tier::full());
 }
 
 #[test]
 #[ignore = "full"]
-fn integers_grad_weight_in_every_case() {
+fn integers_grad_weight_in_the_full_tier() {
     table(Element::F32, Direction::GradWeight, Tier::full());
 }
 
@@ -265,19 +272,19 @@ fn integers_in_f16() {
 
 #[test]
 #[ignore = "full"]
-fn integers_in_f16_forward_in_every_case() {
+fn integers_in_f16_forward_in_the_full_tier() {
     table(Element::F16, Direction::Forward, Tier::full());
 }
 
 #[test]
 #[ignore = "full"]
-fn integers_in_f16_grad_input_in_every_case() {
+fn integers_in_f16_grad_input_in_the_full_tier() {
     table(Element::F16, Direction::GradInput, Tier::full());
 }
 
 #[test]
 #[ignore = "full"]
-fn integers_in_f16_grad_weight_in_every_case() {
+fn integers_in_f16_grad_weight_in_the_full_tier() {
     table(Element::F16, Direction::GradWeight, Tier::full());
 }
 
@@ -372,8 +379,8 @@ fn names<'a>(pairs: impl IntoIterator<Item = &'a (Kernel, Spec)>) -> Vec<String>
 }
 
 /// Cases in every direction, the smallest first.
-fn by_size(element: Element, tier: Tier) -> Vec<Case> {
-    let mut cases: Vec<(u64, Case)> = cases_of(element, tier)
+fn by_size(cases: Vec<Case>) -> Vec<Case> {
+    let mut cases: Vec<(u64, Case)> = cases
         .iter()
         .flat_map(|case| DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)))
         .map(|case| (case.problem().macs(), case))
@@ -399,8 +406,12 @@ fn kernels_run(tier: Tier) {
         let of_element = |(_, spec): &(Kernel, Spec)| {
             spec.values().iter().any(|(_, value)| *value == SpecValue::Type(element.name()))
         };
-        // Whatever part of the table an exhaustive run takes.
-        let cases = by_size(element, if tier == Tier::Quick { tier } else { Tier::Full });
+        // Whatever part of the table a run takes.
+        let cases = by_size(if tier == Tier::Quick {
+            cases_of(element, tier)
+        } else {
+            small_enough(element, every_case())
+        });
         for case in cases {
             if !left.iter().any(of_element) {
                 break;
@@ -467,7 +478,7 @@ fn the_tables_reach_every_kernel_in_every_spec() {
     let target = any_gpu().map_or(half, |device| device.gpu().expect("a GPU device").target().clone());
     let mut reached = Specs::new();
     for element in [Element::F32, Element::F16] {
-        for case in by_size(element, Tier::Full) {
+        for case in by_size(small_enough(element, every_case())) {
             for choice in choices(&target, &case.name, &typed(&case, element), &mut Tally::default()) {
                 reached.extend(specs_of(&choice));
             }
@@ -490,7 +501,7 @@ fn reals(direction: Direction, tier: Tier) {
             if is_dispatch(case) {
                 return tally.skip(&case.name, "too slow");
             }
-            if !tier.takes(&case.name, direction) {
+            if !tier.takes_one(&case.name, direction) {
                 return tally.skip(&case.name, Tier::ELSEWHERE);
             }
             let Some(case) = case.in_direction(direction) else {
@@ -547,18 +558,18 @@ fn reals_stay_within_the_bound() {
 
 #[test]
 #[ignore = "full"]
-fn reals_stay_within_the_bound_forward_in_every_case() {
+fn reals_stay_within_the_bound_forward_in_the_full_tier() {
     reals(Direction::Forward, Tier::full());
 }
 
 #[test]
 #[ignore = "full"]
-fn reals_stay_within_the_bound_grad_input_in_every_case() {
+fn reals_stay_within_the_bound_grad_input_in_the_full_tier() {
     reals(Direction::GradInput, Tier::full());
 }
 
 #[test]
 #[ignore = "full"]
-fn reals_stay_within_the_bound_grad_weight_in_every_case() {
+fn reals_stay_within_the_bound_grad_weight_in_the_full_tier() {
     reals(Direction::GradWeight, Tier::full());
 }

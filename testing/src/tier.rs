@@ -12,7 +12,7 @@ use crate::values::seed_of;
 pub enum Tier {
     /// Plain `cargo test`: a sample of every class of check.
     Quick,
-    /// `cargo test -- --include-ignored`: every case.
+    /// `cargo test -- --include-ignored`: every named case, and a third of the rows of benchdnn.
     Full,
     /// The same with `WGCONV_TESTS=exhaustive`: every case in every configuration.
     Exhaustive,
@@ -32,33 +32,46 @@ impl Tier {
         }
     }
 
-    /// The named cases and the rows of benchdnn; in the quick tier small ones, and of the rows one in `of`.
+    /// The named cases and the rows of benchdnn. In the quick tier small ones, and of the rows one in `of`; in the full tier of
+    /// the rows one in three.
     pub fn cases(self, of: u64) -> Vec<Case> {
-        let all: Vec<_> = cases::named().into_iter().chain(crate::benchdnn::benchdnn()).collect();
-        match self {
-            Self::Quick => {
-                let number = all.len();
-                let sparse = |case: &Case| case.name.starts_with("benchdnn_");
-                let takes = |case: &Case| {
-                    let (most, turn) = if sparse(case) { (1 << 16, of) } else { (1 << 14, 1) };
-                    case.problem().macs() <= most && seed_of(&case.name).is_multiple_of(turn)
-                };
-                let taken: Vec<_> = all.into_iter().filter(takes).collect();
-                report(&format!("{} cases of {number}; the full tier has all", taken.len()));
-                taken
+        let all = every_case();
+        let number = all.len();
+        let takes = |case: &Case| match (self, case.name.starts_with("benchdnn_")) {
+            (Self::Quick, sparse) => {
+                let (most, turn) = if sparse { (1 << 16, of) } else { (1 << 14, 1) };
+                case.problem().macs() <= most && seed_of(&case.name).is_multiple_of(turn)
             }
-            Self::Full => all,
-            Self::Exhaustive => in_part(all),
-        }
+            (Self::Full, true) => seed_of(&case.name).is_multiple_of(3),
+            (Self::Full, false) | (Self::Exhaustive, _) => true,
+        };
+        let taken: Vec<_> = all.into_iter().filter(takes).collect();
+        report(&format!("{} cases of {number}", taken.len()));
+        if self == Self::Exhaustive { in_part(taken) } else { taken }
     }
 
     /// Why a case is passed over that [`Self::takes`] refuses.
-    pub const ELSEWHERE: &str = "runs in another direction, or in the full tier";
+    pub const ELSEWHERE: &str = "runs in another direction, or in a larger tier";
 
     /// Whether the case of this name runs in this direction: in the quick tier each in one of the three.
     pub fn takes(self, name: &str, direction: Direction) -> bool {
-        self != Self::Quick || seed_of(name) % 3 == direction as u64
+        self != Self::Quick || self.turns_to(name, direction)
     }
+
+    /// The same in the full tier, too: for tables of which another one has every direction.
+    pub fn takes_one(self, name: &str, direction: Direction) -> bool {
+        self == Self::Exhaustive || self.turns_to(name, direction)
+    }
+
+    fn turns_to(self, name: &str, direction: Direction) -> bool {
+        // Of another part of the seed than what chooses the case.
+        (seed_of(name) >> 32) % 3 == direction as u64
+    }
+}
+
+/// The named cases and the rows of benchdnn.
+pub fn every_case() -> Vec<Case> {
+    cases::named().into_iter().chain(crate::benchdnn::benchdnn()).collect()
 }
 
 /// Those of `all` that are in the part that `WGCONV_PART` names, of which `2/8` is the second of eight: every eighth.
