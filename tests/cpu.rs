@@ -32,7 +32,7 @@ fn table(tier: Tier, ints: bool) {
             &cases,
             |case| &case.name,
             |case, tally| {
-                if tier != Tier::Quick && !ints && !tier.takes_one(&case.name, direction) {
+                if tier != Tier::Quick && !ints && !tier.takes(&case.name, direction) {
                     return tally.skip(&case.name, Tier::ELSEWHERE);
                 }
                 let Some(case) = case.in_direction(direction) else {

@@ -52,7 +52,7 @@ fn table(cases: &[Case], what: &str, tier: Tier) {
             cases,
             |case| &case.name,
             |case, tally| {
-                if tier != Tier::Quick && !tier.takes_one(&case.name, direction) {
+                if tier != Tier::Quick && !tier.takes(&case.name, direction) {
                     return tally.skip(&case.name, Tier::ELSEWHERE);
                 }
                 let Some(case) = case.in_direction(direction) else {

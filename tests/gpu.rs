@@ -190,16 +190,12 @@ fn table(element: Element, direction: Direction, tier: Tier) {
         return;
     }
     let cases = cases_of(element, tier);
-    let takes = |name: &str| match element {
-        Element::F16 => tier.takes_one(name, direction),
-        _ => tier.takes(name, direction),
-    };
     let exact = AtomicU32::new(0);
     let tally = Tally::of(
         &cases,
         |case| &case.name,
         |case, tally| match case.in_direction(direction) {
-            _ if !takes(&case.name) => tally.skip(&case.name, Tier::ELSEWHERE),
+            _ if !tier.takes(&case.name, direction) => tally.skip(&case.name, Tier::ELSEWHERE),
             Some(case) => {
                 let gpu = device.gpu().expect("a GPU device");
                 let is_exact = integers(gpu, &case, element, tier, tally);
@@ -501,7 +497,7 @@ fn reals(direction: Direction, tier: Tier) {
             if is_dispatch(case) {
                 return tally.skip(&case.name, "too slow");
             }
-            if !tier.takes_one(&case.name, direction) {
+            if !tier.takes(&case.name, direction) {
                 return tally.skip(&case.name, Tier::ELSEWHERE);
             }
             let Some(case) = case.in_direction(direction) else {

@@ -70,7 +70,7 @@ fn table(direction: Direction, tier: Tier) {
         &cases,
         |case| &case.name,
         |case, tally| match case.in_direction(direction) {
-            _ if !tier.takes_one(&case.name, direction) => tally.skip(&case.name, Tier::ELSEWHERE),
+            _ if !tier.takes(&case.name, direction) => tally.skip(&case.name, Tier::ELSEWHERE),
             Some(case) => run(gpu, &case, tier, tally, &ratios),
             None => tally.skip(&case.name, "its strides overlap in the result"),
         },

@@ -53,19 +53,10 @@ impl Tier {
     /// Why a case is passed over that [`Self::takes`] refuses.
     pub const ELSEWHERE: &str = "runs in another direction, or in a larger tier";
 
-    /// Whether the case of this name runs in this direction: in the quick tier each in one of the three.
+    /// Whether the case of this name runs in this direction: in the exhaustive tier in all three, else in one.
     pub fn takes(self, name: &str, direction: Direction) -> bool {
-        self != Self::Quick || self.turns_to(name, direction)
-    }
-
-    /// The same in the full tier, too: for tables of which another one has every direction.
-    pub fn takes_one(self, name: &str, direction: Direction) -> bool {
-        self == Self::Exhaustive || self.turns_to(name, direction)
-    }
-
-    fn turns_to(self, name: &str, direction: Direction) -> bool {
         // Of another part of the seed than what chooses the case.
-        (seed_of(name) >> 32) % 3 == direction as u64
+        self == Self::Exhaustive || (seed_of(name) >> 32) % 3 == direction as u64
     }
 }
 
