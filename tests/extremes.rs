@@ -214,7 +214,7 @@ fn no_arithmetic_overflows(tries: usize) {
 
 #[test]
 fn no_arithmetic_of_a_plan_overflows() {
-    no_arithmetic_overflows(2_000);
+    no_arithmetic_overflows(1_000);
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn threads_share_plans() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                for (plan, data, wanted) in plans.iter().cycle().take(5 * plans.len()) {
+                for (plan, data, wanted) in plans.iter().cycle().take(3 * plans.len()) {
                     assert_eq!(run(plan, data).mapv(f64::from), *wanted, "{:?}", plan.problem());
                 }
             });

@@ -44,7 +44,7 @@ pub fn own_gpu() -> Option<Turn> {
     Some(Turn { device: opened()?, _turn: turn })
 }
 
-const LANES: usize = 2;
+const LANES: usize = 3;
 
 /// The lane of this thread, of which it has the turn: one that is free when it first asks, if there is one.
 fn turn() -> (usize, ReentrantMutexGuard<'static, ()>) {
