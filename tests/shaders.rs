@@ -98,12 +98,16 @@ fn naga_takes_and_translates_every_shader() {
 
 /// Runs `tool` on a file for each source; `None` if it is not installed.
 fn run_tool(tool: &str, extra: &[&str], suffix: &str, files: &[(String, Vec<u8>)]) -> Option<usize> {
+    const TOOLS: [&str; 2] = ["spirv-val", "tint"];
+    let required = std::env::var("WGCONV_REQUIRE_TOOLS").unwrap_or_default();
+    let required: Vec<_> = required.split([' ', ',']).filter(|name| !name.is_empty()).collect();
+    let known = required.iter().all(|name| TOOLS.contains(name)) && TOOLS.contains(&tool);
+    assert!(known, "WGCONV_REQUIRE_TOOLS is {required:?}, wanted some of {TOOLS:?}");
     let missing =
         Command::new(tool).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err();
     if missing {
         report(&format!("SKIPPED: no {tool} on PATH"));
-        let required = std::env::var("WGCONV_REQUIRE_TOOLS").unwrap_or_default();
-        assert!(!required.split(' ').any(|r| r == tool), "{tool} is required and not on PATH");
+        assert!(!required.contains(&tool), "{tool} is required and not on PATH");
         return None;
     }
     for (name, bytes) in files {

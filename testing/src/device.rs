@@ -28,7 +28,7 @@ impl Deref for Turn {
 }
 
 /// The adapter that `WGPU_ADAPTER_NAME` names, else the best there is, software adapters included.
-/// Opened once for a lane; `None`, said loudly, where there is no adapter, unless `WGCONV_REQUIRE_GPU` is set.
+/// Opened once for a lane; `None`, said loudly, where there is no adapter, unless one was named or `WGCONV_REQUIRE_GPU` is set.
 ///
 /// # Panics
 ///
@@ -85,13 +85,15 @@ pub fn gpu_for(key: &str) -> Device {
 fn opened() -> Option<Device> {
     be_strict();
     let name = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
+    let (named, is_required) = (!name.is_empty(), std::env::var_os("WGCONV_REQUIRE_GPU").is_some());
     match Device::open(&DeviceChoice::Named(name)) {
         Ok(device) => {
             static SAID: OnceLock<()> = OnceLock::new();
             SAID.get_or_init(|| report(&format!("adapter: {}", device.name())));
             Some(device)
         }
-        Err(e) if e.kind() == ErrorKind::NoAdapter && std::env::var_os("WGCONV_REQUIRE_GPU").is_none() => {
+        // One that was named is required.
+        Err(e) if e.kind() == ErrorKind::NoAdapter && !named && !is_required => {
             report(&format!("SKIPPED, no adapter: {e}"));
             None
         }

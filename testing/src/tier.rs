@@ -23,12 +23,14 @@ impl Tier {
     ///
     /// # Panics
     ///
-    /// If `WGCONV_TESTS` is neither absent nor `exhaustive`.
+    /// If `WGCONV_TESTS` is neither absent nor `exhaustive`, or `WGCONV_PART` names a part of another tier.
     pub fn full() -> Self {
-        match std::env::var("WGCONV_TESTS") {
-            Ok(tier) if tier == "exhaustive" => Self::Exhaustive,
-            Ok(other) => panic!("WGCONV_TESTS is {other:?}, wanted exhaustive or nothing"),
-            Err(_) => Self::Full,
+        let part = std::env::var_os("WGCONV_PART");
+        match std::env::var("WGCONV_TESTS").unwrap_or_default().as_str() {
+            "exhaustive" => Self::Exhaustive,
+            "" if part.is_some() => panic!("WGCONV_PART is {part:?}: only WGCONV_TESTS=exhaustive has parts"),
+            "" => Self::Full,
+            other => panic!("WGCONV_TESTS is {other:?}, wanted exhaustive or nothing"),
         }
     }
 
