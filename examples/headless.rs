@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     plan.encode_prepare(&mut encoder, (&weight).into(), (&prepared).into())?;
     let operands = BufferOperands {
         input: Some((&input).into()),
-        weight: Some((&prepared).into()),
+        prepared: Some((&prepared).into()),
         result: Some((&result).into()),
         ..Default::default()
     };

@@ -7,7 +7,8 @@
 // fused part here, from every outer-th sample on; fft_axis.wgsl does the rest.
 //
 // shapes   a any, by its strides, zero outside its extents; s [groups, bins, slices, k, pairs] of two complex numbers
-// k        (what is summed over, tiles where they are summed over too); columns likewise; neighbouring columns are a pair
+// k        (what is summed over, tiles where they are summed over too); columns likewise; neighbouring columns are a pair, of one
+//          image: what an image holds reaches no other one
 // tiles    sample i of tile t lies at begin + t * hop + i * step, and is 0 from `limit` on, counted from the tile's first
 // table    for every bin u and -u, as z, y, x of the block in a row; then the roots
 // grid     a workgroup for PAIRS pairs of one slice and group, pairs fastest
@@ -66,8 +67,9 @@ fn tile_of(k: u32, column: u32, group: u32, slice: vec3<u32>) -> Tile {
     t /= p.tiles.z;
     let origin = p.begin.xyz + vec3<u32>(t / p.tiles.y, t % p.tiles.y, tx) * p.hop.xyz;
     let end = clamp(vec3<i32>(origin + p.limit.xyz), vec3<i32>(0), vec3<i32>(p.extent.xyz));
-    // A column past the last is nothing.
-    let here = vec3<u32>(select(0u, 1u, column < p.matrix.z));
+    // A column past the last is nothing, nor is the tile that an odd number of them in an image is filled up with.
+    let is_tile = column < p.matrix.z && column % p.chunk.w < p.tiles.w;
+    let here = vec3<u32>(select(0u, 1u, is_tile));
     return Tile(at, origin + slice * p.step.xyz, vec3<u32>(end) * here);
 }
 

@@ -82,7 +82,8 @@ fn tile_of(column: u32, channel: u32) -> Tile {
     t /= p.tiles.z;
     let first = vec3<u32>(t / p.tiles.y, t % p.tiles.y, tx) * p.per_tile.xyz;
     let end = min(first + p.per_tile.xyz, p.cells.xyz);
-    return Tile(at + dot(first, p.r_stride.xyz), first, end * select(0u, 1u, column < p.matrix.z));
+    let is_tile = column < p.matrix.z && column % p.chunk.y < p.tiles.w;
+    return Tile(at + dot(first, p.r_stride.xyz), first, end * select(0u, 1u, is_tile));
 }
 
 fn store(tile: Tile, channel: u32, cell: vec3<u32>, value: f32) {

@@ -35,6 +35,16 @@ pub enum Unsupported {
     /// It computes with transformed operands, and `Precision::Accurate` was asked for.
     #[error("rounds transformed operands, which Precision::Accurate excludes")]
     Inexact,
+    /// It computes with transformed operands, which `Precision::Auto` takes for sums over many channels alone.
+    #[error(
+        "rounds transformed operands: sums are over {got} channels, Precision::Auto wants {wanted} unless it is preferred"
+    )]
+    FewChannels {
+        /// So many are summed: images, for the gradient of the weight.
+        got: u64,
+        /// [`Precision::MANY_CHANNELS`](crate::Precision::MANY_CHANNELS)
+        wanted: u64,
+    },
     /// The element type is not one of the device's.
     #[error("elements of {} are not available on the device", element.name())]
     Element {
@@ -130,7 +140,7 @@ impl Unsupported {
 
     /// Whether it would run, and others are ahead of it.
     pub fn is_choice(&self) -> bool {
-        matches!(self, Self::Barriers | Self::TooFew { .. } | Self::TooMany { .. })
+        matches!(self, Self::Barriers | Self::FewChannels { .. } | Self::TooFew { .. } | Self::TooMany { .. })
     }
 
     /// Whether a larger or more capable device limit would have let it run.

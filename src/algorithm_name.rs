@@ -75,11 +75,11 @@ pub enum Algorithm {
     ///   boundary other than zero, and the padded result of its adjoint. On the CPU about 160 MiB at most, unless a single tile
     ///   is larger. Spectra of the filters are made once by [`Plan::prepare`](crate::Plan::prepare).
     /// - **Chosen when**: on a GPU it is estimated to take less than a third of the time of [`Direct`](Self::Direct). On the CPU
-    ///   from 2²⁴ multiply-adds on, where it is estimated to take less than 0.6 of that time.
-    ///   [`Precision::Accurate`](crate::Precision::Accurate) forbids it.
+    ///   from 2²⁴ multiply-adds on, where it is estimated to take less than 0.6 of that time. Both only for sums over 16 or more
+    ///   channels of a group, or where it was asked for: see [`Precision`](crate::Precision).
     /// - **Accuracy**: `‖error‖ ≤ u·(log2 T + 0.3·√c)·‖result‖` over the whole result, for tiles of `T` points and `c` summed
-    ///   terms. Small values beside large ones may lose all digits, integers are rounded, and one NaN or infinity spreads over
-    ///   its tile ([`PlanOptions::check_finite`](crate::PlanOptions::check_finite)).
+    ///   terms. Small values beside large ones may lose all digits, integers are rounded, and on a GPU one NaN or infinity
+    ///   spreads over its tile ([`PlanOptions::check_finite`](crate::PlanOptions::check_finite)).
     /// - **Limits**: on a GPU 64 phases of strides and dilations, 2²⁰ points along the innermost axis and 1,024 along the others
     ///   (512 where a workgroup has 16 KiB of memory). On the CPU 4,096 phases and filters of 2²⁶ taps.
     Fft,

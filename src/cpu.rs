@@ -34,8 +34,9 @@ pub enum CpuUnsupported {
     /// The caller excluded all that it has.
     #[error("of the algorithms that the CPU has ({}) all are excluded", names(CPU_ALGORITHMS))]
     Excluded,
-    /// What the caller did not exclude computes with transformed operands, and `Precision::Accurate` was asked for.
-    #[error("{algorithm} rounds transformed operands, which Precision::Accurate excludes")]
+    /// What the caller did not exclude computes with transformed operands, which the precision that was asked for does not
+    /// take for this problem.
+    #[error("{algorithm} rounds transformed operands, which only Precision::Fast takes for any problem")]
     Inexact {
         /// The first one.
         algorithm: Algorithm,

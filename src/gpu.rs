@@ -136,6 +136,11 @@ pub enum SliceProblem {
         /// Whether the plan has such an operand.
         wanted: bool,
     },
+    /// Weights as they are, for a plan that packs or transforms them first.
+    #[error(
+        "the plan reads prepared weights: `encode_prepare` makes them, and the field `prepared` takes them"
+    )]
+    Unprepared,
     /// The offset is not aligned.
     #[error("offset {offset} is not a multiple of {alignment}")]
     Misaligned {

@@ -60,7 +60,7 @@
 //!
 //! # Where to find what
 //!
-//! **One-liners on ndarray views**, for rank 1, 2 and 3: [`conv2d`], [`conv_transpose2d`], [`conv2d_grad_input`], [`conv2d_grad_weight`], [`conv2d_grad_bias`].
+//! **One-liners on ndarray views**, for rank 1, 2 and 3: [`conv2d`], [`conv2d_bias`], [`conv_transpose2d`], [`conv2d_grad_input`], [`conv2d_grad_weight`], [`conv2d_grad_bias`].
 //!
 //! **Describing a convolution:**
 //! - [`Conv`]: all parameters but the shapes. [`ConvProblem`]: the shapes joined with them, checked, in one [`Direction`]; it answers by [`Axis`] which cell a tap reads, a [`Source`].
@@ -97,7 +97,7 @@
 //!
 //! With `K` products per element, the unit roundoff `u` and `mag` the sum of absolute values, each element of a result in f32 or f64 is within `(2·√K + 8)·u·mag` of the exact sum, by every algorithm but `fft`, as the tests compare it. f16 is storage: sums are in f32, and the result is rounded once more. The same plan on the same device gives the same bits.
 //!
-//! [`Algorithm::Fft`] holds its bound relative to the whole result, so small values beside large ones may lose their digits, and integers are rounded. [`Precision::Accurate`] forbids it.
+//! [`Algorithm::Fft`] holds its bound relative to the whole result, so small values beside large ones may lose their digits, and integers are rounded. [`Precision::Auto`] takes it only where 16 or more channels of a group are summed, or where it was asked for.
 //!
 //! # Features
 //!
@@ -139,9 +139,9 @@ pub use error::{Error, ErrorKind};
 pub use gpu::{BufferOperands, BufferSlice, GpuError, SliceProblem};
 pub use operation::{Operation, OperationError};
 pub use ops::{
-    conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv1d_grad_bias, conv1d_grad_input,
-    conv1d_grad_weight, conv2d, conv2d_grad_bias, conv2d_grad_input, conv2d_grad_weight, conv3d,
-    conv3d_grad_bias, conv3d_grad_input, conv3d_grad_weight,
+    conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv1d_bias, conv1d_grad_bias,
+    conv1d_grad_input, conv1d_grad_weight, conv2d, conv2d_bias, conv2d_grad_bias, conv2d_grad_input,
+    conv2d_grad_weight, conv3d, conv3d_bias, conv3d_grad_bias, conv3d_grad_input, conv3d_grad_weight,
 };
 pub use planner::{Declined, Fallback, PlanOptions, Precision};
 pub use problem::{

@@ -1,6 +1,6 @@
 //! One-liners on ndarray views, on the default device.
 
-use ndarray::{Array, Array1, ArrayBase, ArrayD, ArrayView, ArrayView1, Data, Dimension, Ix3, Ix4, Ix5};
+use ndarray::{Array, Array1, ArrayBase, ArrayD, ArrayView, ArrayView1, Data, Dimension, Ix1, Ix3, Ix4, Ix5};
 
 use crate::classic::operation::bias_gradient;
 use crate::device::{Device, OperandError, Operands, Scalar, typed};
@@ -25,13 +25,14 @@ fn described<T: Scalar>(conv: &Conv, direction: Direction) -> Conv {
 macro_rules! one_liners {
     (
         $rank:literal, $dim:ty, $x:literal, $w:literal, $y:literal, $transposed:literal,
-        $conv:ident, $transpose:ident, $grad_input:ident, $grad_weight:ident, $grad_bias:ident
+        $conv:ident, $with_bias:ident, $transpose:ident, $grad_input:ident, $grad_weight:ident, $grad_bias:ident
     ) => {
         #[doc = concat!("Convolution of `x: ", $x, "` with `w: ", $w, "`: `y: ", $y, "`.")]
         ///
         /// Deep learning's convolution does **not** flip the kernel; `conv.flip(true)` does. Runs on the
         /// shared device ([`Device::shared`]) and falls back to the CPU path, with a warning in the log.
         /// It plans anew in every call; to run one shape often, keep a [`Plan`](crate::Plan).
+        #[doc = concat!("[`", stringify!($with_bias), "`] adds a bias.")]
         ///
         /// # Errors
         ///
@@ -45,7 +46,24 @@ macro_rules! one_liners {
             run(&problem, Operands { input: x.view(), weight: w.view().into(), ..Default::default() })
         }
 
-        #[doc = concat!("Transposed convolution of `x: ", $y, "` with `w: ", $transposed, "`, as PyTorch and ONNX lay it out.")]
+        #[doc = concat!("[`", stringify!($conv), "`] and a `bias`, one number per channel of the result.")]
+        ///
+        /// # Errors
+        ///
+        /// As without, and [`Error::Operand`] for a bias of another length.
+        pub fn $with_bias<T: Scalar>(
+            x: &ArrayBase<impl Data<Elem = T>, $dim>,
+            w: &ArrayBase<impl Data<Elem = T>, $dim>,
+            bias: &ArrayBase<impl Data<Elem = T>, Ix1>,
+            conv: &Conv,
+        ) -> Result<Array<T, $dim>, Error> {
+            let conv = described::<T>(conv, Direction::Forward).bias(true);
+            let problem = ConvProblem::new(x.shape(), w.shape(), &conv)?;
+            let operands = Operands { input: x.view(), weight: w.view().into(), ..Default::default() };
+            run(&problem, Operands { bias: bias.view(), ..operands })
+        }
+
+        #[doc = concat!("Transposed convolution of `x: ", $x, "` with `w: ", $transposed, "`, as PyTorch and ONNX lay it out: `", $y, "`.")]
         ///
         /// Adds `bias`, one number per channel of the result, if there is one, then applies the epilogue.
         /// See [`ConvTranspose`] for the extents of the result; `&Conv::default().stride(2).into()` is one.
@@ -125,6 +143,7 @@ one_liners!(
     "[n, c_out, Y]",
     "[c_in, c_out/groups, K]",
     conv1d,
+    conv1d_bias,
     conv_transpose1d,
     conv1d_grad_input,
     conv1d_grad_weight,
@@ -138,6 +157,7 @@ one_liners!(
     "[n, c_out, Y, Y']",
     "[c_in, c_out/groups, K, K']",
     conv2d,
+    conv2d_bias,
     conv_transpose2d,
     conv2d_grad_input,
     conv2d_grad_weight,
@@ -151,6 +171,7 @@ one_liners!(
     "[n, c_out, Y, Y', Y'']",
     "[c_in, c_out/groups, K, K', K'']",
     conv3d,
+    conv3d_bias,
     conv_transpose3d,
     conv3d_grad_input,
     conv3d_grad_weight,

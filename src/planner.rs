@@ -20,12 +20,32 @@ pub enum Fallback {
 /// Whether algorithms that transform their operands may be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// They may. Their error ([`Algorithm::inexact`]) is small relative to the largest results nearby, not relative to each: a
-    /// result that is 10⁷ times smaller than its neighbours has no correct digit in f32. Integers are rounded.
+    /// Only where each result is a sum over [`Self::MANY_CHANNELS`] channels of a group or more, or where
+    /// [`PlanOptions::prefer`] or the name of an operation (`fftconvolve`, `oaconvolve`, `conv2d_fft`) asks for one. Every
+    /// other result is within `(2·√K + 8)·u·mag`, element by element.
     #[default]
     Auto,
     /// They may not, unless [`PlanOptions::algorithm`] names one. Every element is then within `(2·√K + 8)·u·mag`.
     Accurate,
+    /// They may, wherever they are estimated to be faster. Their error ([`Algorithm::inexact`]) is small relative to the
+    /// largest results nearby, not relative to each: a result that is 10⁷ times smaller than its neighbours has no correct
+    /// digit in f32. Integers are rounded.
+    Fast,
+}
+
+impl Precision {
+    /// From so many channels on, the error of a transform is that of any sum in f32 over channels that differ in size.
+    pub const MANY_CHANNELS: u64 = 16;
+
+    /// The precision called `name`: `auto`, `accurate`, `fast`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "accurate" => Some(Self::Accurate),
+            "fast" => Some(Self::Fast),
+            _ => None,
+        }
+    }
 }
 
 /// How a problem is to be planned: which algorithm, how exact, how much memory.
@@ -35,8 +55,8 @@ pub enum Precision {
 ///
 /// let problem = ConvProblem::new(&[1, 1, 1 << 16], &[1, 1, 4096], &Conv::default())?;
 /// let by = |options: &PlanOptions| Ok::<_, wgconv::Error>(Device::cpu().plan(&problem, options)?.algorithm());
-/// assert_eq!(by(&PlanOptions::default())?, Algorithm::Fft);
-/// assert_eq!(by(&PlanOptions { precision: Precision::Accurate, ..Default::default() })?, Algorithm::Direct);
+/// assert_eq!(by(&PlanOptions::default())?, Algorithm::Direct);
+/// assert_eq!(by(&PlanOptions { precision: Precision::Fast, ..Default::default() })?, Algorithm::Fft);
 /// # Ok::<(), wgconv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +70,8 @@ pub struct PlanOptions {
     pub exclude: Vec<Algorithm>,
     /// Whether an algorithm that transforms its operands may be chosen.
     pub precision: Precision,
-    /// A run by [`Algorithm::Fft`] fails with `OperandError::NonFinite` if an operand has an infinity or a NaN, which would
-    /// spread over a whole tile of the result. Tensors on a GPU are copied to the host for the check. Buffers that an app encodes
+    /// A run by [`Algorithm::Fft`] fails with `OperandError::NonFinite` if an operand has an infinity or a NaN, which on a
+    /// GPU would spread over a whole tile of the result, and on the CPU reaches the results that it meets. Tensors on a GPU are copied to the host for the check. Buffers that an app encodes
     /// itself are not checked. Default: `false`.
     pub check_finite: bool,
     /// Choose by measuring: every algorithm that can run the problem runs it a few times on generated operands, and the fastest
@@ -95,26 +115,46 @@ impl Default for PlanOptions {
 }
 
 impl PlanOptions {
-    /// Of `all` algorithms those to ask, in order.
+    /// Of `all` algorithms those to ask for `problem`, in order.
     #[doc(hidden)]
-    pub fn asked(&self, all: &[Algorithm]) -> Vec<Algorithm> {
+    pub fn asked(&self, all: &[Algorithm], problem: &ConvProblem) -> Vec<Algorithm> {
         if let Some(forced) = self.algorithm {
             return vec![forced];
         }
         let mut asked: Vec<Algorithm> = Vec::new();
         let preferred = self.prefer.iter().filter(|preferred| all.contains(preferred));
         for algorithm in preferred.chain(all) {
-            if !asked.contains(algorithm) && !self.exclude.contains(algorithm) && self.is_precise(*algorithm)
-            {
+            let may = !self.exclude.contains(algorithm) && self.is_precise(*algorithm, problem);
+            if may && !asked.contains(algorithm) {
                 asked.push(*algorithm);
             }
         }
         asked
     }
 
-    /// Whether [`Self::precision`] lets `algorithm` be chosen.
-    pub(crate) fn is_precise(&self, algorithm: Algorithm) -> bool {
-        self.precision == Precision::Auto || algorithm.is_exact()
+    /// Whether [`Self::precision`] lets `algorithm` be chosen for `problem`.
+    fn is_precise(&self, algorithm: Algorithm, problem: &ConvProblem) -> bool {
+        let many = || problem.summed_channels() >= Precision::MANY_CHANNELS;
+        match self.precision {
+            _ if algorithm.is_exact() => true,
+            Precision::Auto => self.prefer.contains(&algorithm) || many(),
+            Precision::Accurate => false,
+            Precision::Fast => true,
+        }
+    }
+
+    /// Why [`Self::precision`] does not let `algorithm` be chosen for `problem`.
+    fn imprecise(&self, algorithm: Algorithm, problem: &ConvProblem) -> Option<Unsupported> {
+        if self.is_precise(algorithm, problem) {
+            return None;
+        }
+        Some(match self.precision {
+            Precision::Auto => {
+                let (got, wanted) = (problem.summed_channels(), Precision::MANY_CHANNELS);
+                Unsupported::FewChannels { got, wanted }
+            }
+            _ => Unsupported::Inexact,
+        })
     }
 }
 
@@ -219,8 +259,7 @@ impl Planner {
     pub fn choose_with(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Choice, Declined> {
         let why_not = |algorithm: &Algorithm| match algorithm {
             other if options.exclude.contains(other) => Some((*other, Unsupported::Excluded)),
-            other if !options.is_precise(*other) => Some((*other, Unsupported::Inexact)),
-            _ => None,
+            other => options.imprecise(*other, problem).map(|why| (*other, why)),
         };
         let mut declined: Vec<_> = match options.algorithm {
             None => Algorithm::ALL.iter().filter_map(why_not).collect(),
@@ -229,7 +268,7 @@ impl Planner {
         // What was preferred was meant.
         let is_meant = |a| options.algorithm == Some(a) || options.prefer.contains(&a);
         let suited = |a: Algorithm| if is_meant(a) { Ok(()) } else { a.suited(problem, &self.target) };
-        let in_order = options.asked(Algorithm::ALL).into_iter().enumerate();
+        let in_order = options.asked(Algorithm::ALL, problem).into_iter().enumerate();
         let mut asked: Vec<_> = in_order.map(|(at, a)| (at, a, suited(a).err())).collect();
         // Stable: those that suit the problem, in their order, then the others.
         asked.sort_by_key(|(_, _, unsuited)| unsuited.is_some());

@@ -291,6 +291,15 @@ impl ConvProblem {
         elements.saturating_mul(self.element.bytes())
     }
 
+    /// Planes that one element of the result sums over: channels of a group, for the gradient of the weight images.
+    pub fn summed_channels(&self) -> u64 {
+        match self.direction {
+            Direction::Forward => self.c_in / self.groups,
+            Direction::GradInput => self.c_out / self.groups,
+            Direction::GradWeight => self.n,
+        }
+    }
+
     /// Most products that one element of the result sums: the `K` of the error bounds.
     pub fn terms(&self) -> u64 {
         let taps = self.axes.iter().map(|a| a.kernel).product::<u64>();

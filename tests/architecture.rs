@@ -164,7 +164,7 @@ const PACKAGES: [(&str, &[&str]); 5] = [
     ("rayon", &["src/cpu"]),
     ("wgconv_fft", &["src/cpu/fft"]),
     ("bytemuck", &["src/kernel", "src/gpu", "src/device"]),
-    ("libm", &["src/problem", "src/kernel/fft"]),
+    ("libm", &["src/problem", "src/kernel/fft", "src/cpu/reference"]),
     ("pollster", &["src/device/wait.rs"]),
 ];
 

@@ -7,7 +7,7 @@ use crate::common::cpu::{Spec, Tensors, reals, run_by};
 use ndarray::ArrayD;
 use std::sync::Mutex;
 
-use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, reference};
 use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Padding};
 use wgconv_testing::cases;
 use wgconv_testing::spectral::{Ratios, Spectral};
@@ -302,5 +302,82 @@ fn it_is_taken_where_it_is_faster() {
     for (x, w, padding, groups, wanted) in rows {
         let got = DIRECTIONS.map(|direction| chosen(x, w, padding, groups, direction));
         assert_eq!(got, wanted, "{x:?} {w:?}");
+    }
+}
+
+/// Integers small enough to be rounded to what they are, with infinities and NaNs among them: each result is what the sum of its
+/// own products is, in every direction, with boundaries, flips, strides, groups and weights that are not finite.
+#[test]
+fn what_is_not_finite_stays_where_it_belongs() {
+    let specials = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    let mut row = 0;
+    for boundary in [Boundary::Zero, Boundary::Constant(2.0), Boundary::Wrap, Boundary::Mirror] {
+        for (flip, stride, dilation, groups) in
+            [(false, 1, 1, 1), (true, 2, 1, 2), (false, 1, 2, 3), (true, 3, 2, 1)]
+        {
+            for direction in DIRECTIONS {
+                for side in 0..3 {
+                    row += 1;
+                    let conv = Conv::default().boundary(boundary).flip(flip).groups(groups).padding(2);
+                    let conv = conv.stride(stride).dilation(dilation).direction(direction);
+                    let shapes = ([2, 6, 17, 12], [6, 6 / groups, 3, 4]);
+                    let problem = ConvProblem::new(&shapes.0, &shapes.1, &conv).unwrap();
+                    let mut data = Data::ints(&problem, row);
+                    // One operand, the other, or both.
+                    let (first, second) = match direction {
+                        Direction::Forward => (&mut data.x, &mut data.w),
+                        Direction::GradInput => (&mut data.grad_output, &mut data.w),
+                        Direction::GradWeight => (&mut data.x, &mut data.grad_output),
+                    };
+                    for (i, tensor) in [first, second].into_iter().enumerate() {
+                        let len = tensor.len();
+                        for (k, &special) in specials.iter().enumerate().filter(|_| side != 1 - i) {
+                            *tensor.iter_mut().nth((row as usize * 131 + k * 977) % len).unwrap() = special;
+                        }
+                    }
+                    let wanted = run_by::<f64>(&problem, &data.operands(), Algorithm::Direct);
+                    let got = run_by::<f64>(&problem, &data.operands(), Algorithm::Fft);
+                    let alike = |(got, wanted): (&f64, &f64)| {
+                        got.is_nan() && wanted.is_nan() || *got == *wanted || (got - wanted).abs() < 1e-6
+                    };
+                    assert!(wanted.iter().any(|v| v.is_finite()) && !wanted.iter().all(|v| v.is_finite()));
+                    let wrong = got.iter().zip(&wanted).position(|pair| !alike(pair));
+                    assert_eq!(wrong, None, "{direction:?} {boundary:?}, flip {flip}, side {side}");
+                }
+            }
+        }
+    }
+}
+
+/// A mean of numbers up to 1e36, and of small ones beside them in another image, which are not touched by it.
+#[test]
+fn sums_within_transforms_do_not_overflow() {
+    for boundary in [Boundary::Zero, Boundary::Constant(1e35)] {
+        let conv = Conv::default().padding(Padding::Same).boundary(boundary);
+        for direction in DIRECTIONS {
+            let problem =
+                ConvProblem::new(&[2, 1, 40, 40], &[1, 1, 5, 5], &conv.clone().direction(direction)).unwrap();
+            let mut data = Data::reals(&problem, 5);
+            let factors = [1e36f64, 1e-3];
+            for (image, factor) in factors.iter().enumerate() {
+                data.x
+                    .index_axis_mut(ndarray::Axis(0), image)
+                    .mapv_inplace(|v| f64::from((v * factor) as f32));
+                data.grad_output
+                    .index_axis_mut(ndarray::Axis(0), image)
+                    .mapv_inplace(|v| f64::from((v * factor) as f32));
+            }
+            data.w.fill(0.04);
+            if direction == Direction::GradWeight {
+                data.grad_output.fill(1.0);
+            }
+            let wanted = reference::run(&problem, &data.operands());
+            let got = run_by::<f32>(&problem, &data.operands(), Algorithm::Fft);
+            for (got, wanted) in got.outer_iter().zip(wanted.outer_iter()) {
+                let largest = wanted.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+                let off = got.iter().zip(&wanted).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+                assert!(off < 1e-5 * largest, "{direction:?} {boundary:?}: off by {off:e} of {largest:e}");
+            }
+        }
     }
 }

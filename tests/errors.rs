@@ -272,9 +272,9 @@ fn what_nothing_runs() {
         planner.choose(&large, None).expect_err("a limit"),
         Error::Declined(_),
         ErrorKind::LimitExceeded,
-        "no algorithm runs this problem on the device: depthwise: input needs 1073741824 bytes, the device binds at most \
-         134217728; direct: input needs 1073741824 bytes, the device binds at most 134217728; fft: input needs 1073741824 bytes, the \
-         device binds at most 134217728; implicit_gemm: input needs 1073741824 bytes, the device binds at most 134217728; im2col_gemm: input needs 1073741824 bytes, the device binds at \
+        "no algorithm runs this problem on the device: fft: rounds transformed operands: sums are over 1 channels, Precision::Auto \
+         wants 16 unless it is preferred; depthwise: input needs 1073741824 bytes, the device binds at most \
+         134217728; direct: input needs 1073741824 bytes, the device binds at most 134217728; implicit_gemm: input needs 1073741824 bytes, the device binds at most 134217728; im2col_gemm: input needs 1073741824 bytes, the device binds at \
          most 134217728"
     );
 }

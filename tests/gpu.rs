@@ -14,7 +14,9 @@ use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{DeviceClass, Features, Target};
-use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions};
+use wgconv::{
+    Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions,
+};
 use wgconv_testing::tier::{every_case, workgroups};
 use wgconv_testing::{
     Case, Data, Singles, Tally, Tier, Wanted, exact, exact_algorithms, gpu_for, report, seed_of,
@@ -577,4 +579,70 @@ fn reals_stay_within_the_bound_grad_input_in_the_full_tier() {
 #[ignore = "full"]
 fn reals_stay_within_the_bound_grad_weight_in_the_full_tier() {
     reals(Direction::GradWeight, Tier::full());
+}
+
+/// In their tails activations are right relative to what they are, and a NaN passes through each.
+#[test]
+fn activations_are_right_in_their_tails() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let values: [f32; 22] = [
+        -3e38,
+        -1e30,
+        -200.0,
+        -104.0,
+        -95.0,
+        -88.0,
+        -50.0,
+        -13.0,
+        -10.0,
+        -5.0,
+        -1.0,
+        -1e-3,
+        0.0,
+        1e-3,
+        1.0,
+        5.0,
+        13.0,
+        50.0,
+        88.0,
+        1e30,
+        3e38,
+        f32::NAN,
+    ];
+    let all = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Clamp { low: -2.0, high: 7.0 },
+        Activation::LeakyRelu { slope: 0.25 },
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::HardSwish,
+    ];
+    let mut tally = Tally::default();
+    for activation in all {
+        let conv = Conv::default().activation(activation);
+        let problem = ConvProblem::new(&[1, 1, values.len()], &[1, 1, 1], &conv).expect("a problem");
+        let mut data = Data::ints(&problem, 0);
+        data.x.iter_mut().zip(values).for_each(|(x, value)| *x = value.into());
+        data.w.fill(1.0);
+        let choice = usual_choice(Algorithm::Direct, &problem, gpu.target()).expect("a usual kernel");
+        let got = run_guarded(&plan(gpu, choice, false), &data).expect("it runs");
+        for (value, got) in values.into_iter().zip(&got) {
+            let want = activation.eval(value.into());
+            // What is less than a normal number may be flushed to zero.
+            let near = (got - want).abs() <= 3e-5 * want.abs() + 1.2e-38;
+            let alike = near || got.is_nan() && want.is_nan();
+            tally.check(if alike {
+                Ok(())
+            } else {
+                Err(format!("{activation:?} of {value:e} is {got:e}, not {want:e}"))
+            });
+        }
+    }
+    // On the CPU too.
+    assert!(all.iter().all(|activation| activation.eval(f64::NAN).is_nan()));
+    tally.finish("GPU, tails of activations");
 }

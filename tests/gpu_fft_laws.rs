@@ -9,7 +9,7 @@ use wgconv::internals::algorithm::{Config, FftConfig};
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::fft::Block;
 use wgconv::internals::planner::Choice;
-use wgconv::{Algorithm, Conv, ConvProblem, PlanOptions};
+use wgconv::{Algorithm, Conv, ConvProblem, Direction, Operands, PlanOptions};
 use wgconv_testing::values::{Data, Random, reals};
 use wgconv_testing::{Tally, Tier};
 
@@ -173,12 +173,12 @@ fn check(gpu: &Gpu, config: FftConfig) -> Result<(), String> {
     let signals = Signals::new(config.lengths(), config.points());
     let Run { x, spectra: made, y } = run(gpu, config, &signals)?;
     let frequencies = frequencies(&config);
-    // Of each frequency pairs of tiles, two complex numbers each.
-    if made.len() != frequencies.len() * ALL.len() * 2 {
+    // Of each frequency pairs of tiles, two complex numbers each; of every image one tile, and one that fills the pair.
+    if made.len() != frequencies.len() * ALL.len() * 4 {
         return Err(format!("{} numbers of {} frequencies", made.len(), frequencies.len()));
     }
     let spectrum = |tile: usize, at: usize| {
-        let first = 2 * (at * ALL.len() + tile);
+        let first = 4 * (at * ALL.len() + tile);
         [made[first], made[first + 1]].map(|part| f64::from(part) / 2.0)
     };
     let allowed = 2f64.powi(-24) * (config.points() as f64).log2();
@@ -257,4 +257,51 @@ fn spectra_of_known_signals() {
 #[ignore = "full"]
 fn spectra_of_known_signals_in_every_block() {
     spectra(Tier::full());
+}
+
+/// Two tiles share a complex transform, but not those of two images: beside one that is 10⁷ times larger an image has the same
+/// bits as alone.
+#[test]
+fn an_image_has_the_same_bits_alone_and_beside_others() {
+    let Some(device) = any_gpu() else { return };
+    let options = PlanOptions { algorithm: Some(Algorithm::Fft), ..Default::default() };
+    for direction in [Direction::Forward, Direction::GradInput] {
+        for (cells, channels) in [([9, 7], 1), ([9, 7], 3), ([40, 33], 2)] {
+            let conv = Conv::default().padding(1).direction(direction);
+            let problem = |n: usize| {
+                ConvProblem::new(&[n, channels, cells[0], cells[1]], &[2, channels, 3, 3], &conv)
+                    .expect("a problem")
+            };
+            let (alone, batch) = (problem(1), problem(3));
+            let data = Data::reals(&batch, 7);
+            let mut large = data.clone();
+            for tensor in [&mut large.x, &mut large.grad_output] {
+                tensor.index_axis_mut(ndarray::Axis(0), 0).mapv_inplace(|v| v * 1e7);
+                tensor.index_axis_mut(ndarray::Axis(0), 2).mapv_inplace(|v| v * 1e7);
+            }
+            let plans = [&batch, &alone].map(|problem| device.plan(problem, &options).expect("a plan"));
+            let configs = plans.each_ref().map(|plan| plan.gpu().expect("a GPU plan").choice().config);
+            assert_eq!(configs[0], configs[1], "of other transforms the bits are others");
+            let one = |tensor: &ndarray::ArrayD<f64>| {
+                tensor.slice_axis(ndarray::Axis(0), (1..2).into()).mapv(|v| v as f32)
+            };
+            let run = |plan: &wgconv::Plan, x: ndarray::ArrayD<f32>, w: &ndarray::ArrayD<f64>| {
+                let w = w.mapv(|v| v as f32);
+                let operands = match direction {
+                    Direction::Forward => {
+                        Operands { input: x.view(), weight: w.view().into(), ..Default::default() }
+                    }
+                    _ => Operands { grad_output: x.view(), weight: w.view().into(), ..Default::default() },
+                };
+                plan.run(operands).expect("a result")
+            };
+            let source = if direction == Direction::Forward { &large.x } else { &large.grad_output };
+            let both = run(&plans[0], source.mapv(|v| v as f32), &data.w);
+            let single = run(&plans[1], one(source), &data.w);
+            let bits =
+                |values: ndarray::ArrayViewD<'_, f32>| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            let beside = both.slice_axis(ndarray::Axis(0), (1..2).into());
+            assert_eq!(bits(beside), bits(single.view()), "{direction:?} {cells:?}, {channels} channels");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{Binding, Buffer, Grid, Launch};
 use wgconv::wgpu::{self, BufferUsages};
 use wgconv::{
-    BufferOperands, Conv, ConvProblem, Device, Direction, Element, GpuError, Operands, PlanOptions,
+    Algorithm, BufferOperands, Conv, ConvProblem, Device, Direction, Element, GpuError, Operands, PlanOptions,
 };
 
 const X: [usize; 4] = [1, 4, 9, 8];
@@ -58,7 +58,7 @@ fn run(plan: &GpuPlan) -> Vec<f32> {
     for result in &results {
         let operands = BufferOperands {
             input: Some((&input).into()),
-            weight: Some((&prepared).into()),
+            prepared: Some((&prepared).into()),
             result: Some(result.into()),
             ..Default::default()
         };
@@ -98,6 +98,34 @@ fn weights_used_as_they_are_are_copied() {
     let plan = plan(gpu, choice);
     assert_eq!(plan.prepared_bytes(), W.iter().product::<usize>() as u64 * 4);
     assert_eq!(run(&plan), expected(1.0));
+}
+
+/// Sizes agree where a kernel packs 64 channels of 64: nothing else would tell.
+#[test]
+fn raw_weights_are_refused_where_prepared_ones_are_read() {
+    let Some(device) = any_gpu() else { return };
+    let problem = ConvProblem::new(&[1, 64, 8, 8], &[64, 64, 3, 3], &Conv::default()).expect("a problem");
+    let options = PlanOptions { algorithm: Some(Algorithm::ImplicitGemm), ..Default::default() };
+    let plan = device.plan(&problem, &options).expect("a plan");
+    let gpu = device.gpu().expect("a GPU");
+    let [input, weight, result] = [problem.input(), problem.weight(), problem.output()]
+        .map(|t| buffer(gpu, &vec![1.0; t.len() as usize], ANY));
+    assert_eq!(plan.prepared_bytes(), Some(weight.size()));
+    let refused = |operands: BufferOperands<'_>| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        plan.encode(&mut encoder, &operands).expect_err("refused").to_string()
+    };
+    let raw = BufferOperands {
+        input: Some((&input).into()),
+        weight: Some((&weight).into()),
+        result: Some((&result).into()),
+        ..Default::default()
+    };
+    let unprepared =
+        "the plan reads prepared weights: `encode_prepare` makes them, and the field `prepared` takes them";
+    assert_eq!(refused(raw), format!("the buffer for weight: {unprepared}"));
+    let both = BufferOperands { prepared: raw.weight, ..raw };
+    assert_eq!(refused(both), "the buffer for weight: given, but the plan has no such operand");
 }
 
 /// A program of our own making, whose preparation doubles every weight.

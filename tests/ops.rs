@@ -280,3 +280,21 @@ fn gradients_are_the_slopes() {
     let problem = ConvProblem::new(&[2, 4, 5, 6], &[4, 2, 3, 2], &conv.direction(Direction::GradInput));
     assert_eq!(problem.expect("a problem").result().shape(), by_input.shape());
 }
+
+#[test]
+fn a_bias_is_added_to_every_cell_of_its_channel() {
+    let (x, w) = (filled((2, 4, 6, 5), 1), filled((6, 2, 3, 2), 2));
+    let conv = Conv::default().groups(2).padding(1);
+    let bias = Array1::from_iter((0..6).map(|q| q as f32 * 10.0));
+    let plain = wgconv::conv2d(&x, &w, &conv).expect("a result");
+    let wanted = &plain + &bias.view().into_shape_with_order((1, 6, 1, 1)).expect("one number per channel");
+    assert_eq!(wgconv::conv2d_bias(&x, &w, &bias, &conv).expect("a result"), wanted);
+    // Whether `conv` says so or not.
+    assert_eq!(wgconv::conv2d_bias(&x, &w, &bias, &conv.clone().bias(true)).expect("a result"), wanted);
+    let short = bias.slice(ndarray::s![..5]);
+    let error = wgconv::conv2d_bias(&x, &w, &short, &conv).expect_err("five numbers for six channels");
+    assert_eq!(error.kind(), ErrorKind::BiasShape);
+    let (x, w) = (filled((1, 1, 4), 1), filled((1, 1, 2), 2));
+    let one = wgconv::conv1d_bias(&x, &w, &array![3.0f32], &Conv::default()).expect("a result");
+    assert_eq!(one, wgconv::conv1d(&x, &w, &Conv::default()).expect("a result") + 3.0);
+}

@@ -19,15 +19,15 @@ fn problem() -> ConvProblem {
 fn the_order_of_asking() {
     use Algorithm::{Direct, Fft, ImplicitGemm, Reference, Winograd};
     let all = [Winograd, ImplicitGemm, Direct];
-    let plain = PlanOptions::default();
-    assert_eq!(plain.asked(&all), all);
+    let plain = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
+    assert_eq!(plain.asked(&all, &problem()), all);
     // What the device lacks is not asked.
-    let prefer = PlanOptions { prefer: vec![Fft, Direct, Direct], ..PlanOptions::default() };
-    assert_eq!(prefer.asked(&all), [Direct, Winograd, ImplicitGemm]);
+    let prefer = PlanOptions { prefer: vec![Fft, Direct, Direct], ..plain.clone() };
+    assert_eq!(prefer.asked(&all, &problem()), [Direct, Winograd, ImplicitGemm]);
     let exclude = PlanOptions { exclude: vec![ImplicitGemm, Direct, Fft], ..prefer };
-    assert_eq!(exclude.asked(&all), [Winograd]);
+    assert_eq!(exclude.asked(&all, &problem()), [Winograd]);
     let forced = PlanOptions { algorithm: Some(Reference), ..exclude };
-    assert_eq!(forced.asked(&all), [Reference]);
+    assert_eq!(forced.asked(&all, &problem()), [Reference]);
 }
 
 #[test]
@@ -48,7 +48,9 @@ fn preferences_on_the_cpu() {
     assert_eq!(plan(prefer(Algorithm::Winograd)).unwrap().algorithm(), Algorithm::Direct);
     let exclude =
         |algorithms: &[Algorithm]| PlanOptions { exclude: algorithms.to_vec(), ..PlanOptions::default() };
-    assert_eq!(plan(exclude(&[Algorithm::Direct])).unwrap().algorithm(), Algorithm::Fft);
+    let fast = PlanOptions { precision: Precision::Fast, ..exclude(&[Algorithm::Direct]) };
+    assert_eq!(plan(fast).unwrap().algorithm(), Algorithm::Fft);
+    assert_eq!(plan(exclude(&[Algorithm::Direct])).unwrap().algorithm(), Algorithm::Reference);
     assert_eq!(
         plan(exclude(&[Algorithm::Direct, Algorithm::Fft])).unwrap().algorithm(),
         Algorithm::Reference
@@ -90,7 +92,7 @@ fn preferences_of_an_operation() {
 /// The measured choice says what it measured, computes the same, and is one of those that were asked.
 #[test]
 fn a_measured_choice() {
-    let options = PlanOptions { measure: true, ..PlanOptions::default() };
+    let options = PlanOptions { measure: true, precision: Precision::Fast, ..PlanOptions::default() };
     for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
         let epilogue = Epilogue {
             bias: direction != Direction::GradWeight,
@@ -135,18 +137,34 @@ fn precision() {
     let cpu = Device::cpu();
     let by = |options: PlanOptions| cpu.plan(&large(), &options).map(|plan| plan.algorithm());
     let accurate = PlanOptions { precision: Precision::Accurate, ..PlanOptions::default() };
-    assert_eq!(by(PlanOptions::default()).unwrap(), Algorithm::Fft);
+    let fast = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
+    assert_eq!(by(PlanOptions::default()).unwrap(), Algorithm::Direct);
+    assert_eq!(by(fast.clone()).unwrap(), Algorithm::Fft);
     assert_eq!(CpuPlan::new(&large(), None).unwrap().algorithm(), Algorithm::Fft);
+    // Of many channels the sum hides what one of them loses.
+    for (channels, wanted) in [(15, Algorithm::Direct), (16, Algorithm::Fft)] {
+        for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+            let [n, c, q] = match direction {
+                Direction::Forward => [1, channels, 2],
+                Direction::GradInput => [1, 2, channels],
+                Direction::GradWeight => [channels, 2, 2],
+            };
+            let conv = Conv::default().groups(2).direction(direction);
+            let problem = ConvProblem::new(&[n, 2 * c, 100, 100], &[2 * q, c, 15, 15], &conv).unwrap();
+            let plan = cpu.plan(&problem, &PlanOptions::default()).unwrap();
+            assert_eq!(plan.algorithm(), wanted, "{direction:?} of {channels} channels");
+        }
+    }
+    // A preference counts.
+    let prefer = PlanOptions { prefer: vec![Algorithm::Fft], ..PlanOptions::default() };
+    assert_eq!(by(prefer).unwrap(), Algorithm::Fft);
     assert_eq!(by(accurate.clone()).unwrap(), Algorithm::Direct);
     // A preference is not a demand.
     assert_eq!(
         by(PlanOptions { prefer: vec![Algorithm::Fft], ..accurate.clone() }).unwrap(),
         Algorithm::Direct
     );
-    assert_eq!(
-        by(PlanOptions { prefer: vec![Algorithm::Direct], ..Default::default() }).unwrap(),
-        Algorithm::Direct
-    );
+    assert_eq!(by(PlanOptions { prefer: vec![Algorithm::Direct], ..fast }).unwrap(), Algorithm::Direct);
     assert_eq!(
         by(PlanOptions { algorithm: Some(Algorithm::Fft), ..accurate.clone() }).unwrap(),
         Algorithm::Fft
@@ -156,12 +174,12 @@ fn precision() {
         Err(Error::Cpu(why @ CpuUnsupported::Inexact { algorithm: Algorithm::Fft })) => {
             assert_eq!(
                 why.to_string(),
-                "fft rounds transformed operands, which Precision::Accurate excludes"
+                "fft rounds transformed operands, which only Precision::Fast takes for any problem"
             );
         }
         other => panic!("{other:?}"),
     }
-    // Small problems, whose integers may be meant to stay integers, never go there by themselves.
+    // Small problems gain nothing.
     assert_eq!(cpu.plan(&problem(), &PlanOptions::default()).unwrap().algorithm(), Algorithm::Direct);
     // On a GPU it is a reason among others.
     let options = PlanOptions { prefer: vec![Algorithm::Fft], ..accurate };
@@ -200,7 +218,8 @@ fn operands_that_are_not_finite() {
     let operands_there = Operands { input: &there, weight: (&weight).into(), ..Default::default() };
     refused(plan.run_on(&operands_there).unwrap_err(), "input", &[1, 2, 7, 0]);
     let spread = by(Algorithm::Fft, false).run(operands((&w).into())).unwrap();
-    assert!(spread.iter().any(|value| value.is_nan()));
+    // Of the CPU's transforms it stays where it belongs.
+    assert!(spread.iter().any(|value| value.is_infinite()) && spread.iter().all(|value| !value.is_nan()));
     let direct = by(Algorithm::Direct, true).run(operands((&w).into())).unwrap();
     assert!(direct.iter().all(|value| !value.is_nan()));
 }

@@ -264,3 +264,32 @@ fn refusals() {
     let error = refused(filter.origins([0, 0, 0]).convolve(&[3, 3], &[3, 3]));
     assert!(matches!(error, E::Parameter { what: "origin", .. }), "{error}");
 }
+
+/// Printed by `scipy.signal.choose_conv_method` of scipy 1.17.1, for `full`, `same` and `valid`: whether it takes `fft`.
+#[test]
+fn auto_takes_the_method_that_scipy_takes() {
+    let rows: [(&[usize], &[usize], [bool; 3]); 12] = [
+        (&[3000][..], &[3000][..], [true, true, false]),
+        (&[50][..], &[60][..], [false, true, false]),
+        (&[400][..], &[3000][..], [false, true, false]),
+        (&[10000][..], &[50][..], [false, false, false]),
+        (&[20, 20][..], &[3, 3][..], [false, false, false]),
+        (&[100, 100][..], &[5, 5][..], [true, true, true]),
+        (&[64, 64][..], &[64, 64][..], [true, true, false]),
+        (&[8, 8][..], &[8, 8][..], [true, false, false]),
+        (&[9, 9][..], &[20, 20][..], [true, true, true]),
+        (&[16, 16, 16][..], &[3, 3, 3][..], [true, true, true]),
+        (&[6, 6, 6][..], &[2, 2, 2][..], [false, false, false]),
+        (&[1000][..], &[100][..], [false, false, false]),
+    ];
+    for (x, h, wanted) in rows {
+        let got = [Mode::Full, Mode::Same, Mode::Valid].map(|mode| {
+            let convolve = Convolve::from(mode);
+            let [one, other] =
+                [convolve.convolve(x, h), convolve.correlate(x, h)].map(|o| o.expect("an operation"));
+            assert_eq!(one.steps()[0].prefers, other.steps()[0].prefers);
+            one.steps()[0].prefers == Some(Algorithm::Fft)
+        });
+        assert_eq!(got, wanted, "{x:?} {h:?}");
+    }
+}

@@ -15,7 +15,7 @@ Inside the time: one call, from operands in memory to the result in memory. Outs
 does once with its weights. In detail:
 
 wgconv        Weights are prepared (for `fft`: transformed). Input and result are rows of channels (NCHW); the result is a
-              new array. Which algorithm runs is the plan's choice.
+              new array. Which algorithm runs is the plan's choice under `precision: fast`.
 ONNX Runtime  One node `Conv`, its weights an initializer, which is packed when the model is loaded. Input and result are
               bound, so nothing is copied and the result is no new array. Tried: `all` optimizations, which block channels
               (the blocking of input and result is inside the time), and `extended` ones, which do not.
@@ -113,6 +113,7 @@ class Wgconv:
         job = {
             "op": "conv", "input": "x.npy", "weight": "w.npy", "output": "y.npy", "device": "cpu",
             "stride": shape["stride"], "padding": shape["pad"], "dilation": shape["dilation"], "groups": shape["groups"],
+            "precision": "fast",
         }
         ran = self._run("run", "-", input=json.dumps(job))
         answer = json.loads(ran.stdout or "null")
@@ -120,9 +121,10 @@ class Wgconv:
             sys.exit(f"wgconv: {answer['error']['message'] if answer else ran.stderr}")
         return numpy.load(Path(self.folder, "y.npy")), answer["algorithm"]
 
-    def turn(self, runs):
+    def turn(self, runs, algorithm):
         """The row of `wgconv bench`, on made-up operands of its own, which it compares with sums in f64."""
-        ran = self._run("bench", "--device", "cpu", "--set", "shape.json", "--runs", str(runs), "--json", "row.json")
+        ran = self._run("bench", "--device", "cpu", "--set", "shape.json", "--algorithm", algorithm,
+                        "--runs", str(runs), "--json", "row.json")
         if ran.returncode != 0:
             sys.exit(f"wgconv bench: {ran.stdout}{ran.stderr}")
         document = json.loads(Path(self.folder, "row.json").read_text())
@@ -245,7 +247,7 @@ def compare(numpy, given, title, shape, folder):
             trial[library, name] = turn(compute, 1 if slow else TRIED)[1]
     best = {library: min(t for (whose, _), t in trial.items() if whose == library) for library in (ORT, TORCH)}
     ways = {way: compute for way, compute in ways.items() if trial[way] <= NEAR * best[way[0]]}
-    slowest = max(max(trial[way] for way in ways), ours.turn(1)[1]["wall_ms"] / 1e3)
+    slowest = max(max(trial[way] for way in ways), ours.turn(1, algorithm)[1]["wall_ms"] / 1e3)
     runs = max(FEWEST, min(MOST, round(TURN / slowest)))
 
     turns, awake = {way: [] for way in ((WGCONV, algorithm), *ways)}, 0.0
@@ -258,7 +260,7 @@ def compare(numpy, given, title, shape, folder):
                 continue
             time.sleep(PAUSE)
             begin = time.perf_counter(), time.process_time()
-            threads, row = ours.turn(runs)
+            threads, row = ours.turn(runs, algorithm)
             awake = max(awake, (time.process_time() - begin[1]) / (time.perf_counter() - begin[0]))
             if (row["status"], row["algorithm"], row["runs"], threads) != ("ok", algorithm, runs, given.threads):
                 sys.exit(f"{title}: wgconv bench ran something else: {row}")

@@ -82,7 +82,7 @@ struct Request {
 
 impl Request {
     fn new(options: &Options) -> Result<Self, Failure> {
-        let how = How::new(options.device.as_deref(), None, Some(&options.dtype))?;
+        let how = How::new(&[("device", options.device.as_deref()), ("dtype", Some(&options.dtype))])?;
         let mut directions = Vec::new();
         for word in &options.direction {
             let name = word.replace('-', "_");

@@ -19,6 +19,8 @@ use crate::operands::{Loaded, Number};
 pub(crate) struct Done {
     pub(crate) algorithm: Algorithm,
     pub(crate) device: String,
+    /// In what it was computed, and what the output file holds.
+    pub(crate) dtype: Element,
     /// As in the output file.
     pub(crate) output_shape: Vec<usize>,
     /// Wall-clock time of the convolution with its transfers, without files and planning.
@@ -75,8 +77,7 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
     }
 }
 
-/// Without a `dtype`, double precision is kept where the CPU computes. On a GPU that is only known
-/// once the single-precision operation is planned, because the planner may fall back.
+/// Without a `dtype`, integers decide by a bound of their sums, and double precision by where it may be computed.
 fn plan(
     loaded: &Loaded,
     device: &Device,
@@ -84,7 +85,7 @@ fn plan(
     limits: &Limits,
 ) -> Result<(OperationPlan, Element), Failure> {
     let mut options = job.how.options();
-    let exact = job.exact_integers && loaded.is_integer();
+    let exact = loaded.is_integer();
     if exact {
         options.exclude.extend(Algorithm::inexact());
     }
@@ -92,6 +93,7 @@ fn plan(
         check_size(&loaded.operation, element, limits)?;
         Ok((device.plan_operation(&loaded.operation, element, &options)?, element))
     };
+    let cpu_has_it = job.how.algorithm.is_none_or(|forced| Device::cpu().algorithms().contains(&forced));
     match job.how.dtype {
         Some(element) => planned(device, element),
         None if exact => {
@@ -108,11 +110,11 @@ fn plan(
             }
         }
         None if !loaded.is_double() => planned(device, Element::F32),
-        None if device.is_cpu() => planned(device, Element::F64),
-        None => match planned(device, Element::F32)? {
-            on_gpu if on_gpu.0.plans().iter().all(|plan| plan.gpu().is_some()) => Ok(on_gpu),
-            _ => planned(&Device::cpu(), Element::F64),
-        },
+        // Double precision is kept, unless a GPU was named, or an algorithm that only a GPU has.
+        None if device.is_cpu() || job.how.device == DeviceChoice::Auto && cpu_has_it => {
+            planned(&Device::cpu(), Element::F64)
+        }
+        None => planned(device, Element::F32),
     }
 }
 
@@ -152,6 +154,7 @@ fn finish<T: Number>(plan: &OperationPlan, loaded: Loaded, output: &Path) -> Res
     Ok(Done {
         algorithm: plan.algorithm(),
         device: plan.device_name().to_owned(),
+        dtype: T::ELEMENT,
         output_shape: result.shape().to_vec(),
         ms: (ms * 1e3).round() / 1e3,
     })

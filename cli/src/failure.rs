@@ -6,6 +6,7 @@ use std::path::Path;
 use wgconv::{Error, ErrorKind, OperandError, OperationError, ProblemError};
 
 use crate::npy::{NpyError, NpyErrorClass};
+use crate::output::shown;
 
 /// A failure of one job or of one subcommand.
 #[derive(Clone, Debug)]
@@ -15,8 +16,9 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// What is not to be seen as it is, in names of files for instance, is escaped in the message.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: shown(&message.into()) }
     }
 
     pub(crate) fn bad_job(message: impl Into<String>) -> Self {
@@ -78,6 +80,14 @@ impl From<OperandError> for Failure {
 mod tests {
     use super::*;
     use crate::npy::{self, Limits};
+
+    #[test]
+    fn names_cannot_forge_lines() {
+        let path = Path::new("x\nerror[io]: forged \u{1b}[31m\u{202e}\u{e9}");
+        let failure = Failure::io("open", path, &std::io::Error::other("gone"));
+        let wanted = "error[io]: cannot open x\\nerror[io]: forged \\u{1b}[31m\\u{202e}\u{e9}: gone";
+        assert_eq!(failure.to_string(), wanted);
+    }
 
     #[test]
     fn files_that_are_refused_have_kinds_and_messages() {

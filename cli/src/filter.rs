@@ -1,7 +1,7 @@
 //! `wgconv filter`: a named kernel over a picture.
 
 use std::fs;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::{Outcome, output, unusable};
 
 /// Quality of a JPEG that is written, of 100.
 const JPEG_QUALITY: u8 = 92;
-/// Longest picture file that is read, in bytes; decoded, a picture may take as much again.
-const MAX_FILE: u64 = 512 << 20;
+/// Longest picture file that is read by default, in bytes; decoded, a picture may take as much again.
+const MAX_BYTES: u64 = 512 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// auto (a GPU if there is one, else the CPU), cpu, gpu, or part of an adapter's name
     #[arg(long)]
     device: Option<String>,
+    /// Largest file that is read, and largest picture in memory, in bytes
+    #[arg(long, alias = "max_bytes", default_value_t = MAX_BYTES)]
+    max_bytes: u64,
 }
 
 /// Why a picture was not filtered.
@@ -57,8 +60,8 @@ enum FilterError {
     Truncated { path: PathBuf },
     #[error("{}: wanted a regular file", path.display())]
     NotRegular { path: PathBuf },
-    #[error("{}: {bytes} bytes, wanted a picture of at most {MAX_FILE}", path.display())]
-    TooLarge { path: PathBuf, bytes: u64 },
+    #[error("{}: wanted a picture of at most {most} bytes (--max-bytes)", path.display())]
+    TooLarge { path: PathBuf, most: u64 },
     #[error("{}: wanted a kernel of 2 axes, found shape {shape:?}", path.display())]
     KernelAxes { path: PathBuf, shape: Vec<usize> },
     #[error("{}: a JPEG has no transparency, and the picture does: write a .png", path.display())]
@@ -75,7 +78,8 @@ impl FilterError {
             Self::Io { .. } => ErrorKind::Io,
             // The file was read before it was decoded, so an input error of the decoder is one of content.
             Self::Decode { .. } | Self::Truncated { .. } => ErrorKind::BadFile,
-            Self::NotRegular { .. } | Self::TooLarge { .. } => ErrorKind::BadFile,
+            Self::NotRegular { .. } => ErrorKind::BadFile,
+            Self::TooLarge { .. } => ErrorKind::LimitExceeded,
             Self::KernelAxes { .. } => ErrorKind::Rank,
             Self::Alpha { .. } | Self::Encode { .. } => ErrorKind::Unsupported,
         }
@@ -115,14 +119,17 @@ impl KernelArg {
     }
 
     /// The kernels to run side by side: one, or the two whose magnitude is taken.
-    fn load(&self) -> Result<Vec<Array2<f32>>, FilterError> {
+    fn load(&self, max_bytes: u64) -> Result<Vec<Array2<f32>>, FilterError> {
         let path = match self {
             Self::Named { kernel, .. } => return Ok(vec![kernel.clone()]),
             Self::Sobel => return Ok(vec![filters::sobel_x(), filters::sobel_y()]),
             Self::File(path) => path,
         };
         let error = |e: NpyError| FilterError::from(e.at(path));
-        let kernel = npy::read(path, &npy::Limits::default()).map_err(error)?.to_f32().map_err(error)?;
+        let kernel = npy::read(path, &npy::Limits { max_bytes, ..npy::Limits::default() })
+            .map_err(error)?
+            .to_f32()
+            .map_err(error)?;
         let shape = kernel.shape().to_vec();
         let kernel = kernel.into_dimensionality::<Ix2>();
         Ok(vec![kernel.map_err(|_| FilterError::KernelAxes { path: path.clone(), shape })?])
@@ -145,7 +152,7 @@ fn boundary(name: &str) -> Result<Boundary, String> {
 }
 
 pub(crate) fn run(args: &Options) -> Result<Outcome, Failure> {
-    let how = match How::new(args.device.as_deref(), None, None) {
+    let how = match How::new(&[("device", args.device.as_deref())]) {
         Ok(how) => how,
         Err(failure) => return Ok(unusable(&failure.message)),
     };
@@ -165,20 +172,32 @@ fn output_path(text: &str) -> Result<PathBuf, String> {
 fn filter(args: &Options, how: &How) -> Result<String, FilterError> {
     // The name was refused before if it has none.
     let format = Format::of(&args.output).unwrap_or(Format::Png);
-    let kernels = args.kernel.load()?;
-    let picture = Picture::read(&args.input)?;
+    let kernels = args.kernel.load(args.max_bytes)?;
+    let picture = Picture::read(&args.input, args.max_bytes)?;
     if picture.alpha.is_some() && format == Format::Jpeg {
         return Err(FilterError::Alpha { path: args.output.clone() });
     }
     let device = Device::open(&how.device)?;
     let (result, plan, timing) = convolve(&device, &how.options(), &picture, &kernels, args.boundary)?;
     let (width, height) = (picture.width, picture.height);
-    let bytes = format.encode(&args.output, &picture.with_colour(&result))?;
-    npy::write_whole(&args.output, |file| file.write_all(&bytes))?;
+    let picture = picture.with_colour(&result)?;
+    let mut refused = None;
+    let written = npy::write_whole(&args.output, |file| {
+        let mut file = io::BufWriter::new(file);
+        match format.encode(&mut file, &picture) {
+            Ok(()) => file.flush(),
+            Err(ImageError::IoError(error)) => Err(error),
+            Err(other) => Err(io::Error::other(refused.insert(other).to_string())),
+        }
+    });
+    if let Some(error) = refused {
+        return Err(FilterError::Encode { path: args.output.clone(), error });
+    }
+    written?;
     Ok(format!(
         "{}: {width} x {height}, {}, boundary {}, {}, {}, {}",
-        args.output.display(),
-        args.kernel,
+        output::shown(&args.output.display().to_string()),
+        output::shown(&args.kernel.to_string()),
         args.boundary.name(),
         plan.device_name(),
         plan.algorithm(),
@@ -225,7 +244,7 @@ struct Picture {
 }
 
 impl Picture {
-    fn read(path: &Path) -> Result<Self, FilterError> {
+    fn read(path: &Path, max_bytes: u64) -> Result<Self, FilterError> {
         let io = |action| move |error| FilterError::Io { path: path.to_owned(), action, error };
         let decode = |error| FilterError::Decode { path: path.to_owned(), error };
         // Asked before opening, because opening a named pipe waits for its other end.
@@ -233,21 +252,35 @@ impl Picture {
         if !metadata.is_file() {
             return Err(FilterError::NotRegular { path: path.to_owned() });
         }
-        if metadata.len() > MAX_FILE {
-            return Err(FilterError::TooLarge { path: path.to_owned(), bytes: metadata.len() });
+        // What a file says of its length need not be so: the system's own files say 0.
+        let mut bytes = Vec::new();
+        let length = metadata.len().min(max_bytes);
+        let full = |_| wgconv::Error::OutOfMemory { what: "the file", bytes: length };
+        bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX)).map_err(full)?;
+        let file = fs::File::open(path).map_err(io("open"))?;
+        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io("read"))?;
+        if bytes.len() as u64 > max_bytes {
+            return Err(FilterError::TooLarge { path: path.to_owned(), most: max_bytes });
         }
-        let bytes = fs::read(path).map_err(io("read"))?;
         let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(io("read"))?;
         let is_jpeg = reader.format() == Some(image::ImageFormat::Jpeg);
         // The decoder fills what is missing of a JPEG with grey.
         if is_jpeg && !jpeg_is_whole(&bytes) {
             return Err(FilterError::Truncated { path: path.to_owned() });
         }
-        // The library's own limits: 512 MiB for the picture and what decoding it takes.
+        // For the picture and what decoding it takes.
         let mut decoder = reader.into_decoder().map_err(decode)?;
         let mut limits = image::Limits::default();
+        limits.max_alloc = Some(max_bytes);
         limits.reserve(decoder.total_bytes()).map_err(decode)?;
         decoder.set_limits(limits).map_err(decode)?;
+        // The picture, and what it is converted to; the decoder itself would end the program.
+        let bytes = decoder.total_bytes().saturating_mul(3);
+        let room =
+            usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+        if !room {
+            return Err(wgconv::Error::OutOfMemory { what: "the picture", bytes }.into());
+        }
         let orientation = decoder.orientation().map_err(decode)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
         image.apply_orientation(orientation);
@@ -287,15 +320,19 @@ impl Picture {
 
     /// The result `[channels, kernels, H, W]` as pixels, rounded and clamped to 0..=255, with this
     /// picture's transparency. Of two kernels it is the magnitude.
-    fn with_colour(&self, result: &ArrayD<f32>) -> Encodable {
+    fn with_colour(&self, result: &ArrayD<f32>) -> Result<Encodable, wgconv::Error> {
         let kernels = result.shape()[1];
         let size = self.width * self.height;
-        let planes: Vec<f32> = result.iter().copied().collect();
+        // A result lies in order.
+        let planes = result.as_slice().unwrap_or_default();
         let value = |channel: usize, pixel: usize| {
             let at = channel * kernels * size + pixel;
             if kernels == 1 { planes[at] } else { planes[at].hypot(planes[at + size]) }
         };
-        let mut pixels = Vec::with_capacity(size * (self.colours + 1));
+        let mut pixels = Vec::new();
+        let samples = size * (self.colours + usize::from(self.alpha.is_some()));
+        let full = |_| wgconv::Error::OutOfMemory { what: "the picture", bytes: samples as u64 };
+        pixels.try_reserve_exact(samples).map_err(full)?;
         for pixel in 0..size {
             // The cast saturates, so it clamps; a NaN becomes black.
             pixels.extend((0..self.colours).map(|channel| value(channel, pixel).round() as u8));
@@ -307,7 +344,7 @@ impl Picture {
             (_, false) => ExtendedColorType::Rgb8,
             (_, true) => ExtendedColorType::Rgba8,
         };
-        Encodable { pixels, width: self.width as u32, height: self.height as u32, colour }
+        Ok(Encodable { pixels, width: self.width as u32, height: self.height as u32, colour })
     }
 }
 
@@ -342,15 +379,13 @@ impl Format {
         }
     }
 
-    fn encode(self, path: &Path, picture: &Encodable) -> Result<Vec<u8>, FilterError> {
-        let mut bytes = Vec::new();
+    fn encode(self, to: &mut impl Write, picture: &Encodable) -> Result<(), ImageError> {
         let Encodable { pixels, width, height, colour } = picture;
-        let encoded = match self {
-            Self::Png => PngEncoder::new(&mut bytes).write_image(pixels, *width, *height, *colour),
-            Self::Jpeg => JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
-                .write_image(pixels, *width, *height, *colour),
-        };
-        encoded.map_err(|error| FilterError::Encode { path: path.to_owned(), error })?;
-        Ok(bytes)
+        match self {
+            Self::Png => PngEncoder::new(to).write_image(pixels, *width, *height, *colour),
+            Self::Jpeg => {
+                JpegEncoder::new_with_quality(to, JPEG_QUALITY).write_image(pixels, *width, *height, *colour)
+            }
+        }
     }
 }

@@ -15,10 +15,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use wgconv::{Algorithm, DeviceChoice, Element, Fallback, Operation, PlanOptions};
+use wgconv::{Algorithm, DeviceChoice, Element, Fallback, Operation, PlanOptions, Precision};
 
 use crate::failure::Failure;
-use crate::json::{Object, quoted};
+use crate::json::{Object, quoted, wrong_type};
 pub(crate) use operation::{JobOperation, OPERATIONS};
 
 /// One operation on files.
@@ -29,8 +29,6 @@ pub(crate) struct Job {
     pub(crate) output: PathBuf,
     pub(crate) how: How,
     pub(crate) build: Build,
-    /// Of integers, an algorithm that is not exact is none.
-    pub(crate) exact_integers: bool,
 }
 
 type Make = dyn Fn(&[Vec<usize>]) -> Result<Operation, Failure>;
@@ -62,34 +60,45 @@ pub(crate) struct How {
     pub(crate) device: DeviceChoice,
     pub(crate) algorithm: Option<Algorithm>,
     pub(crate) dtype: Option<Element>,
+    pub(crate) precision: Precision,
+    /// Algorithms to take first, in this order.
+    pub(crate) prefer: Vec<Algorithm>,
+    /// Whether operands that are not finite are an error of algorithms that would spread them.
+    pub(crate) check_finite: bool,
 }
 
 /// What every operation has.
-const COMMON: &[&str] = &["op", "output", "device", "algorithm", "dtype"];
+const COMMON: &[&str] =
+    &["op", "output", "id", "device", "algorithm", "dtype", "precision", "prefer", "check_finite"];
 
 impl How {
     /// Only `auto` may fall back to the CPU path.
     pub(crate) fn options(&self) -> PlanOptions {
         let fallback = if self.device == DeviceChoice::Auto { Fallback::Cpu } else { Fallback::Error };
-        PlanOptions { algorithm: self.algorithm, fallback, ..PlanOptions::default() }
+        PlanOptions {
+            algorithm: self.algorithm,
+            prefer: self.prefer.clone(),
+            precision: self.precision,
+            check_finite: self.check_finite,
+            fallback,
+            ..PlanOptions::default()
+        }
     }
 
     /// The defaults of a command line.
-    pub(crate) fn new(
-        device: Option<&str>,
-        algorithm: Option<&str>,
-        dtype: Option<&str>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &[(&str, Option<&str>)]) -> Result<Self, Failure> {
         let mut object = Object::default();
-        for (name, text) in [("device", device), ("algorithm", algorithm), ("dtype", dtype)] {
-            object.0.push((name.to_owned(), text.map_or(Value::Null, Value::from)));
+        for (name, text) in options {
+            object.0.push(((*name).to_owned(), text.map_or(Value::Null, Value::from)));
         }
         Self::default().with(&object)
     }
 
     /// These, except for what the job says itself.
     fn with(&self, job: &Object) -> Result<Self, Failure> {
-        let device = |text: &str| (!text.trim().is_empty()).then(|| DeviceChoice::from_name(text));
+        // No adapter's name is as long: what a message repeats stays short.
+        let is_name = |text: &str| !text.trim().is_empty() && text.len() <= 256;
+        let device = |text: &str| is_name(text).then(|| DeviceChoice::from_name(text));
         let algorithms = Algorithm::NAMES.map(Algorithm::name).join(", ");
         let algorithm = |text: &str| match text {
             "auto" => Some(None),
@@ -107,16 +116,21 @@ impl How {
                 .named("algorithm", &format!("auto, {algorithms}"), algorithm)?
                 .unwrap_or(self.algorithm),
             dtype: job.named("dtype", "auto, f32, f16, f64", dtype)?.unwrap_or(self.dtype),
+            precision: job
+                .named("precision", "auto, accurate, fast", Precision::from_name)?
+                .unwrap_or(self.precision),
+            prefer: job
+                .names("prefer", &format!("a list of {algorithms}"), Algorithm::from_name)?
+                .unwrap_or_else(|| self.prefer.clone()),
+            check_finite: job.boolean("check_finite")?.unwrap_or(self.check_finite),
         })
     }
 }
 
 impl Job {
-    /// The job in one line of JSON.
-    pub(crate) fn from_line(line: &[u8], defaults: &How) -> Result<Self, Failure> {
-        let object = serde_json::from_slice(line.trim_ascii_end())
-            .map_err(|e| Failure::bad_job(format!("no job: {e}")))?;
-        Self::new(&object, defaults)
+    /// The fields of a job in one line of JSON.
+    pub(crate) fn fields(line: &[u8]) -> Result<Object, Failure> {
+        serde_json::from_slice(line.trim_ascii_end()).map_err(|e| Failure::bad_job(format!("no job: {e}")))
     }
 
     pub(crate) fn new(object: &Object, defaults: &How) -> Result<Self, Failure> {
@@ -134,14 +148,20 @@ impl Job {
         if let Some(name) = operation.optional {
             operands.extend(object.path(name)?.map(|path| (name, path)));
         }
-        Ok(Self {
-            operands,
-            output: object.required_path("output")?,
-            how: defaults.with(object)?,
-            build,
-            exact_integers: operation.exact_integers,
-        })
+        Ok(Self { operands, output: object.required_path("output")?, how: defaults.with(object)?, build })
     }
+}
+
+/// What the caller calls the job, which the answer repeats: a string or a number, no longer than anybody needs.
+pub(crate) fn id(job: &Object) -> Result<Option<Value>, Failure> {
+    const LONGEST: usize = 1000;
+    let Some(value) = job.get("id") else { return Ok(None) };
+    let short = match value {
+        Value::String(text) => text.len() <= LONGEST,
+        value => value.is_number(),
+    };
+    let wanted = format!("a number, or a string of at most {LONGEST} bytes");
+    if short { Ok(Some(value.clone())) } else { Err(wrong_type("id", value, &wanted)) }
 }
 
 /// Refuses names that no job has, and values for those that another operation has.

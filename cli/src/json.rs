@@ -82,6 +82,20 @@ impl Object {
         self.text(name)?.map(|text| parse(text).ok_or_else(|| unknown(text))).transpose()
     }
 
+    /// What `parse` finds in each of a list of texts; `wanted` says what that is.
+    pub(crate) fn names<T>(
+        &self,
+        name: &str,
+        wanted: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, Failure> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let list = value
+            .as_array()
+            .and_then(|list| list.iter().map(|text| parse(text.as_str()?)).collect::<Option<Vec<_>>>());
+        list.map(Some).ok_or_else(|| wrong_type(name, value, wanted))
+    }
+
     pub(crate) fn path(&self, name: &str) -> Result<Option<PathBuf>, Failure> {
         self.named(name, "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text)))
     }

@@ -6,6 +6,7 @@ mod execute;
 mod failure;
 mod filter;
 mod info;
+mod interrupted;
 mod job;
 mod json;
 mod kernels;
@@ -16,6 +17,7 @@ mod run;
 mod shaders;
 mod verify;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -110,11 +112,51 @@ fn dispatch(command: Command) -> Result<Outcome, Failure> {
     }
 }
 
+/// The arguments, or the end of the program with what is wrong with them.
+fn arguments() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let mut text = error.render().to_string();
+        let given: Vec<_> = std::env::args_os().map(|given| given.to_string_lossy().into_owned()).collect();
+        let escaped = given.iter().flat_map(|given| given.split('=').chain([given.as_str()]));
+        let mut escaped: Vec<_> = escaped.filter(|part| output::shown(part) != **part).collect();
+        if !error.use_stderr() || escaped.is_empty() {
+            error.exit();
+        }
+        escaped.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        for part in escaped {
+            // Which comes with its escapes, or without.
+            let plain = clap::builder::StyledStr::from(part.to_owned()).to_string();
+            for part in [part, &plain] {
+                if output::shown(part) != part {
+                    text = text.replace(part, &output::shown(part));
+                }
+            }
+        }
+        output::complain(text.trim_end());
+        std::process::exit(2);
+    })
+}
+
 fn main() -> ExitCode {
     // The graphics stack warns of much that is none of the user's business; RUST_LOG shows it.
     let filter = env_logger::Env::default().default_filter_or("off,wgconv=warn");
-    env_logger::Builder::from_env(filter).format_timestamp(None).init();
-    let outcome = dispatch(Cli::parse().command).unwrap_or_else(|failure| {
+    env_logger::Builder::from_env(filter)
+        .format(|to, record| {
+            let (level, target) = (record.level(), record.target());
+            writeln!(to, "[{level} {target}] {}", output::shown(&record.args().to_string()))
+        })
+        .init();
+    interrupted::watch();
+    // Where no threads can be started, this one does everything. Asked with a pool that is dropped: of the global one there is one
+    // chance.
+    if let Err(error) = rayon::ThreadPoolBuilder::new().build() {
+        log::warn!("computing on one thread: {error}");
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
+        if let Err(error) = alone {
+            log::warn!("not even on one: {error}");
+        }
+    }
+    let outcome = dispatch(arguments().command).unwrap_or_else(|failure| {
         output::complain(&failure.to_string());
         Outcome::Failed
     });

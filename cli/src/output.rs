@@ -8,6 +8,20 @@ use wgconv::ErrorKind;
 
 use crate::failure::Failure;
 
+/// `text` on one line that a terminal shows and does not obey: whatever is not to be seen as it is, such as a newline, an escape
+/// or a character that changes the direction of writing, as [`str::escape_debug`] writes it. Names of files may hold anything.
+pub(crate) fn shown(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) { shown.extend(c.escape_debug()) } else { shown.push(c) }
+    }
+    shown
+}
+
 /// Prints a line, or several, and flushes. A closed pipe is a failure and no panic.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();

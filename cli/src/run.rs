@@ -6,11 +6,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use crate::npy::Limits;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::execute::{Devices, Done, execute};
 use crate::failure::Failure;
-use crate::job::{How, Job};
+use crate::job::{How, Job, id};
 use crate::{Outcome, output, unusable};
 
 /// Defaults for what a job does not say itself.
@@ -25,6 +25,9 @@ pub(crate) struct Defaults {
     /// Element type to compute in: auto, f32, f16 or f64
     #[arg(long)]
     pub(crate) dtype: Option<String>,
+    /// Whether algorithms that transform their operands may be chosen: auto, accurate or fast
+    #[arg(long)]
+    pub(crate) precision: Option<String>,
     /// Largest data of a file or a result, in bytes
     #[arg(long, alias = "max_bytes", default_value_t = Limits::default().max_bytes)]
     pub(crate) max_bytes: u64,
@@ -33,7 +36,12 @@ pub(crate) struct Defaults {
 impl Defaults {
     pub(crate) fn how(&self) -> Result<How, Failure> {
         let algorithm = self.algorithm.as_ref().map(|name| name.replace('-', "_"));
-        How::new(self.device.as_deref(), algorithm.as_deref(), self.dtype.as_deref())
+        How::new(&[
+            ("device", self.device.as_deref()),
+            ("algorithm", algorithm.as_deref()),
+            ("dtype", self.dtype.as_deref()),
+            ("precision", self.precision.as_deref()),
+        ])
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -62,25 +70,32 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let (mut devices, mut outcome) = (Devices::default(), Outcome::Succeeded);
     let bar = output::progress(None, "jobs");
     while let Some((number, line)) = lines.next()? {
-        let result =
-            line.and_then(|l| Job::from_line(&l, &how)).and_then(|job| execute(&job, &mut devices, &limits));
+        let fields = line.and_then(|line| Job::fields(&line));
+        // Also of a job that is wrong otherwise.
+        let id = fields.as_ref().map_or(Ok(None), id);
+        let job = fields.and_then(|fields| {
+            id.as_ref().map_err(Clone::clone)?;
+            Job::new(&fields, &how)
+        });
+        let result = job.and_then(|job| execute(&job, &mut devices, &limits));
         if result.is_err() {
             outcome = Outcome::Failed;
         }
-        bar.suspend(|| output::say(&answer(number, &result)))?;
+        bar.suspend(|| output::say(&answer(number, id.ok().flatten(), &result)))?;
         bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(outcome)
 }
 
-fn answer(number: u64, result: &Result<Done, Failure>) -> String {
-    match result {
+fn answer(number: u64, id: Option<Value>, result: &Result<Done, Failure>) -> String {
+    let mut answer = match result {
         Ok(done) => json!({
             "job": number,
             "ok": true,
             "algorithm": done.algorithm.name(),
             "device": done.device,
+            "dtype": done.dtype.name(),
             "output_shape": done.output_shape,
             "ms": done.ms,
         }),
@@ -89,8 +104,11 @@ fn answer(number: u64, result: &Result<Done, Failure>) -> String {
             "ok": false,
             "error": { "kind": kind.word(), "message": message },
         }),
+    };
+    if let Some(id) = id {
+        answer["id"] = id;
     }
-    .to_string()
+    answer.to_string()
 }
 
 /// A line with its number from 1, or why it is no job.
@@ -106,6 +124,8 @@ pub(crate) struct Lines {
 impl Lines {
     /// Far more than any job; a line without an end is not kept in memory.
     const LONGEST: u64 = 1 << 20;
+    /// What goes on as long is no list of jobs.
+    const ENDLESS: u64 = 1 << 28;
 
     pub(crate) fn open(path: &PathBuf) -> Result<Self, Failure> {
         let reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
@@ -140,15 +160,12 @@ impl Lines {
         }
     }
 
+    /// To the end of the line; of one without an end, such as a device's, no further than [`Self::ENDLESS`].
     fn skip_line(&mut self) -> std::io::Result<()> {
-        loop {
-            let buffer = self.reader.fill_buf()?;
-            let end = buffer.iter().position(|&byte| byte == b'\n');
-            let (used, done) = (end.map_or(buffer.len(), |end| end + 1), end.is_some() || buffer.is_empty());
-            self.reader.consume(used);
-            if done {
-                return Ok(());
-            }
+        let skipped = (&mut self.reader).take(Self::ENDLESS).skip_until(b'\n')?;
+        if skipped as u64 == Self::ENDLESS {
+            return Err(std::io::Error::other(format!("a line goes on past {} bytes", Self::ENDLESS)));
         }
+        Ok(())
     }
 }

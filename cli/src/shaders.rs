@@ -28,6 +28,6 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
             count += 1;
         }
     }
-    output::say(&format!("{count} shaders in {}", folder.display()))?;
+    output::say(&format!("{count} shaders in {}", output::shown(&folder.display().to_string())))?;
     Ok(Outcome::Succeeded)
 }

@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
             while let Some((number, line)) = lines.next()? {
                 let name = format!("job {number}");
                 let case = line.and_then(|line| {
-                    let job = Job::from_line(&line, &how)?;
+                    let job = Job::new(&Job::fields(&line)?, &how)?;
                     let device = devices.open(&job.how.device)?;
                     Ok((load(&job, &device, &name, options)?, device, job.how.algorithm))
                 });

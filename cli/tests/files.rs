@@ -1,6 +1,6 @@
 //! `wgconv run`: element types and forms of files; gradients and transposed convolutions.
 
-use crate::common::cli::{Folder, expected, npy_file, values, with};
+use crate::common::cli::{Folder, expected, npy_file, ran, values, with};
 use ndarray::{Array1, ArrayD, Axis, IxDyn};
 use serde_json::{Value, json};
 use wgconv::half::f16;
@@ -267,4 +267,52 @@ fn transposed_convolutions_with_groups_bias_and_layouts() {
             "output": "y.npy", "groups": 2, "stride": 2, "layout": name });
         assert_eq!(succeeds(&folder, &job).1, stored(&wanted), "{name}");
     }
+}
+
+/// Whatever ends the program, it leaves nothing behind but what is whole.
+#[cfg(unix)]
+#[test]
+fn signals_leave_no_temporary_file() {
+    use std::os::unix::process::ExitStatusExt;
+    for signal in ["INT", "TERM"] {
+        let folder = Folder::default();
+        folder.write_f32("x.npy", &values(&[1, 1, 2500, 2500], 1));
+        folder.write_f32("w.npy", &values(&[1, 1, 3, 3], 1));
+        let jobs =
+            r#"{"op": "conv", "input": "x.npy", "weight": "w.npy", "output": "y.npy"}"#.to_owned() + "\n";
+        folder.bytes("jobs.jsonl", jobs.repeat(1000).as_bytes());
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wgconv"));
+        let child = child.current_dir(folder.path("")).args(["run", "jobs.jsonl", "--device", "cpu"]);
+        let mut child = child.stdout(std::process::Stdio::null()).spawn().expect("it starts");
+        let waits = std::time::Instant::now();
+        while !folder.list().iter().any(|name| name.ends_with(".tmp")) {
+            assert!(waits.elapsed().as_secs() < 60, "no temporary file was ever there");
+        }
+        let kill = ["-s", signal, &child.id().to_string()];
+        assert!(std::process::Command::new("kill").args(kill).status().expect("kill runs").success());
+        let status = child.wait().expect("it ends");
+        assert!(status.signal().is_some(), "{status:?}");
+        assert!(!folder.list().iter().any(|name| name.ends_with(".tmp")), "{signal}: {:?}", folder.list());
+    }
+}
+
+/// `ulimit -f` is an error of the job that writes too much, and no end of the program.
+#[cfg(unix)]
+#[test]
+fn a_file_past_the_limit_of_its_size_is_an_error() {
+    let folder = Folder::default();
+    folder.write_f32("x.npy", &values(&[1, 1, 300, 300], 1));
+    folder.write_f32("w.npy", &values(&[1, 1, 3, 3], 1));
+    let job = r#"{"op": "conv", "input": "x.npy", "weight": "w.npy", "output": "y.npy"}"#;
+    let small = r#"{"op": "conv", "input": "w.npy", "weight": "w.npy", "output": "z.npy"}"#;
+    folder.bytes("jobs.jsonl", format!("{job}\n{small}\n").as_bytes());
+    let script = format!("ulimit -f 64; exec '{}' run jobs.jsonl --device cpu", env!("CARGO_BIN_EXE_wgconv"));
+    let mut shell = assert_cmd::Command::new("bash");
+    let ran = ran(shell.current_dir(folder.path("")).args(["-c", &script]));
+    let answers = ran.answers();
+    assert_eq!((&answers[0]["ok"], &answers[0]["error"]["kind"]), (&false.into(), &"io".into()), "{ran:?}");
+    assert_eq!(answers[1]["ok"], true, "{ran:?}");
+    assert!(
+        folder.exists("z.npy") && !folder.list().iter().any(|name| name.ends_with(".tmp") || name == "y.npy")
+    );
 }

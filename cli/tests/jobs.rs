@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use crate::common::cli::{Folder, expected, ran, values, wgconv, with};
+use crate::common::cli::{Folder, expected, npy_file, ran, values, wgconv, with};
 use ndarray::{Array1, ArrayD, Axis};
 use serde_json::{Value, json};
 use wgconv::{Activation, Boundary, Conv, Layout, Padding, Rounding};
@@ -161,7 +161,7 @@ fn answers_come_in_order_with_line_numbers() {
     assert_eq!(brief, [(Some(2), yes), (Some(4), no), (Some(6), no), (Some(7), yes)]);
     assert!(folder.exists("a.npy") && folder.exists("b.npy"));
     let keys = |answer: &Value| answer.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&answers[0]), ["job", "ok", "algorithm", "device", "output_shape", "ms"]);
+    assert_eq!(keys(&answers[0]), ["job", "ok", "algorithm", "device", "dtype", "output_shape", "ms"]);
     assert_eq!(answers[0]["algorithm"], "direct");
     assert_eq!(answers[0]["device"], "cpu");
     assert_eq!(answers[0]["output_shape"], json!([1, 1, 3]));
@@ -273,4 +273,145 @@ fn a_dense_job_file_opens_the_device_once() {
     folder.bytes("jobs.jsonl", format!("{}\n", conv_job()).repeat(300).as_bytes());
     let ran = ran(wgconv().current_dir(folder.path("")).args(["run", "jobs.jsonl"]));
     assert_eq!((ran.status, ran.answers().len()), (0, 300), "{}", ran.err);
+}
+
+/// The exact sum of a window of ones, at some cells.
+fn window_sums(x: &ArrayD<f64>, k: usize) -> impl Fn([usize; 2]) -> f64 + '_ {
+    move |[i, j]| (0..k).flat_map(|a| (0..k).map(move |b| (a, b))).map(|(a, b)| x[[0, 0, i + a, j + b]]).sum()
+}
+
+/// Large enough for transforms to be faster, which round.
+#[test]
+fn integers_are_never_rounded() {
+    let folder = Folder::default();
+    let x = values(&[1, 1, 700, 700], 3).mapv(|v| (v.abs() * 31.0) % 256.0).mapv(f64::round);
+    let bytes: Vec<u8> = x.iter().map(|&v| v as u8).collect();
+    folder.bytes("x.npy", &npy_file("|u1", false, "(1, 1, 700, 700)", &bytes));
+    folder.bytes("w.npy", &npy_file("|u1", false, "(1, 1, 7, 7)", &[1; 49]));
+    let sum = window_sums(&x, 7);
+    let jobs = [
+        (json!({ "op": "conv", "input": "x.npy", "weight": "w.npy" }), 0),
+        (json!({ "op": "theano.nnet_conv2d", "input": "x.npy", "filters": "w.npy" }), 0),
+        (
+            json!({ "op": "grad_input", "grad_output": "x.npy", "weight": "w.npy", "input_shape": [1, 1, 706, 706] }),
+            6,
+        ),
+        (json!({ "op": "conv_transpose", "input": "x.npy", "weight": "w.npy" }), 6),
+    ];
+    for (job, shift) in jobs {
+        let answer = folder.job(&with(&job, &json!({ "output": "y.npy" })));
+        assert_eq!(answer["ok"], true, "{job}: {answer}");
+        assert_eq!((&answer["algorithm"], &answer["dtype"]), (&json!("direct"), &json!("f32")), "{answer}");
+        let (_, y) = folder.read("y.npy");
+        assert!(y.iter().all(|v| v.fract() == 0.0), "{job}");
+        for at in [[0, 0], [311, 200], [693, 600]] {
+            assert_eq!(y[[0, 0, at[0] + shift, at[1] + shift]], sum(at), "{job} {at:?}");
+        }
+    }
+    // The gradient of the weight sums all of the image.
+    folder.bytes("dy.npy", &npy_file("|u1", false, "(1, 1, 694, 694)", &vec![1; 694 * 694]));
+    let job = json!({ "op": "grad_weight", "input": "x.npy", "grad_output": "dy.npy", "weight_shape": [1, 1, 7, 7], "output": "y.npy" });
+    let answer = folder.job(&job);
+    assert_eq!(answer["dtype"], "f64", "255 times 481,636 products pass 2^24: {answer}");
+    assert!(folder.read("y.npy").1.iter().all(|v| v.fract() == 0.0));
+}
+
+/// 36,864 products of up to 127 x 127 pass what f32 holds.
+#[test]
+fn integers_whose_sums_pass_f32_are_computed_in_f64() {
+    let folder = Folder::default();
+    for (name, value) in [("x.npy", 127), ("w.npy", 125)] {
+        folder.bytes(name, &npy_file("|i1", false, "(1, 4096, 3, 3)", &[value; 36_864]));
+    }
+    let answer = folder.job(&conv_job());
+    assert_eq!((&answer["ok"], &answer["dtype"]), (&json!(true), &json!("f64")), "{answer}");
+    assert_eq!(folder.read("y.npy"), ("f64", ArrayD::from_elem(vec![1, 1, 1, 1], 36_864.0 * 127.0 * 125.0)));
+}
+
+#[test]
+fn every_answer_has_its_type_and_the_jobs_id() {
+    let (folder, ..) = Folder::with(&[1, 1, 5, 5], &[1, 1, 3, 3]);
+    for (dtype, id) in [("f32", json!("a")), ("f64", json!(7)), ("f32", json!(1.5))] {
+        let answer = folder.job(&with(&conv_job(), &json!({ "dtype": dtype, "id": id })));
+        assert_eq!((&answer["dtype"], &answer["id"]), (&json!(dtype), &id), "{answer}");
+        assert_eq!(folder.read("y.npy").0, dtype);
+    }
+    // Also of what fails; and without one there is none.
+    let answer = folder.job(&with(&conv_job(), &json!({ "stride": 0, "id": "b" })));
+    assert_eq!((&answer["ok"], &answer["id"]), (&json!(false), &json!("b")), "{answer}");
+    assert_eq!(folder.job(&conv_job()).get("id"), None);
+    let answer = folder.job(&with(&conv_job(), &json!({ "id": [1] })));
+    assert_eq!(answer["error"]["kind"], "bad_job", "{answer}");
+    // Double precision is kept where nobody named a GPU.
+    folder.write("x.npy", &values(&[1, 1, 5, 5], 1));
+    folder.bytes("jobs.jsonl", format!("{}\n", conv_job()).as_bytes());
+    let auto = folder.run(&["run", "jobs.jsonl"]).answers().remove(0);
+    assert_eq!((&auto["dtype"], &auto["device"]), (&json!("f64"), &json!("cpu")), "{auto}");
+}
+
+#[test]
+fn the_choice_of_an_algorithm_is_in_the_job() {
+    let (folder, ..) = Folder::with(&[1, 1, 400, 400], &[1, 1, 31, 31]);
+    let by = |fields: Value| folder.job(&with(&conv_job(), &fields))["algorithm"].clone();
+    assert_eq!(by(json!({})), "direct");
+    assert_eq!(by(json!({ "precision": "fast" })), "fft");
+    assert_eq!(by(json!({ "precision": "accurate" })), "direct");
+    assert_eq!(by(json!({ "prefer": ["winograd", "fft"] })), "fft");
+    assert_eq!(by(json!({ "prefer": ["fft"], "precision": "accurate" })), "direct");
+    let ran = folder.run(&["run", "jobs.jsonl", "--device", "cpu", "--precision", "fast"]);
+    assert_eq!(ran.answers()[0]["algorithm"], "direct", "a field beats the option: {ran:?}");
+    for wrong in [
+        json!({ "precision": "best" }),
+        json!({ "prefer": "fft" }),
+        json!({ "prefer": ["ftf"] }),
+        json!({ "check_finite": 1 }),
+    ] {
+        assert_eq!(folder.job(&with(&conv_job(), &wrong))["error"]["kind"], "bad_job", "{wrong}");
+    }
+}
+
+/// One infinity stays where it belongs, and is an error where it was asked for.
+#[test]
+fn what_is_not_finite() {
+    let folder = Folder::default();
+    let mut x = values(&[1, 1, 300, 300], 1);
+    x[[0, 0, 150, 150]] = f64::INFINITY;
+    folder.write_f32("x.npy", &x);
+    folder.write_f32("w.npy", &ArrayD::from_elem(vec![1, 1, 15, 15], 1.0));
+    for algorithm in ["direct", "fft"] {
+        let job = with(&conv_job(), &json!({ "algorithm": algorithm }));
+        let y = succeeds(&folder, &job);
+        assert_eq!(y.iter().filter(|v| !v.is_finite()).count(), 225, "{algorithm}");
+    }
+    let job = with(&conv_job(), &json!({ "algorithm": "fft", "check_finite": true }));
+    assert_eq!(folder.job(&job)["error"]["kind"], "non_finite");
+}
+
+/// A file's name is data: it forges no line and moves no cursor.
+#[test]
+fn names_are_escaped() {
+    let (folder, ..) = Folder::with(&[1, 1, 5, 5], &[1, 1, 3, 3]);
+    let name = "gone\nerror[io]: forged \u{1b}[2J";
+    let ran =
+        folder.run(&["conv", "--input", name, "--weight", "w.npy", "--output", "y.npy", "--device", "cpu"]);
+    assert!(ran.status == 1 && ran.err.contains(r"gone\nerror[io]: forged \u{1b}[2J"), "{ran:?}");
+    assert!(ran.err.trim_end().lines().count() == 1 && !ran.err.contains('\u{1b}'), "{ran:?}");
+    let answer = folder.job(&with(&conv_job(), &json!({ "input": name })));
+    let message = answer["error"]["message"].as_str().expect("a message");
+    assert!(message.contains(r"gone\n") && !message.contains(['\n', '\u{1b}']), "{message:?}");
+    let ran = folder.run(&["conv", "--stride", "1\u{1b}[2J"]);
+    assert!(ran.status == 2 && !ran.err.contains('\u{1b}'), "{ran:?}");
+    // Nor is a long one repeated whole.
+    let answer = folder.job(&with(&conv_job(), &json!({ "device": "x".repeat(100_000) })));
+    assert!(answer.to_string().len() < 1000, "{answer}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_list_of_jobs_that_never_ends_is_refused() {
+    let ran = ran(wgconv().args(["run", "/dev/zero"]));
+    assert!(
+        ran.status == 1 && ran.err.contains("error[io]") && ran.err.contains("a line goes on past"),
+        "{ran:?}"
+    );
 }

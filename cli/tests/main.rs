@@ -6,6 +6,9 @@ mod commands;
 mod common;
 mod files;
 mod filter;
+#[path = "../src/interrupted.rs"]
+#[allow(dead_code, reason = "the program alone watches signals")]
+mod interrupted;
 mod jobs;
 #[path = "../src/npy/mod.rs"]
 #[allow(dead_code, reason = "the program alone writes pictures by it")]

@@ -178,11 +178,16 @@ impl Convolve {
             Mode::Valid => Padding::Valid,
         };
         let conv = Conv::default().padding(padding).flip(flip || swapped);
+        let along = |shape: &[usize]| -> Vec<usize> {
+            shape.iter().zip(&listed).filter(|(_, listed)| **listed).map(|(&extent, _)| extent).collect()
+        };
+        let (x, h) = if swapped { (along(in2), along(in1)) } else { (along(in1), along(in2)) };
+        let prefers = self.method.prefers(&x, &h, self.mode);
         let mut operation = Operation::builder(name);
         let in1 = operation.operand("in1", in1);
         let in2 = operation.operand("in2", in2).seen(view);
         let (first, second) = if swapped { (in2, in1) } else { (in1, in2) };
-        batched(operation, &axes, conv, self.method.prefers(), (first, second))
+        batched(operation, &axes, conv, prefers, (first, second))
     }
 }
 

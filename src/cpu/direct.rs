@@ -88,7 +88,7 @@ impl<T: Real> Finish<'_, T> {
 }
 
 /// Whether no value is infinite or NaN.
-fn all_finite<T: Real>(values: &[T]) -> bool {
+pub(super) fn all_finite<T: Real>(values: &[T]) -> bool {
     // Without an early exit within a chunk, so that it becomes vector code.
     values.par_chunks(1 << 16).all(|chunk| chunk.iter().fold(true, |all, v| all & v.is_finite()))
 }

@@ -9,6 +9,7 @@ mod cost;
 mod phase;
 mod product;
 mod sum;
+mod tame;
 mod tiling;
 pub(super) mod transform;
 mod weight;
@@ -23,6 +24,7 @@ use crate::cpu::{CpuUnsupported, Real};
 use crate::problem::{ConvProblem, Direction, Element, to_usize};
 use cells::Tile;
 use phase::{Phase, Phases, Taps};
+use tame::Tame;
 use tiling::{Load, Tiling, bins_of};
 use transform::{Transform, Transforms, Work};
 
@@ -249,8 +251,16 @@ impl Fft {
         }
         let transform = T::transform(&self.transforms, self.lengths());
         let pool = Pool::new(&*transform);
-        let spectra = sum::Sum { fft: self, pool, source: &[], weight, spectra: None }.prepare();
+        let tame = self.tame_weight(weight);
+        let weight = tame.as_ref().map_or(weight, |tame| &tame.values);
+        let spectra = sum::Sum { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare();
         Some(Prepared { lengths: self.lengths(), spectra })
+    }
+
+    fn tame_weight<T: Real>(&self, weight: &[T]) -> Option<Tame<T>> {
+        let geometry = &self.geometry;
+        let kernel = geometry.lines.each_ref().map(|line| line.kernel);
+        Tame::new(weight, kernel, geometry.q * geometry.c, None, 0.0)
     }
 
     /// The result in logical order.
@@ -269,16 +279,36 @@ impl Fft {
         }
         let transform = T::transform(&self.transforms, self.lengths());
         let pool = Pool::new(&*transform);
-        if self.geometry.direction == Direction::GradWeight {
-            weight::Weight { fft: self, pool, input, grad_output }.run(&mut result);
+        let geometry = &self.geometry;
+        // Images of a gradient of the weight are added up.
+        let period = (geometry.direction == Direction::GradWeight).then_some(geometry.groups);
+        let of_input =
+            |input| Tame::new(input, geometry.input(), geometry.c, period, geometry.boundary.fill());
+        let of_output = |output| Tame::new(output, geometry.output(), geometry.q, period, 0.0);
+        let (source, filter, tame_source, tame_filter) = match geometry.direction {
+            Direction::Forward => (input, weight, of_input(input), self.tame_weight(weight)),
+            Direction::GradInput => (grad_output, weight, of_output(grad_output), self.tame_weight(weight)),
+            Direction::GradWeight => (input, grad_output, of_input(input), of_output(grad_output)),
+        };
+        let given = tame::Operands {
+            geometry,
+            source,
+            filter,
+            tame_source: tame_source.as_ref(),
+            tame_filter: tame_filter.as_ref(),
+        };
+        let source = tame_source.as_ref().map_or(source, |tame| &tame.values);
+        let filter = tame_filter.as_ref().map_or(filter, |tame| &tame.values);
+        let tame = tame_source.as_ref();
+        if geometry.direction == Direction::GradWeight {
+            weight::Weight { fft: self, pool, input: source, grad_output: filter, tame }.run(&mut result);
         } else {
-            let source = if self.geometry.direction == Direction::Forward { input } else { grad_output };
             // Prepared by a plan like this one, or of no use.
             let [c, r] = self.channels();
             let wanted = self.sets().len() * self.geometry.groups * self.packed(c * r);
             let fits = |p: &&Prepared<T>| p.lengths == self.lengths() && p.spectra.len() == wanted;
             let spectra = prepared.filter(fits).map(|prepared| &prepared.spectra[..]);
-            let sum = sum::Sum { fft: self, pool, source, weight, spectra };
+            let sum = sum::Sum { fft: self, pool, source, tame, weight: filter, spectra };
             match self.padded() {
                 None => sum.run(&mut result),
                 Some(plane) => {
@@ -288,6 +318,7 @@ impl Fft {
                 }
             }
         }
+        given.complete(&mut result);
         self.finish(&finish, &mut result);
         result
     }

@@ -4,7 +4,7 @@
 
 use ndarray::{ArrayD, ArrayView1, ArrayViewD, CowArray, IxDyn};
 
-use crate::problem::{Axis, Boundary, ConvProblem, Direction, Epilogue, Source, to_usize};
+use crate::problem::{Activation, Axis, Boundary, ConvProblem, Direction, Epilogue, Source, to_usize};
 
 /// What [`run`] and [`magnitude`] read, in logical order. Which are read follows from the direction
 /// and the epilogue; one that is read and absent counts as zeros.
@@ -29,7 +29,48 @@ pub fn run(problem: &ConvProblem, operands: &Operands64<'_>) -> ArrayD<f64> {
     let tensors = Tensors::new(problem, operands, |v| v);
     let sums = tensors.sums(problem, problem.boundary().fill());
     let epilogue = problem.epilogue();
-    tensors.finish(problem, sums, |sum, residual, bias| epilogue.eval(sum, residual, bias))
+    tensors.finish(problem, sums, |sum, residual, bias| stored(epilogue, sum, residual, bias))
+}
+
+/// `act(alpha·sum + beta·residual + bias)`, written out once more: what is judged here uses [`Epilogue::eval`].
+fn stored(epilogue: &Epilogue, sum: f64, residual: f64, bias: f64) -> f64 {
+    let mut v = epilogue.alpha * sum;
+    if let Some(beta) = epilogue.beta {
+        v += beta * residual;
+    }
+    if epilogue.bias {
+        v += bias;
+    }
+    // Comparisons below may lose it.
+    if v.is_nan() {
+        return v;
+    }
+    let sigmoid = |v: f64| if v < 0.0 { v.exp() / (1.0 + v.exp()) } else { 1.0 / (1.0 + (-v).exp()) };
+    match epilogue.activation {
+        Activation::Identity => v,
+        Activation::Relu => v.max(0.0),
+        Activation::Clamp { low, high } => v.max(low).min(high),
+        Activation::LeakyRelu { slope } => {
+            if v >= 0.0 {
+                v
+            } else {
+                v * slope
+            }
+        }
+        Activation::Sigmoid => sigmoid(v),
+        Activation::Tanh => {
+            let e = (-2.0 * v.abs()).exp_m1();
+            (-e / (e + 2.0)).copysign(v)
+        }
+        Activation::Silu => v * sigmoid(v),
+        // The tail of the normal distribution on the other side of 0.
+        Activation::Gelu => {
+            let tail = 0.5 * libm::erfc(v.abs() / std::f64::consts::SQRT_2);
+            v * if v < 0.0 { tail } else { 1.0 - tail }
+        }
+        Activation::HardSwish if v <= -3.0 => 0.0,
+        Activation::HardSwish => v * ((v + 3.0).min(6.0) / 6.0),
+    }
 }
 
 /// `|alpha|·Σ |x|·|w| + |beta|·|residual| + |bias|` for every element of the result: the `mag` of the error bounds.

@@ -176,7 +176,7 @@ fn cpu_plan(problem: &ConvProblem, options: &PlanOptions) -> Result<CpuPlan, Cpu
     let left = CPU_ALGORITHMS.iter().find(|algorithm| !options.exclude.contains(algorithm));
     let mut declined =
         left.map_or(CpuUnsupported::Excluded, |&algorithm| CpuUnsupported::Inexact { algorithm });
-    let mut asked = options.asked(CPU_ALGORITHMS);
+    let mut asked = options.asked(CPU_ALGORITHMS, problem);
     if options.algorithm.is_none() {
         // Stable: what suits the problem, then the others in their order. What was preferred was meant.
         asked.sort_by_key(|a| !options.prefer.contains(a) && !CpuPlan::suits(problem, *a));

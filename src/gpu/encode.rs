@@ -27,8 +27,10 @@ impl<'a> From<&'a wgpu::Buffer> for BufferSlice<'a> {
 pub struct BufferOperands<'a> {
     /// `x`
     pub input: Option<BufferSlice<'a>>,
-    /// `w`, or what `encode_prepare` made of it.
+    /// `w`, for a plan that reads weights as they are: `encode` refuses it where the plan packs or transforms them first.
     pub weight: Option<BufferSlice<'a>>,
+    /// What `encode_prepare` made of `w`: in place of [`Self::weight`], for every plan.
+    pub prepared: Option<BufferSlice<'a>>,
     /// The gradient of `y`.
     pub grad_output: Option<BufferSlice<'a>>,
     /// One number per channel of the result.
@@ -43,7 +45,7 @@ impl<'a> BufferOperands<'a> {
     fn of(&self, role: Buffer) -> Option<BufferSlice<'a>> {
         match role {
             Buffer::Input => self.input,
-            Buffer::Weight | Buffer::Prepared => self.weight,
+            Buffer::Weight | Buffer::Prepared => self.prepared.or(self.weight),
             Buffer::GradOutput => self.grad_output,
             Buffer::Bias => self.bias,
             Buffer::Residual => self.residual,
@@ -183,12 +185,24 @@ impl GpuPlan {
         let problem = &self.choice().problem;
         let bytes = |tensor: &TensorLayout| self.bytes_of(tensor);
         let direction = problem.direction();
+        let fault = |role, problem| Err(GpuError::Slice { role, problem });
+        match (operands.weight, operands.prepared) {
+            (Some(_), Some(_)) => return fault("weight", SliceProblem::Presence { wanted: false }),
+            (Some(_), None) if !self.choice().program.prepare.is_empty() => {
+                return fault("weight", SliceProblem::Unprepared);
+            }
+            _ => {}
+        }
+        let (weight, name) = match operands.prepared {
+            Some(prepared) => (Some(prepared), "prepared"),
+            None => (operands.weight, "weight"),
+        };
         let wants = |used: bool, bytes: u64| used.then_some(bytes);
         let bias = (problem.bias_len() * problem.element().bytes()).next_multiple_of(4);
         let result = bytes(problem.result());
         let table = [
             ("input", operands.input, wants(direction != Direction::GradInput, bytes(problem.input()))),
-            ("weight", operands.weight, wants(direction != Direction::GradWeight, self.prepared_bytes())),
+            (name, weight, wants(direction != Direction::GradWeight, self.prepared_bytes())),
             (
                 "grad_output",
                 operands.grad_output,
@@ -199,18 +213,17 @@ impl GpuPlan {
             ("result", operands.result, Some(result)),
         ];
         for (role, slice, needed) in table {
-            let fault = |problem| Err(GpuError::Slice { role, problem });
             match (slice, needed) {
                 (None, None) => {}
                 (Some(_), None) | (None, Some(_)) => {
-                    return fault(SliceProblem::Presence { wanted: needed.is_some() });
+                    return fault(role, SliceProblem::Presence { wanted: needed.is_some() });
                 }
                 (Some(slice), Some(needed)) => {
                     if let Err(problem) = self.check_slice(slice, needed, wgpu::BufferUsages::STORAGE) {
-                        return fault(problem);
+                        return fault(role, problem);
                     }
                     if role != "result" && operands.result.is_some_and(|r| r.buffer == slice.buffer) {
-                        return Err(GpuError::Slice { role: "result", problem: SliceProblem::Aliased });
+                        return fault("result", SliceProblem::Aliased);
                     }
                 }
             }

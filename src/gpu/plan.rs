@@ -188,7 +188,8 @@ impl GpuPlan {
             held.each_ref().map(|b| b.as_ref().map(BufferSlice::from));
         let buffers = BufferOperands {
             input,
-            weight,
+            weight: None,
+            prepared: weight,
             grad_output,
             bias,
             residual,

@@ -24,7 +24,7 @@ use super::{Element, ProblemError};
 /// read it received. The weight gradient includes the values of the padding.
 ///
 /// **Infinite weights on zero padding.** [`Direct`](crate::Algorithm::Direct) and [`Reference`](crate::Algorithm::Reference)
-/// skip filter taps on `Zero`. All other algorithms multiply by 0 there, so the values that meet the padding must be finite: the
+/// skip filter taps on `Zero`. So does [`Algorithm::Fft`](crate::Algorithm::Fft) on the CPU. The others multiply by 0 there, so the values that meet the padding must be finite: the
 /// weights, or for the weight gradient `grad_output`.
 ///
 /// ```

@@ -249,7 +249,8 @@ pub fn run_and_read(
     }
     let buffers = BufferOperands {
         input: tensors.of(Buffer::Input),
-        weight: prepared.or(weight),
+        weight: if prepared.is_some() { None } else { weight },
+        prepared,
         grad_output: tensors.of(Buffer::GradOutput),
         bias: tensors.of(Buffer::Bias),
         residual: tensors.of(Buffer::Residual),

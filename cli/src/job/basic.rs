@@ -26,7 +26,6 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         optional: Some("bias"),
         attributes: attributes!(),
         parse: conv,
-        exact_integers: false,
         example: ("{}", &[&[1, 2, 5, 5], &[2, 2, 3, 3], &[2]]),
     },
     JobOperation {
@@ -36,7 +35,6 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         optional: None,
         attributes: attributes!("input_shape"),
         parse: grad_input,
-        exact_integers: false,
         example: (r#"{"input_shape": [1, 2, 5, 5]}"#, &[&[1, 2, 3, 3], &[2, 2, 3, 3]]),
     },
     JobOperation {
@@ -46,7 +44,6 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         optional: None,
         attributes: attributes!("weight_shape"),
         parse: grad_weight,
-        exact_integers: false,
         example: (r#"{"weight_shape": [2, 2, 3, 3]}"#, &[&[1, 2, 5, 5], &[1, 2, 3, 3]]),
     },
     JobOperation {
@@ -56,7 +53,6 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         optional: Some("bias"),
         attributes: attributes!("output_padding", "output_shape"),
         parse: conv_transpose,
-        exact_integers: false,
         example: ("{}", &[&[1, 2, 3, 3], &[2, 2, 3, 3], &[2]]),
     },
 ];

@@ -19,8 +19,6 @@ pub(crate) struct JobOperation {
     pub(crate) attributes: &'static [&'static str],
     /// Reads those fields.
     pub(crate) parse: fn(&Object) -> Result<Build, Failure>,
-    /// Whether operands of integers give integers, and no algorithm may round.
-    pub(crate) exact_integers: bool,
     /// Attributes, in JSON, and shapes of an example: what `info --ops` asks the devices about.
     pub(crate) example: (&'static str, &'static [&'static [usize]]),
 }
@@ -35,12 +33,7 @@ impl JobOperation {
         parse: fn(&Object) -> Result<Build, Failure>,
         example: (&'static str, &'static [&'static [usize]]),
     ) -> Self {
-        Self { name, original, operands, optional: None, attributes, parse, exact_integers: false, example }
-    }
-
-    /// The same, of which integers stay integers.
-    pub(super) const fn of_integers_too(self) -> Self {
-        Self { exact_integers: true, ..self }
+        Self { name, original, operands, optional: None, attributes, parse, example }
     }
 
     /// Whether it has a field of this name.

@@ -16,8 +16,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::convolve),
         (r#"{}"#, &[&[9], &[3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "signal.correlate",
         "scipy.signal.correlate",
@@ -25,8 +24,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::correlate),
         (r#"{}"#, &[&[9], &[3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "signal.fftconvolve",
         "scipy.signal.fftconvolve",
@@ -34,8 +32,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::fftconvolve),
         (r#"{}"#, &[&[9], &[3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "signal.oaconvolve",
         "scipy.signal.oaconvolve",
@@ -43,8 +40,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "method", "axes"],
         |object| convolve(object, Convolve::oaconvolve),
         (r#"{}"#, &[&[9], &[3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "signal.convolve2d",
         "scipy.signal.convolve2d",
@@ -52,8 +48,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "boundary", "fillvalue"],
         |object| convolve2d(object, Convolve2d::convolve),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "signal.correlate2d",
         "scipy.signal.correlate2d",
@@ -61,8 +56,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "boundary", "fillvalue"],
         |object| convolve2d(object, Convolve2d::correlate),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "ndimage.convolve",
         "scipy.ndimage.convolve",
@@ -70,8 +64,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "cval", "origin"],
         |object| filter(object, Filter::convolve),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    )
-    .of_integers_too(),
+    ),
     JobOperation::new(
         "ndimage.correlate",
         "scipy.ndimage.correlate",
@@ -79,8 +72,7 @@ pub(super) const OPERATIONS: &[JobOperation] = &[
         &["mode", "cval", "origin"],
         |object| filter(object, Filter::correlate),
         (r#"{}"#, &[&[5, 5], &[3, 3]]),
-    )
-    .of_integers_too(),
+    ),
 ];
 
 /// The operation that parameters make of the shapes of two operands.

@@ -9,7 +9,7 @@ mod header;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::Pod;
@@ -17,6 +17,7 @@ use half::f16;
 use ndarray::{ArrayD, ArrayView, Dimension, IxDyn, ShapeBuilder};
 
 use self::header::{Dtype, Header};
+use crate::interrupted::Temporary;
 
 pub use self::error::{NpyError, NpyErrorClass};
 
@@ -295,26 +296,21 @@ fn replace(path: &Path, contents: impl FnOnce(&mut File) -> Result<(), NpyError>
         return Err(NpyError::Io { action: "replace", error });
     }
     let (temporary, mut file) = create_beside(path).map_err(io_error("create a file beside"))?;
-    let written = contents(&mut file)
-        .and_then(|()| fs::rename(&temporary, path).map_err(io_error("rename into place")));
-    if written.is_err()
-        && let Err(error) = fs::remove_file(&temporary)
-    {
-        log::warn!("cannot remove {}: {error}", temporary.display());
-    }
-    written
+    contents(&mut file)?;
+    temporary.keep(path).map_err(io_error("rename into place"))
 }
 
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+fn create_beside(path: &Path) -> io::Result<(Temporary, File)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         // Short and not made from `path`'s own name, which may be as long as the system allows.
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!(".wgconv-{}-{serial}.tmp", std::process::id());
         let temporary = path.with_file_name(name);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+        let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        match Temporary::new(temporary, create) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            opened => return opened.map(|file| (temporary, file)),
+            made => return made,
         }
     }
 }

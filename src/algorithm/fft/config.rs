@@ -78,7 +78,10 @@ impl Work {
         let (lengths, points) = (config.lengths(), config.points());
         let tiles =
             part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed).tiles);
+        // Two tiles of an image share a transform.
+        let even = |tiles: u64| tiles.checked_next_multiple_of(2).unwrap_or(tiles);
         let tiles = tiles.fold(1u64, u64::saturating_mul);
+        let tiles = if self.tiles_summed { tiles } else { even(tiles) };
         let many = |factors: &[u64]| factors.iter().fold(self.groups, |all, &n| all.saturating_mul(n));
         // The factors of a convolution are transformed once, those of a gradient by the weight in every run.
         let (windows, factors, results) = if self.tiles_summed {

@@ -225,7 +225,7 @@ impl<'a> Fft<'a> {
         let four = |of: &dyn Fn(usize) -> u32| [of(0), of(1), of(2), 0];
         let lines = source.part;
         let tiles = matrices.all_tiles();
-        let (of_rows, of_columns) = if tiles_summed { (tiles, 1) } else { (1, tiles) };
+        let (of_rows, of_columns) = (if tiles_summed { tiles } else { 1 }, matrices.of_image);
         let mut block = FftForwardParams {
             outer: self.outer(),
             matrix: [to.rows, to.pairs, source.columns, self.bins].map(count),
@@ -394,7 +394,6 @@ impl<'a> Fft<'a> {
         let is_whole = self.folded.is_none();
         let begin = if is_whole { first(problem, problem.result()) as i64 } else { 0 };
         let begin = part.iter().map(|line| line.r_first).fold(begin, i64::wrapping_add);
-        let of_columns = if work.tiles_summed { 1 } else { matrices.all_tiles() };
         let mut block = FftInverseParams {
             cells: four(&|i| count(part[i].cells), 0),
             per_tile: four(&|i| count(tiling[i].per_tile), 0),
@@ -403,7 +402,7 @@ impl<'a> Fft<'a> {
             outer: self.outer(),
             tiles: if work.tiles_summed { [1; 4] } else { self.tiles(matrices) },
             matrix: [results.rows, results.pairs, matrices.columns, self.bins].map(count),
-            chunk: [count(first_column), count(of_columns), 0, 0],
+            chunk: [count(first_column), count(matrices.of_image), 0, 0],
             counts: [workgroups, of_slice, pairs, 0].map(count),
             base: [word(begin), count(roles.r[0]), count(roles.r[1]), 0],
             scale: [1.0, 0.0, 0.0, 0.0],

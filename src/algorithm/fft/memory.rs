@@ -18,6 +18,8 @@ pub(super) struct Matrices {
     pub(super) tiles: [u64; 3],
     /// Summed over: channels, or images and tiles.
     pub(super) summed: u64,
+    /// Columns of an image: its tiles, an even number of them, as two share a transform; 1 where tiles are summed over.
+    pub(super) of_image: u64,
     /// Images and tiles, or images of the gradient by the weight.
     pub(super) columns: u64,
 }
@@ -27,12 +29,12 @@ impl Matrices {
         let lengths = config.lengths();
         let tiles = std::array::from_fn(|i| part[i].tiling(lengths[i], work.tiles_summed).tiles);
         let all = tiles.iter().fold(1u64, |product: u64, &n| product.saturating_mul(n));
-        let (summed, columns) = if work.tiles_summed {
-            (work.summed.saturating_mul(all), work.images)
+        let (summed, of_image) = if work.tiles_summed {
+            (work.summed.saturating_mul(all), 1)
         } else {
-            (work.summed, work.images.saturating_mul(all))
+            (work.summed, all.checked_next_multiple_of(2).unwrap_or(u64::MAX))
         };
-        Self { tiles, summed, columns }
+        Self { tiles, summed, of_image, columns: work.images.saturating_mul(of_image) }
     }
 
     pub(super) fn all_tiles(&self) -> u64 {

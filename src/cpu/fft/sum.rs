@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::cells::{Tile, take_filter};
 use super::product::{self, Packed, Size, Spectra};
+use super::tame::Tame;
 use super::transform::{Complex, Wanted};
 use super::{Fft, Pool, Set, Tiles};
 use crate::cpu::Real;
@@ -16,6 +17,8 @@ pub(super) struct Sum<'a, T> {
     pub(super) fft: &'a Fft,
     pub(super) pool: Pool<'a, T>,
     pub(super) source: &'a [T],
+    /// If the source was tamed.
+    pub(super) tame: Option<&'a Tame<T>>,
     pub(super) weight: &'a [T],
     /// The spectra of all filters, if they are there.
     pub(super) spectra: Option<&'a [T]>,
@@ -244,8 +247,11 @@ impl<T: Real> Sum<'_, T> {
 
     fn take(&self, tile: &Tile<'_>, image: usize, channel: usize, cells: &mut [T]) {
         let geometry = &self.fft.geometry;
-        let boundary = match geometry.direction {
-            Direction::Forward => geometry.boundary,
+        let boundary = match (geometry.direction, self.tame) {
+            (Direction::Forward, None) => geometry.boundary,
+            (Direction::Forward, Some(tame)) => {
+                tame.boundary(geometry.boundary, image * geometry.groups + channel / geometry.c)
+            }
             // Past the outputs there is none.
             _ => Boundary::Zero,
         };

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::product::{self, Packed, Size, Spectra};
 use super::sum::{ranges, zeros};
+use super::tame::Tame;
 use super::transform::{Complex, Wanted};
 use super::{Fft, Pool, Tiles};
 use crate::cpu::Real;
@@ -14,6 +15,8 @@ pub(super) struct Weight<'a, T> {
     pub(super) pool: Pool<'a, T>,
     pub(super) input: &'a [T],
     pub(super) grad_output: &'a [T],
+    /// If the input was tamed.
+    pub(super) tame: Option<&'a Tame<T>>,
 }
 
 /// Channels of `x` and of `y` in a group, from some on.
@@ -118,7 +121,10 @@ impl<T: Real> Weight<'_, T> {
             if input {
                 let (plane, channels) = (self.fft.source_plane(), geometry.groups * geometry.c);
                 let plane = &self.input[(image * channels + channel) * plane..][..plane];
-                tile.take(plane, geometry.boundary, &mut work.cells);
+                let boundary = self.tame.map_or(geometry.boundary, |tame| {
+                    tame.boundary(geometry.boundary, image * geometry.groups + channel / geometry.c)
+                });
+                tile.take(plane, boundary, &mut work.cells);
             } else {
                 let (plane, channels) = (self.fft.result_plane(), geometry.groups * geometry.q);
                 let plane = &self.grad_output[(image * channels + channel) * plane..][..plane];
