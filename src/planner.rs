@@ -124,7 +124,7 @@ impl PlanOptions {
         let mut asked: Vec<Algorithm> = Vec::new();
         let preferred = self.prefer.iter().filter(|preferred| all.contains(preferred));
         for algorithm in preferred.chain(all) {
-            let may = !self.exclude.contains(algorithm) && self.is_precise(*algorithm, problem);
+            let may = !self.exclude.contains(algorithm) && self.imprecise(*algorithm, problem).is_none();
             if may && !asked.contains(algorithm) {
                 asked.push(*algorithm);
             }
@@ -132,29 +132,16 @@ impl PlanOptions {
         asked
     }
 
-    /// Whether [`Self::precision`] lets `algorithm` be chosen for `problem`.
-    fn is_precise(&self, algorithm: Algorithm, problem: &ConvProblem) -> bool {
-        let many = || problem.summed_channels() >= Precision::MANY_CHANNELS;
-        match self.precision {
-            _ if algorithm.is_exact() => true,
-            Precision::Auto => self.prefer.contains(&algorithm) || many(),
-            Precision::Accurate => false,
-            Precision::Fast => true,
-        }
-    }
-
-    /// Why [`Self::precision`] does not let `algorithm` be chosen for `problem`.
+    /// Why [`Self::precision`] does not let `algorithm` be chosen for `problem`, if so.
     fn imprecise(&self, algorithm: Algorithm, problem: &ConvProblem) -> Option<Unsupported> {
-        if self.is_precise(algorithm, problem) {
-            return None;
+        let (got, wanted) = (problem.summed_channels(), Precision::MANY_CHANNELS);
+        match self.precision {
+            _ if algorithm.is_exact() => None,
+            Precision::Auto if got >= wanted || self.prefer.contains(&algorithm) => None,
+            Precision::Auto => Some(Unsupported::FewChannels { got, wanted }),
+            Precision::Accurate => Some(Unsupported::Inexact),
+            Precision::Fast => None,
         }
-        Some(match self.precision {
-            Precision::Auto => {
-                let (got, wanted) = (problem.summed_channels(), Precision::MANY_CHANNELS);
-                Unsupported::FewChannels { got, wanted }
-            }
-            _ => Unsupported::Inexact,
-        })
     }
 }
 

@@ -381,3 +381,22 @@ fn sums_within_transforms_do_not_overflow() {
         }
     }
 }
+
+/// Also of weights that were not transformed as they are.
+#[test]
+fn prepared_weights_that_are_large_or_not_finite_give_the_same_bits() {
+    for spec in shapes() {
+        for direction in [Direction::Forward, Direction::GradInput] {
+            let problem = spec.direction(direction).problem(Element::F32);
+            let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+            for value in [f64::INFINITY, f64::NAN, 1e30] {
+                let mut tensors = Tensors::new(&problem, reals(5));
+                *tensors.w.iter_mut().nth(7).unwrap() = value;
+                let [one, other] = [true, false].map(|prepared| run(&plan, &tensors, prepared));
+                assert!(one.iter().any(|v| !v.is_finite() || v.abs() > 1e25), "{value}: {problem:?}");
+                let bits = |values: &ArrayD<f32>| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert!(bits(&one) == bits(&other), "{value}: {problem:?}");
+            }
+        }
+    }
+}

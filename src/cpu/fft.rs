@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::cpu::direct::geometry::{Fold, Geometry, Line};
 use crate::cpu::direct::{Finish, Slices};
 use crate::cpu::{CpuUnsupported, Real};
-use crate::problem::{ConvProblem, Direction, Element, to_usize};
+use crate::problem::{Boundary, ConvProblem, Direction, Element, to_usize};
 use cells::Tile;
 use phase::{Phase, Phases, Taps};
 use tame::Tame;
@@ -89,6 +89,8 @@ struct Tiles<'a> {
 pub(super) struct Prepared<T> {
     lengths: [usize; 3],
     spectra: Vec<T>,
+    /// What the spectra are of, if the weights were tamed.
+    tame: Option<Tame<T>>,
 }
 
 impl Fft {
@@ -254,7 +256,13 @@ impl Fft {
         let tame = self.tame_weight(weight);
         let weight = tame.as_ref().map_or(weight, |tame| &tame.values);
         let spectra = sum::Sum { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare();
-        Some(Prepared { lengths: self.lengths(), spectra })
+        Some(Prepared { lengths: self.lengths(), spectra, tame })
+    }
+
+    /// The input's boundary in this plane of it.
+    fn boundary<T: Real>(&self, tame: Option<&Tame<T>>, image: usize, channel: usize) -> Boundary {
+        let Geometry { boundary, groups, c, .. } = self.geometry;
+        tame.map_or(boundary, |tame| tame.boundary(boundary, image * groups + channel / c))
     }
 
     fn tame_weight<T: Real>(&self, weight: &[T]) -> Option<Tame<T>> {
@@ -280,34 +288,38 @@ impl Fft {
         let transform = T::transform(&self.transforms, self.lengths());
         let pool = Pool::new(&*transform);
         let geometry = &self.geometry;
+        // Prepared by a plan like this one, or of no use.
+        let [c, r] = self.channels();
+        let wanted = self.sets().len() * geometry.groups * self.packed(c * r);
+        let fits = |p: &&Prepared<T>| p.lengths == self.lengths() && p.spectra.len() == wanted;
+        let prepared = prepared.filter(fits);
         // Images of a gradient of the weight are added up.
         let period = (geometry.direction == Direction::GradWeight).then_some(geometry.groups);
         let of_input =
             |input| Tame::new(input, geometry.input(), geometry.c, period, geometry.boundary.fill());
         let of_output = |output| Tame::new(output, geometry.output(), geometry.q, period, 0.0);
-        let (source, filter, tame_source, tame_filter) = match geometry.direction {
-            Direction::Forward => (input, weight, of_input(input), self.tame_weight(weight)),
-            Direction::GradInput => (grad_output, weight, of_output(grad_output), self.tame_weight(weight)),
-            Direction::GradWeight => (input, grad_output, of_input(input), of_output(grad_output)),
+        let (source, filter, tame_source) = match geometry.direction {
+            Direction::Forward => (input, weight, of_input(input)),
+            Direction::GradInput => (grad_output, weight, of_output(grad_output)),
+            Direction::GradWeight => (input, grad_output, of_input(input)),
         };
-        let given = tame::Operands {
-            geometry,
-            source,
-            filter,
-            tame_source: tame_source.as_ref(),
-            tame_filter: tame_filter.as_ref(),
-        };
-        let source = tame_source.as_ref().map_or(source, |tame| &tame.values);
-        let filter = tame_filter.as_ref().map_or(filter, |tame| &tame.values);
         let tame = tame_source.as_ref();
+        let own;
+        let tame_filter = match prepared {
+            Some(prepared) => prepared.tame.as_ref(),
+            None => {
+                let is_weight = geometry.direction != Direction::GradWeight;
+                own = if is_weight { self.tame_weight(weight) } else { of_output(grad_output) };
+                own.as_ref()
+            }
+        };
+        let given = tame::Operands { geometry, source, filter, tame_source: tame, tame_filter };
+        let source = tame.map_or(source, |tame| &tame.values);
+        let filter = tame_filter.map_or(filter, |tame| &tame.values);
         if geometry.direction == Direction::GradWeight {
             weight::Weight { fft: self, pool, input: source, grad_output: filter, tame }.run(&mut result);
         } else {
-            // Prepared by a plan like this one, or of no use.
-            let [c, r] = self.channels();
-            let wanted = self.sets().len() * self.geometry.groups * self.packed(c * r);
-            let fits = |p: &&Prepared<T>| p.lengths == self.lengths() && p.spectra.len() == wanted;
-            let spectra = prepared.filter(fits).map(|prepared| &prepared.spectra[..]);
+            let spectra = prepared.map(|prepared| &prepared.spectra[..]);
             let sum = sum::Sum { fft: self, pool, source, tame, weight: filter, spectra };
             match self.padded() {
                 None => sum.run(&mut result),

@@ -247,11 +247,8 @@ impl<T: Real> Sum<'_, T> {
 
     fn take(&self, tile: &Tile<'_>, image: usize, channel: usize, cells: &mut [T]) {
         let geometry = &self.fft.geometry;
-        let boundary = match (geometry.direction, self.tame) {
-            (Direction::Forward, None) => geometry.boundary,
-            (Direction::Forward, Some(tame)) => {
-                tame.boundary(geometry.boundary, image * geometry.groups + channel / geometry.c)
-            }
+        let boundary = match geometry.direction {
+            Direction::Forward => self.fft.boundary(self.tame, image, channel),
             // Past the outputs there is none.
             _ => Boundary::Zero,
         };

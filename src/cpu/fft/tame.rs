@@ -55,10 +55,11 @@ impl<T: Real> Tame<T> {
         if finite && exponents.iter().all(|&exponent| exponent == 0) {
             return None;
         }
-        for at in 0..period.unwrap_or(0).min(exponents.len()) {
-            let step = period.unwrap_or(1);
-            let most = exponents.iter().skip(at).step_by(step).fold(0, |most, &e| most.max(e));
-            exponents.iter_mut().skip(at).step_by(step).for_each(|e| *e = most);
+        if let Some(period) = period {
+            for at in 0..period.min(exponents.len()) {
+                let most = exponents.iter().skip(at).step_by(period).fold(0, |most, &e| most.max(e));
+                exponents.iter_mut().skip(at).step_by(period).for_each(|e| *e = most);
+            }
         }
         let mut tame = values.to_vec();
         for (values, &exponent) in tame.chunks_mut((block * size).max(1)).zip(&exponents) {

@@ -121,10 +121,7 @@ impl<T: Real> Weight<'_, T> {
             if input {
                 let (plane, channels) = (self.fft.source_plane(), geometry.groups * geometry.c);
                 let plane = &self.input[(image * channels + channel) * plane..][..plane];
-                let boundary = self.tame.map_or(geometry.boundary, |tame| {
-                    tame.boundary(geometry.boundary, image * geometry.groups + channel / geometry.c)
-                });
-                tile.take(plane, boundary, &mut work.cells);
+                tile.take(plane, self.fft.boundary(self.tame, image, channel), &mut work.cells);
             } else {
                 let (plane, channels) = (self.fft.result_plane(), geometry.groups * geometry.q);
                 let plane = &self.grad_output[(image * channels + channel) * plane..][..plane];
