@@ -9,7 +9,8 @@ what one pass of its outermost loop costs, inner loops times their trip count: o
 transforms, arithmetic is all of it in single precision, once, without activations, and radices is what their passes need: sums
 and products, of a complex product two of each pair as multiply-adds; what takes pairs apart, or puts them together, is of one
 frequency. Of `depthwise`, multiply-adds per load from global memory are those of a square kernel of KB taps each way on a tile
-that fits.
+that fits. What adds blocks of a long sum to totals (`settle`) is no part of a step: `block_slots` is what it takes, once in 224
+products and more.
 """
 import argparse
 import json
@@ -62,13 +63,18 @@ def radices(path):
     return round(count + (0 if path.stem.startswith("fft_axis") else 4))
 
 
-def without_activations(text):
-    """The kernel with an `activate` that does nothing: what it does is no part of a transform."""
-    begin = text.find("fn activate(")
+def with_body(text, name, body):
+    """The kernel with another body of a function, if it has it."""
+    begin = text.find(f"fn {name}(")
     if begin < 0:
         return text
-    end = text.index("\n}", begin) + 2
-    return text[:begin] + "fn activate(code: u32, param: vec2<f32>, v: f32) -> f32 {\n    return v;\n}" + text[end:]
+    begin = text.index("{\n", begin)
+    return text[:begin] + body + text[text.index("\n}", begin) + 2:]
+
+
+def without_activations(text):
+    """The kernel with an `activate` that does nothing: what it does is no part of a transform."""
+    return with_body(text, "activate", "{\n    return v;\n}")
 
 
 def arithmetic_of_transform(tool, path, entries):
@@ -86,6 +92,22 @@ def arithmetic_of_transform(tool, path, entries):
 
 def compiled(tool, path):
     """One entry per family."""
+    entries = of_kernel(tool, path)
+    if "__BK-" in path.name and "fn settle(" in path.read_text():
+        with tempfile.NamedTemporaryFile("w", suffix=path.name) as bare:
+            bare.write(with_body(path.read_text(), "settle", "{}"))
+            bare.flush()
+            steps = of_kernel(tool, pathlib.Path(bare.name))
+        for entry, step in zip(entries, steps):
+            working = [max(slots(loop) for loop in one["loops"]) for one in (entry, step)]
+            entry["block_slots"] = working[0] - working[1]
+            entry["loops"], entry["step_fma_share"] = step["loops"], step["step_fma_share"]
+    arithmetic_of_transform(tool, path, entries)
+    return entries
+
+
+def of_kernel(tool, path):
+    """The same, of a kernel as it is."""
     out = subprocess.run([tool, str(path)], capture_output=True, text=True, check=True).stdout
     entries = []
     for line in out.splitlines():
@@ -107,7 +129,6 @@ def compiled(tool, path):
         loads_of_depthwise(path, entry)
         # Only where the work is done.
         entry["loops"] = [loop for loop in entry["loops"] if loop["fma"] >= 8]
-    arithmetic_of_transform(tool, path, entries)
     return entries
 
 

@@ -27,6 +27,9 @@ const TY: u32 = 8u;
 // Fours of values that rows and taps of a column span, and of its factors.
 const NV: u32 = ((TY - 1u) * SY + KB + 3u) / 4u;
 const NF: u32 = (KB + 3u) / 4u;
+// Totals of blocks: those of several channels lie in memory, where registers are none to spare. For that their index is no
+// constant, and because Mesa keeps up to 256 bytes in registers all the same, there is one more.
+const TOTALS: u32 = select(2u, 17u, QN > 1u);
 
 struct DepthwiseParams {
     window: Window,
@@ -54,7 +57,7 @@ struct DepthwiseParams {
     b_stride: vec4<u32>,          // steps in b per tap; per channel summed over
     r_stride: vec4<u32>,          // steps in r per cell; per channel
     counts: vec4<u32>,            // channels of a group, channels summed over, workgroups, invocations in use
-    channel: vec4<u32>,           // steps in b per channel of the result; sets of planes of a workgroup; 0
+    channel: vec4<u32>,           // steps in b per channel of the result; sets of planes of a workgroup; tap columns of a block; 0
     epilogue: vec4<u32>,
     scale: vec4<f32>,
     activation: vec4<f32>,
@@ -167,7 +170,22 @@ fn taps_of(acc: ptr<function, array<vec4f, 2u * QN>>, values_at: u32, at: u32, l
     if left > 7u { tap(acc, &column, at, 7u % KB); }
 }
 
-fn store(acc: ptr<function, array<vec4f, 2u * QN>>, t: Tile, cells: vec2<u32>, plane: u32, channel: u32) {
+fn total(i: u32) -> u32 { return select(0u, p.channel.w, QN > 1u) + i; }
+
+// Adds what was summed up to what the totals are, if anything `is_there`, and begins anew: in one accumulator the roundings of a
+// long sum of numbers of one sign all go the same way.
+fn settle(acc: ptr<function, array<vec4f, 2u * QN>>, totals: ptr<function, array<vec4f, TOTALS>>, is_there: bool) {
+    for (var i = 0u; i < 2u * QN; i++) {
+        if is_there { (*acc)[i] += (*totals)[total(i)]; }
+        (*totals)[total(i)] = (*acc)[i];
+        (*acc)[i] = vec4f();
+    }
+}
+
+fn store(
+    acc: ptr<function, array<vec4f, 2u * QN>>, totals: ptr<function, array<vec4f, TOTALS>>, is_there: bool, t: Tile,
+    cells: vec2<u32>, plane: u32, channel: u32,
+) {
     let first = first_channel[plane];
     if first == NONE { return; }
     let begin = planes[plane].w + t.z.r_first + t.y.r_first + t.x.r_first + cells.y * p.r_stride.z
@@ -178,7 +196,9 @@ fn store(acc: ptr<function, array<vec4f, 2u * QN>>, t: Tile, cells: vec2<u32>, p
         for (var q = 0u; q < QN; q++) {
             if channel + q >= p.counts.x { continue; }
             let at = begin + row * p.r_stride.y + q * p.r_stride.w;
-            var sum = p.scale.x * (*acc)[2u * q + i / 4u][i % 4u];
+            var sum = (*acc)[2u * q + i / 4u][i % 4u];
+            if is_there { sum += (*totals)[total(2u * q + i / 4u)][i % 4u]; }
+            sum *= p.scale.x;
             if p.epilogue.y != 0u { sum += p.scale.y * f32(residual[at]); }
             if p.epilogue.z != 0u { sum += f32(bias[first + channel + q]); }
             r[at] = Sum(activate(p.epilogue.x, p.activation.xy, sum));
@@ -214,12 +234,16 @@ fn main(
     let plane_low = split(plane, p.plane_radix.x);
     let planes_first = vec3<u32>(plane_low.x, split(plane_low.y, p.plane_radix.y));
 
+    var totals: array<vec4f, TOTALS>;
     for (var i = 0u; i < p.channel.y; i++) {
         // What was stored or multiplied last is no longer needed, and the planes are known.
         workgroupBarrier();
         stage_planes(local, plane, planes_first, i * p.plane_radix.w, t);
         workgroupBarrier();
         var acc: array<vec4f, 2u * QN>;
+        // How many tap columns the accumulators hold, and whether blocks of them were added up.
+        var held = 0u;
+        var is_there = false;
         for (var c = 0u; c < p.counts.y; c++) {
             for (var tz = 0u; tz < t.z.taps; tz++) {
                 for (var ty = 0u; ty < t.y.taps; ty += p.taps.x) {
@@ -233,10 +257,20 @@ fn main(
                         stage_window(values_first, local, a_at, c * p.window.stride.w, rows, p.scale.z);
                         stage_factors(factors_first, local, b_at, taps, columns, p.counts.x - t.first_q);
                         workgroupBarrier();
-                        for (var j = 0u; j < columns; j++) {
-                            for (var k = 0u; k < taps; k += KB) {
-                                let factors = factors_at + j * p.lane_b.w + k / 4u * QN;
-                                taps_of(&acc, values_at + j * p.taps.z + k / 4u, factors, select(taps - k, KB, KB < 8u));
+                        var j = 0u;
+                        while j < columns {
+                            if held == p.channel.z {
+                                settle(&acc, &totals, is_there);
+                                is_there = true;
+                                held = 0u;
+                            }
+                            let end = min(j + (p.channel.z - held), columns);
+                            held += end - j;
+                            for (; j < end; j++) {
+                                for (var k = 0u; k < taps; k += KB) {
+                                    let factors = factors_at + j * p.lane_b.w + k / 4u * QN;
+                                    taps_of(&acc, values_at + j * p.taps.z + k / 4u, factors, select(taps - k, KB, KB < 8u));
+                                }
                             }
                         }
                         workgroupBarrier();
@@ -245,6 +279,6 @@ fn main(
             }
         }
         let stores = local < p.counts.w && cells.y < t.x.cells;
-        if stores { store(&acc, t, cells, lane[2], t.first_q + lane[3] * QN); }
+        if stores { store(&acc, &totals, is_there, t, cells, lane[2], t.first_q + lane[3] * QN); }
     }
 }

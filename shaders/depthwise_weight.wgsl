@@ -47,7 +47,7 @@ struct DepthwiseWeightParams {
     cells: vec4<u32>,             // of b: z, rows, columns; first element of b
     b_stride: vec4<u32>,          // steps in b per cell; between the rows of an item
     r_stride: vec4<u32>,          // steps in r per tap; per part
-    counts: vec4<u32>,            // steps in all, of a part; workgroups; 0
+    counts: vec4<u32>,            // steps in all, of a part; workgroups; steps of a block
     epilogue: vec4<u32>,
     scale: vec4<f32>,
     activation: vec4<f32>,
@@ -134,6 +134,20 @@ fn multiply(acc: ptr<function, array<vec4f, KB>>, values_at: u32, at: u32, low: 
     }
 }
 
+// Adds the accumulators to the sums and begins anew: in one accumulator the roundings of a long sum of numbers of one sign all go
+// the same way.
+fn settle(acc: ptr<function, array<vec4f, KB>>, sums: ptr<function, array<vec4f, NF>>) {
+    if SY == 8u {
+        (*sums)[0] += (*acc)[0];
+        (*sums)[NF - 1u] += (*acc)[1];
+    } else {
+        for (var k = 0u; k < KB; k++) {
+            (*sums)[k / 4u][k % 4u] += (*acc)[k].x + (*acc)[k].y + ((*acc)[k].z + (*acc)[k].w);
+        }
+    }
+    for (var k = 0u; k < KB; k++) { (*acc)[k] = vec4f(); }
+}
+
 // Adds up the shares of every invocation's sums, always in the same order.
 fn add_shares(sums: ptr<function, array<vec4f, NF>>, local: u32, in_use: bool) {
     let together = p.lane.x * p.lane.y * p.lane.z;
@@ -191,8 +205,16 @@ fn main(
     let four = vec4<u32>(0u, 1u, 2u, 3u) * p.stride.w;
 
     var acc: array<vec4f, KB>;
+    var sums: array<vec4f, NF>;
+    // Of how many steps the accumulators hold the products.
+    var held = 0u;
     let count = min(p.counts.x - step, p.counts.y);
     for (var i = 0u; i < count; i++) {
+        if held == p.counts.w {
+            settle(&acc, &sums);
+            held = 0u;
+        }
+        held += 1u;
         // What was multiplied last is no longer needed.
         workgroupBarrier();
         if local < p.planes.z {
@@ -227,12 +249,7 @@ fn main(
         tile = next_tile(tile);
     }
 
-    var sums: array<vec4f, NF>;
-    for (var k = 0u; k < KB; k++) { sums[k / 4u][k % 4u] = acc[k].x + acc[k].y + (acc[k].z + acc[k].w); }
-    if SY == 8u {
-        sums[0] = acc[0];
-        sums[NF - 1u] = acc[1];
-    }
+    settle(&acc, &sums);
     add_shares(&sums, local, in_use);
     let taps = tap.yz + own;
     if share > 0u || taps.y >= p.taps.z || pairs.x * p.lane.z + own_pair >= p.pair_radix.z { return; }

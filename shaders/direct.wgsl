@@ -87,6 +87,28 @@ fn sum_of_lanes(v: Lane) -> f32 {
     return select(four.x, four.x + four.y + (four.z + four.w), LANES == 4u);
 }
 
+// Where the sums of a tile go: the first one, how many channels and cells there are.
+struct End { at: u32, channels: u32, cells: u32 }
+
+fn end_of(end: End, c: u32, i: u32) -> u32 {
+    return end.at + c * p.r_stride.w + i * p.r_stride.z;
+}
+
+// Adds what was summed up to what is there, if anything `is_there`, and begins anew.
+fn settle(acc: ptr<function, array<array<Lane, TILE_X>, TILE_C>>, end: End, is_there: bool) {
+    for (var c = 0u; c < TILE_C; c++) {
+        for (var i = 0u; i < TILE_X; i++) {
+            if c < end.channels && i < end.cells {
+                let at = end_of(end, c, i);
+                var sum = sum_of_lanes((*acc)[c][i]);
+                if is_there { sum += f32(r[at]); }
+                r[at] = Sum(sum);
+            }
+            (*acc)[c][i] = Lane();
+        }
+    }
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -130,6 +152,15 @@ fn main(
         b_channel[c] = b_base + min(c0 + c, channels - 1u) * p.base.w;
     }
 
+    let end = End(r_base + (channel_group * channels + c0) * p.r_stride.w + x.cell * p.r_stride.z, channels - c0, x.cells - x.cell);
+    // In one accumulator the roundings of a long sum of numbers of one sign all go the same way: no more than a block of
+    // products is added up one after the other, then added to the result. How many the accumulators hold, at most; whether more
+    // are too many; whether blocks were added; and whether a row of taps alone may be too many.
+    var held = 0u;
+    var is_full = false;
+    var is_there = false;
+    let of_row = p.chunk.z * p.chunk.w;
+    let is_long = of_row > p.dilation.w;
     var acc: array<array<Lane, TILE_X>, TILE_C>;
     for (var kz = 0u; kz < count.x; kz++) {
         let iz = source(z0 + kz * p.dilation.x, p.tables.x);
@@ -137,6 +168,10 @@ fn main(
         for (var ky = 0u; ky < count.y; ky++) {
             let iy = source(y0 + ky * p.dilation.y, p.tables.y);
             if !TABLE && iy >= p.a_extent.y { continue; }
+            if !is_long {
+                is_full = held + of_row > p.dilation.w;
+                held = select(held, 0u, is_full) + of_row;
+            }
             let row_inside = iz < p.a_extent.x && iy < p.a_extent.y;
             let row = a_base + iz * p.a_stride.x + iy * p.a_stride.y;
             for (var kx = 0u; kx < count.z; kx++) {
@@ -150,33 +185,54 @@ fn main(
                     inside |= select(0u, 1u << i, row_inside && ix < p.a_extent.z);
                 }
                 if !TABLE && inside == 0u { continue; }
-                let tap = kz * p.b_stride.x + ky * p.b_stride.y + kx * p.b_stride.z;
-                if inside == ALL_INSIDE {
-                    for (var ci = 0u; ci < count.w; ci++) {
-                        var factor: array<Lane, TILE_C>;
-                        for (var c = 0u; c < TILE_C; c++) {
-                            factor[c] = Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
-                        }
-                        for (var i = 0u; i < TILE_X; i++) {
-                            let value = Lane(a[offset[i] + ci * p.a_stride.w]);
+                var tap = kz * p.b_stride.x + ky * p.b_stride.y + kx * p.b_stride.z;
+                var left = count.w;
+                while left > 0u {
+                    var block = left;
+                    if is_long {
+                        block = min(left, p.dilation.w);
+                        is_full = held + block > p.dilation.w;
+                        held = select(held, 0u, is_full) + block;
+                    }
+                    if is_full {
+                        // Nothing that follows from it is computed before the loops and kept: stride.w is 0, but known to the
+                        // host alone.
+                        let none = p.stride.w * held;
+                        settle(&acc, End(end.at + none, end.channels + none, end.cells + none), is_there);
+                        is_there = true;
+                        is_full = false;
+                    }
+                    if inside == ALL_INSIDE {
+                        for (var ci = 0u; ci < block; ci++) {
+                            var factor: array<Lane, TILE_C>;
                             for (var c = 0u; c < TILE_C; c++) {
-                                acc[c][i] += value * factor[c];
+                                factor[c] = Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
+                            }
+                            for (var i = 0u; i < TILE_X; i++) {
+                                let value = Lane(a[offset[i] + ci * p.a_stride.w]);
+                                for (var c = 0u; c < TILE_C; c++) {
+                                    acc[c][i] += value * factor[c];
+                                }
                             }
                         }
-                    }
-                } else {
-                    for (var ci = 0u; ci < count.w; ci++) {
-                        for (var i = 0u; i < TILE_X; i++) {
-                            let here = (inside & (1u << i)) != 0u;
-                            if TABLE || here {
-                                var value = Lane(p.scale.z);
-                                if here { value = Lane(a[offset[i] + ci * p.a_stride.w]); }
-                                for (var c = 0u; c < TILE_C; c++) {
-                                    acc[c][i] += value * Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
+                    } else {
+                        for (var ci = 0u; ci < block; ci++) {
+                            for (var i = 0u; i < TILE_X; i++) {
+                                let here = (inside & (1u << i)) != 0u;
+                                if TABLE || here {
+                                    var value = Lane(p.scale.z);
+                                    if here { value = Lane(a[offset[i] + ci * p.a_stride.w]); }
+                                    for (var c = 0u; c < TILE_C; c++) {
+                                        acc[c][i] += value * Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
+                                    }
                                 }
                             }
                         }
                     }
+                    left -= block;
+                    if left == 0u { break; }
+                    tap += block * p.b_stride.w;
+                    for (var i = 0u; i < TILE_X; i++) { offset[i] += block * p.a_stride.w; }
                 }
             }
         }
@@ -184,10 +240,12 @@ fn main(
 
     for (var c = 0u; c < TILE_C; c++) {
         for (var i = 0u; i < TILE_X; i++) {
-            if c0 + c < channels && x.cell + i < x.cells {
+            if c < end.channels && i < end.cells {
                 let q = channel_group * channels + c0 + c;
-                let at = r_base + q * p.r_stride.w + (x.cell + i) * p.r_stride.z;
-                var v = p.scale.x * sum_of_lanes(acc[c][i]);
+                let at = end_of(end, c, i);
+                var sum = sum_of_lanes(acc[c][i]);
+                if is_there { sum += f32(r[at]); }
+                var v = p.scale.x * sum;
                 if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
                 if p.epilogue.z != 0u { v += f32(bias[q]); }
                 r[at] = Sum(activate(p.epilogue.x, p.activation.xy, v));

@@ -6,7 +6,7 @@
 //
 // shapes   a [bins, k, pairs], b [bins, k, pairs of q], s [bins, q, pairs] of two neighbouring complex numbers; a bin here is one
 //          of a group and of a slice
-// sums     p.size.w: added to what is there
+// sums     p.size.w: added to what is there; so is every block of a long sum to those before it
 // grid     a workgroup per row tile, column tile and bin, rows fastest
 // memory   BK * (BM + BN) * 8 bytes
 // rust     Kernel::FftGemm, FftGemmParams (src/kernel/fft.rs)
@@ -20,6 +20,10 @@ const TN: u32 = BN / 4u;
 const WG: u32 = TM * TN;
 const ROW_LOADS: u32 = BM / 2u * BK / WG;
 const COLUMN_LOADS: u32 = BN / 2u * BK / WG;
+
+// In one accumulator the roundings of a long sum of numbers of one sign all go the same way: no more products than these are added
+// up before they are added to s.
+const BLOCK: u32 = 128u;
 
 const_assert BM / 2u * BK % WG == 0u && BN / 2u * BK % WG == 0u && BK % 4u == 0u;
 
@@ -74,7 +78,7 @@ fn main(
     var k = 0u;
     for (var i = 0u; i < ROW_LOADS; i++) { next_rows[i] = row(row_at[i], (local + i * WG) / (BM / 2u)); }
     for (var i = 0u; i < COLUMN_LOADS; i++) { next_columns[i] = column(column_at[i], (local + i * WG) / (BN / 2u)); }
-    while k < p.counts.w {
+    loop {
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = next_rows[i]; }
         for (var i = 0u; i < COLUMN_LOADS; i++) { columns[local + i * WG] = next_columns[i]; }
         workgroupBarrier();
@@ -108,18 +112,23 @@ fn main(
             }
         }
         workgroupBarrier();
-    }
-    for (var i = 0u; i < 4u; i++) {
-        let q = row_tile * BM + (ty + i / 2u * TM) * 2u + i % 2u;
-        for (var j = 0u; j < 2u; j++) {
-            let pair = column_tile * (BN / 2u) + tx + j * TN;
-            if q < p.size.x && pair < p.size.y {
-                let at = (bin * p.size.x + q) * p.size.y + pair;
-                var v = real[i * 2u + j] + turned(imaginary[i * 2u + j]);
-                if p.size.w != 0u { v += s[at]; }
-                s[at] = v;
+        if k % BLOCK == 0u || k >= p.counts.w {
+            for (var i = 0u; i < 4u; i++) {
+                let q = row_tile * BM + (ty + i / 2u * TM) * 2u + i % 2u;
+                for (var j = 0u; j < 2u; j++) {
+                    let pair = column_tile * (BN / 2u) + tx + j * TN;
+                    var v = real[i * 2u + j] + turned(imaginary[i * 2u + j]);
+                    real[i * 2u + j] = vec4f();
+                    imaginary[i * 2u + j] = vec4f();
+                    if q < p.size.x && pair < p.size.y {
+                        let at = (bin * p.size.x + q) * p.size.y + pair;
+                        if k > BLOCK || p.size.w != 0u { v += s[at]; }
+                        s[at] = v;
+                    }
+                }
             }
         }
+        if k >= p.counts.w { break; }
     }
 }
 

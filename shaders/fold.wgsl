@@ -16,6 +16,10 @@ const WG: u32 = 64u;          // @spec invocations per workgroup
 const FOLD: bool = false;     // @spec whether cells of the last three axes have lists of places
 alias Scalar = f32;           // @spec element of bias, residual and r
 
+// In one accumulator the roundings of a long sum of numbers of one sign all go the same way: so many are added one after the
+// other, then to a total.
+const BLOCK: u32 = 128u;
+
 struct FoldParams {
     extent: array<vec4<u32>, 2>,
     r_stride: array<vec4<u32>, 2>,
@@ -65,7 +69,9 @@ fn main(
         }
     }
 
+    var total = 0.0;
     var sum = 0.0;
+    var held = 0u;
     if FOLD {
         let z = places(0u, cell.x);
         let y = places(1u, cell.y);
@@ -77,6 +83,12 @@ fn main(
                         + table[jz] * p.s_stride[1].y + table[jy] * p.s_stride[1].z;
                     for (var jx = x.x; jx < x.y; jx++) {
                         sum += s[row + table[jx] * p.s_stride[1].w];
+                        held += 1u;
+                        if held == BLOCK {
+                            total += sum;
+                            sum = 0.0;
+                            held = 0u;
+                        }
                     }
                 }
             }
@@ -84,10 +96,14 @@ fn main(
     } else {
         for (var part = 0u; part < p.counts.y; part++) {
             sum += s[from_other + part * p.counts.z];
+            if part % BLOCK == BLOCK - 1u {
+                total += sum;
+                sum = 0.0;
+            }
         }
     }
 
-    var v = p.scale.x * sum;
+    var v = p.scale.x * (total + sum);
     if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
     if p.epilogue.z != 0u { v += f32(bias[(index / p.places.w) % p.counts.w]); }
     r[at] = Scalar(activate(p.epilogue.x, p.activation.xy, v));

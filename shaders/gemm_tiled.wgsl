@@ -81,12 +81,19 @@ fn main(
     packed_at += BK * BM / 4u;
 
     var acc: array<vec4f, 4u * SM * SN>;
+    var totals: array<vec4f, TOTALS>;
+    var block_end = p.first.w;
     for (var step = 0u; step < steps.y; step++) {
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = vec4f(next_rows[i]); }
         for (var i = 0u; i < COLUMN_LOADS; i++) {
             // Past the last product the factor is 0, but what was read might be no number.
             columns[column_at + i * DEPTHS * PITCH] =
                 select(vec4f(), vec4f(next_columns[i]), product + i * DEPTHS < p.chunk.z);
+        }
+        // Here, where nothing is on its way, there are registers to spare.
+        if step == block_end {
+            settle(&acc, &totals);
+            block_end += p.first.w;
         }
         workgroupBarrier();
         product += BK;
@@ -101,5 +108,5 @@ fn main(
         multiply(&acc, local);
         workgroupBarrier();
     }
-    store(&acc, tile, local);
+    store(&acc, &totals, tile, local, steps.y);
 }

@@ -86,6 +86,8 @@ fn main(
     packed_at += BK * BM / 4u;
 
     var acc: array<vec4f, 4u * SM * SN>;
+    var totals: array<vec4f, TOTALS>;
+    var block_end = p.first.w;
     for (var step = 0u; step < steps.y; step++) {
         let entries = (step & 1u) * BK + depth;
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = vec4f(next_rows[i]); }
@@ -94,6 +96,11 @@ fn main(
             let v = next_columns[i];
             columns[column_at + i * DEPTHS * PITCH] =
                 vec4f(kept(v.x, start[0], e), kept(v.y, start[1], e), kept(v.z, start[2], e), kept(v.w, start[3], e));
+        }
+        // Here, where nothing is on its way, there are registers to spare.
+        if step == block_end {
+            settle(&acc, &totals);
+            block_end += p.first.w;
         }
         workgroupBarrier();
         if step + 1u < steps.y {
@@ -114,5 +121,5 @@ fn main(
             product = further(product, BK, p.steps.z, p.steps.w);
         }
     }
-    store(&acc, tile, local);
+    store(&acc, &totals, tile, local, steps.y);
 }

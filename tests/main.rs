@@ -18,6 +18,7 @@ mod gpu_bounds;
 mod gpu_device;
 mod gpu_fft;
 mod gpu_fft_laws;
+mod gpu_flat;
 mod gpu_limits;
 mod gpu_pieces;
 mod gpu_prepare;

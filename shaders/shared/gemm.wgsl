@@ -15,6 +15,9 @@ const_assert BM * BK % (4u * WG) == 0u && BN * BK % (4u * WG) == 0u && WG % FOUR
 
 const ROW_GROUP: u32 = 8u;            // row tiles that are gone through together
 
+// Mesa keeps up to 256 bytes in registers all the same, whatever the index: one four more.
+const TOTALS: u32 = 17u;
+
 var<workgroup> rows: array<vec4f, BK * BM / 4u>;
 var<workgroup> columns: array<vec4f, BK * PITCH>;
 var<workgroup> ends: array<u32, BN>;  // of every column: where in r it lies
@@ -78,8 +81,20 @@ fn multiply(acc: ptr<function, array<vec4f, 4u * SM * SN>>, local: u32) {
     }
 }
 
-// The epilogue. Sums that are continued are parts, which have none.
-fn store(acc: ptr<function, array<vec4f, 4u * SM * SN>>, tile: Tile, local: u32) {
+// Adds what was summed up to the totals and begins anew: in one accumulator the roundings of a long sum of numbers of one sign all
+// go the same way. The totals lie in memory, where registers are none to spare: for that the index is no constant.
+fn settle(acc: ptr<function, array<vec4f, 4u * SM * SN>>, totals: ptr<function, array<vec4f, TOTALS>>) {
+    for (var i = 0u; i < 4u * SM * SN; i++) {
+        (*totals)[p.epilogue.w + i] += (*acc)[i];
+        (*acc)[i] = vec4f();
+    }
+}
+
+// The epilogue of `steps` steps, of which the last block is not among the totals. Sums that are continued are parts, which have
+// none.
+fn store(
+    acc: ptr<function, array<vec4f, 4u * SM * SN>>, totals: ptr<function, array<vec4f, TOTALS>>, tile: Tile, local: u32, steps: u32,
+) {
     let tx = local % TN;
     let ty = local / TN;
     for (var j = 0u; j < SN; j++) {
@@ -91,7 +106,9 @@ fn store(acc: ptr<function, array<vec4f, 4u * SM * SN>>, tile: Tile, local: u32)
                     if row < p.counts.x {
                         let q = tile.group * p.counts.x + row;
                         let at = tile.part * p.counts.z + ends[column] + q * p.r_stride.w;
-                        var v = p.scale.x * (*acc)[i * SN + j][c];
+                        var sum = (*acc)[i * SN + j][c];
+                        if steps > p.first.w { sum += (*totals)[p.epilogue.w + i * SN + j][c]; }
+                        var v = p.scale.x * sum;
                         if p.order.w != 0u { v += f32(r[at]); }
                         if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
                         if p.epilogue.z != 0u { v += f32(bias[q]); }

@@ -85,7 +85,9 @@ pub(super) fn lower(
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
     let cut = Cut::new(&direct, &config, size, binding_limit(target), parts)?;
-    let in_parts = cut.parts() > 1 || is_folded(problem);
+    // Blocks of a long sum are added to the result, but not in half the precision.
+    let is_coarse = problem.element() == Element::F16 && cut.is_long();
+    let in_parts = cut.parts() > 1 || is_folded(problem) || is_coarse;
     let compact = compact_strides(&written);
     let roles = if in_parts { Roles::new(problem, &compact) } else { direct };
     let mut program =

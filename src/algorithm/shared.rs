@@ -25,6 +25,17 @@ pub(super) const MAX_PLACES: u64 = 1 << 13;
 /// Indices, extents and coordinates stay below this.
 pub(super) const MAX_INDEX: u64 = 1 << 31;
 
+/// Most products that a sum adds up one after the other, but for products of matrices. Of numbers of one sign all roundings in a
+/// single accumulator go the same way, and its error grows like the number of products, not like its root: longer sums are sums
+/// of blocks.
+pub(super) const MAX_RUN: u64 = 192;
+
+/// Products of a block of a longer sum.
+pub(super) const RUN: u64 = 1 << 7;
+
+/// For kernels that count what a block holds: more than any sum has.
+pub(super) const ENDLESS: u64 = 1 << 30;
+
 /// Where bindings begin: at multiples of so many bytes on every device.
 const BINDING_STEP: u64 = 256;
 

@@ -198,7 +198,8 @@ pub struct DepthwiseParams {
     pub r_stride: [u32; 4],
     /// Channels per group, channels summed over, workgroups, invocations in use.
     pub counts: [u32; 4],
-    /// Steps in `b` per channel of the result; sets of planes of a workgroup; 0.
+    /// Steps in `b` per channel of the result; sets of planes of a workgroup; columns of taps whose products are added one after
+    /// the other; 0.
     pub channel: [u32; 4],
     /// Code of the activation; whether there is a residual; whether there is a bias; 0.
     pub epilogue: [u32; 4],

@@ -80,7 +80,7 @@ pub struct DepthwiseWeightParams {
     pub b_stride: [u32; 4],
     /// Steps in the result per tap; then per part.
     pub r_stride: [u32; 4],
-    /// Steps in all and of a part; workgroups; 0.
+    /// Steps in all and of a part; workgroups; steps whose products an invocation adds one after the other.
     pub counts: [u32; 4],
     /// Code of the activation; whether there is a residual; 0, 0.
     pub epilogue: [u32; 4],

@@ -63,7 +63,7 @@ pub struct DirectParams {
     pub a_extent: [u32; 4],
     /// Steps in `a`'s cells per cell of the result; then 0.
     pub stride: [u32; 4],
-    /// Steps in `a`'s cells per tap; then 0.
+    /// Steps in `a`'s cells per tap; then most products that are added one after the other.
     pub dilation: [u32; 4],
     /// Steps in `a` per cell; then per channel summed over.
     pub a_stride: [u32; 4],
@@ -142,7 +142,8 @@ pub struct GemmParams {
     pub r_stride: [u32; 4],
     /// Steps in `a` per image and per group, in the result per image; then the last tap.
     pub base: [u32; 4],
-    /// First elements of `a` and of the phase in the result; last element of `a`; 0.
+    /// First elements of `a` and of the phase in the result; last element of `a`; steps whose products are added one after the
+    /// other.
     pub first: [u32; 4],
     /// Row tiles and column tiles of a group, groups, parts.
     pub tiles: [u32; 4],

@@ -14,7 +14,10 @@ use crate::values::Data;
 /// The largest relative error of a whole result: `u·(log2 T + 0.3·√c)`, with `T` the product of the lengths of the transforms,
 /// `points`, and `c` the numbers that are added up one after the other: channels in every bin, of the gradient of the weight images
 /// and tiles; and what a boundary that repeats cells gives back to each.
-fn bound(problem: &ConvProblem, points: u64) -> f64 {
+///
+/// What is added up of one sign, and the same every time, adds to that `(min(c, 128) + c / 128) / 4`: in every block of 128, and once
+/// more of the blocks, all roundings may go the same way.
+fn bound(problem: &ConvProblem, points: u64, one_sign: bool) -> f64 {
     let unit = Bound::of(problem).unit;
     let cells = |layout: &TensorLayout| layout.extents[2..].iter().product::<u64>().max(1);
     let [x, y] = [cells(problem.input()), cells(problem.output())];
@@ -25,8 +28,10 @@ fn bound(problem: &ConvProblem, points: u64) -> f64 {
         // No fewer than the tiles of an image would be if they did not overlap.
         Direction::GradWeight => problem.n() * (y / points).max(1),
     };
+    let summed = summed as f64;
+    let alike = if one_sign { (summed.min(128.0) + summed / 128.0) / 4.0 } else { 0.0 };
     // Below 8 points the products are rounded as much as their transforms.
-    unit * (points.max(8) as f64).log2() + unit * 0.3 * (summed as f64).sqrt()
+    unit * ((points.max(8) as f64).log2() + 0.3 * summed.sqrt() + alike)
 }
 
 /// Of so many results and more the bound holds as it stands. The errors of fewer are a sample, and depend on each other where
@@ -67,6 +72,8 @@ pub struct Spectral {
     norm: f64,
     /// Whether the operands are integers.
     integers: bool,
+    /// Whether all numbers have one sign.
+    one_sign: bool,
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
@@ -77,7 +84,13 @@ impl Spectral {
     pub fn new(problem: &ConvProblem, data: &Data) -> Self {
         let result = known::result(problem, data);
         let norm = norm(result.iter().copied()).max(energy(problem, data));
-        Self { result, norm, integers: data.are_integers() }
+        Self { result, norm, integers: data.are_integers(), one_sign: false }
+    }
+
+    /// For operands of one sign: their roundings may all go the same way.
+    #[must_use]
+    pub fn of_one_sign(self) -> Self {
+        Self { one_sign: true, ..self }
     }
 
     /// Compares what was computed by transforms of `points` points in all. Gives the error in units of the bound.
@@ -100,7 +113,7 @@ impl Spectral {
         // What the activation adds is not of the transforms.
         let own = Bound::of(problem);
         let slack = own.relative * norm(want.iter().copied()) + own.absolute * (want.len() as f64).sqrt();
-        let bound = own.gain * bound(problem, points) * self.norm + slack;
+        let bound = own.gain * bound(problem, points, self.one_sign) * self.norm + slack;
         let allowed = if want.len() < MANY { 2.0 * bound } else { bound };
         if error > allowed || error.is_nan() {
             return Err(format!(

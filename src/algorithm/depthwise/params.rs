@@ -4,7 +4,9 @@ use super::axes::Axes;
 use super::tile::{Places, Tile, WORKGROUP, Whole};
 use super::{DepthwiseConfig, outside};
 use crate::algorithm::shared::roles::{Loop, Roles, three_axes};
-use crate::algorithm::shared::{count, first, set_epilogue, single, tables, tensor, word};
+use crate::algorithm::shared::{
+    ENDLESS, MAX_RUN, RUN, count, first, set_epilogue, single, tables, tensor, word,
+};
 use crate::kernel::depthwise::{Counter, DepthwiseParams, ROWS, Window, inverse};
 use crate::problem::ConvProblem;
 use crate::program::{Buffer, Target};
@@ -164,6 +166,12 @@ fn lanes(axes: &Axes, tile: &Tile, roles: &Roles, channels: u64, plane: u64) -> 
     (step, counts.map(count))
 }
 
+/// Columns of taps whose products are added one after the other.
+fn block_columns(roles: &Roles, axes: &Axes, tile: &Tile) -> u64 {
+    let products = axes.loops.iter().map(Loop::taps).fold(roles.summed, u64::saturating_mul);
+    if products > MAX_RUN { (RUN / tile.taps[0]).max(1) } else { ENDLESS }
+}
+
 /// The block of a launch that writes the result with its epilogue, or sums; and its workgroups.
 pub(super) fn block(
     problem: &ConvProblem,
@@ -228,7 +236,7 @@ pub(super) fn block(
         b_stride: signed(|axis| axis.b_stride, b_summed),
         r_stride: signed(|axis| axis.r_stride, roles.r[1]),
         counts: four([roles.channels, roles.summed, workgroups, tile.lanes()]),
-        channel: four([b_channel, sets]),
+        channel: four([b_channel, sets, block_columns(roles, axes, tile)]),
         scale: [1.0, 0.0, single(fill), inverse(count(tile.bands))],
         ..DepthwiseParams::default()
     };

@@ -2,6 +2,7 @@
 
 use super::INVOCATIONS;
 use super::axes::Axes;
+use crate::algorithm::shared::RUN;
 use crate::kernel::depthwise::ROWS;
 use crate::program::Target;
 
@@ -213,10 +214,11 @@ pub(super) fn traffic(elements: u64, run: u64) -> u64 {
 /// Boxes of taps, the whole kernel first.
 fn boxes(axes: &Axes) -> Vec<[u64; 2]> {
     let [rows, columns] = [1, 2].map(|i| axes.loops[i].taps().max(1));
-    let most = if axes.column.pitch == 8 { 8 } else { rows };
+    // Pieces of eight taps, so that each begins with a four; a column is no longer than a block of products.
+    let even = rows.div_ceil(rows.div_ceil(RUN)).next_multiple_of(8).min(rows);
+    let most = if axes.column.pitch == 8 { 8 } else { even };
     let mut along_rows = vec![rows.min(most)];
-    // Pieces of eight taps, so that each begins with a four.
-    along_rows.extend([256, 64, 32, 16, 8].into_iter().filter(|&n| n < rows.min(most)));
+    along_rows.extend([64, 32, 16, 8].into_iter().filter(|&n| n < rows.min(most)));
     let mut all = Vec::new();
     for rows in along_rows {
         for parts in [1, 2, 3, 4, 6, 8, 12, 16, 32] {

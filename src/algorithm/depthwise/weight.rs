@@ -7,8 +7,8 @@ use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
 use crate::algorithm::Unsupported;
 use crate::algorithm::shared::roles::{Loop, Phase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
-    MAX_INDEX, MAX_PARTS, bind, bind_sums, bind_tensor, binding_limit, compact_strides, count,
-    epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
+    ENDLESS, MAX_INDEX, MAX_PARTS, MAX_RUN, RUN, bind, bind_sums, bind_tensor, binding_limit,
+    compact_strides, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
 };
 use crate::kernel::depthwise::{Counter, ROWS, inverse};
 use crate::kernel::depthwise_weight::{DepthwiseWeightParams, DepthwiseWeightSpec};
@@ -119,7 +119,19 @@ impl Share {
         let planes = planes.min(sum.planes.max(1));
         tile.planes = planes * pairs;
         let shares = WORKGROUP.checked_div(together)?;
-        (planes > 0 && shares > 0).then_some(Self { tile, pairs, planes, pieces, shares })
+        let share = (planes > 0 && shares > 0).then_some(Self { tile, pairs, planes, pieces, shares })?;
+        (share.run(sum) <= RUN).then_some(share)
+    }
+
+    /// Products of a step that an invocation adds one after the other.
+    fn run(&self, sum: &Sum) -> u64 {
+        self.items() * if sum.axes.column.pitch == 8 { u64::from(ROWS) } else { 2 }
+    }
+
+    /// Steps whose products an invocation adds one after the other, of `each` in all.
+    fn block_steps(&self, sum: &Sum, each: u64) -> u64 {
+        let run = self.run(sum).max(1);
+        if run.saturating_mul(each) > MAX_RUN { (RUN / run).max(1) } else { ENDLESS }
     }
 
     /// Columns of eight rows of a pair, per invocation.
@@ -368,7 +380,7 @@ fn block(
         cells: four([z.cells(), rows.cells(), columns.cells(), first_of(Buffer::GradOutput)]),
         b_stride: of(|axis| axis.b_stride, axes.apart.wrapping_mul(rows.b_stride.unsigned_abs())),
         r_stride: of(|axis| axis.r_stride, size),
-        counts: four([steps, each, workgroups]),
+        counts: four([steps, each, workgroups, share.block_steps(sum, each)]),
         scale: [1.0, 0.0, single(fill), inverse(count(share.planes))],
         ..DepthwiseWeightParams::default()
     }

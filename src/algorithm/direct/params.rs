@@ -2,7 +2,9 @@
 
 use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, MIN_STEPS, Unsupported};
 use crate::algorithm::shared::roles::{Loop, Roles};
-use crate::algorithm::shared::{MAX_INDEX, count, first, set_epilogue, single, tables, tensor, word};
+use crate::algorithm::shared::{
+    ENDLESS, MAX_INDEX, MAX_RUN, RUN, count, first, set_epilogue, single, tables, tensor, word,
+};
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
@@ -59,6 +61,11 @@ impl Cut {
         cut
     }
 
+    /// Whether the sum of a box is one of blocks.
+    pub(super) fn is_long(&self) -> bool {
+        self.chunk.iter().product::<u64>() > MAX_RUN
+    }
+
     /// How many boxes.
     pub(super) fn parts(&self) -> u64 {
         self.counts.iter().fold(1, |product, &c| product.saturating_mul(c))
@@ -107,7 +114,7 @@ pub(super) fn direct(
     let mut block = DirectParams {
         a_extent: four(each(|a| a.a_extent as i64), load(roles.summed)),
         stride: four(each(|a| a.stride), 0),
-        dilation: four(each(|a| a.dilation), 0),
+        dilation: four(each(|a| a.dilation), if cut.is_long() { RUN } else { ENDLESS } as i64),
         a_stride: four(loads(each(|a| a.a_stride as i64)), channel(a_channel)),
         b_stride: four(loads(each(|a| a.b_stride)), channel(b_summed)),
         b_position: four(loads(each(|a| a.b_position as i64)), load(b_group)),

@@ -262,7 +262,9 @@ impl Gemm<'_> {
         let depth = u64::from(tile.depth);
         block.counts[3] = count(workgroups);
         block.first[2] = last_of(problem, matrix);
-        block.steps[0] = count(u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts));
+        let steps = u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts);
+        block.steps[0] = count(steps);
+        block.first[3] = count(steps.div_ceil(blocks(steps * depth)).max(1));
         let minor = u64::from(block.stride[3]);
         block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
         if self.is_whole() {
@@ -283,6 +285,12 @@ impl Gemm<'_> {
     fn is_whole(&self) -> bool {
         self.sums.buffer == Buffer::Result
     }
+}
+
+/// Into how many even blocks a sum of so many products is cut, of which each is added up by itself. To end one costs what a few
+/// products do for every sum of an invocation, and its memory: it is done no more often than once in 224 products.
+fn blocks(products: u64) -> u64 {
+    (products + 32) / 256 + 1
 }
 
 /// The whole of both tables: the taps, the boundary.
