@@ -82,6 +82,26 @@ fn source(at: u32, table_begin: u32) -> u32 {
     return at;
 }
 
+// Of the taps at first + t * step those inside: the first one, and past the last.
+fn inside_of(first: u32, step: u32, extent: u32, taps: u32) -> vec2<u32> {
+    let is_back = step >= 0x80000000u;
+    let is_before = first >= 0x80000000u;
+    let by = select(step, 0u - step, is_back);
+    var begin = 0u;
+    var end = 0u;
+    if is_back {
+        if !is_before {
+            if first >= extent { begin = (first - extent) / by + 1u; }
+            end = first / by + 1u;
+        }
+    } else {
+        if is_before { begin = (0u - first - 1u) / by + 1u; }
+        if is_before || first < extent { end = (extent - first - 1u) / by + 1u; }
+    }
+    end = min(end, taps);
+    return vec2<u32>(min(begin, end), end);
+}
+
 fn sum_of_lanes(v: Lane) -> f32 {
     let four = vec4f(v);
     return select(four.x, four.x + four.y + (four.z + four.w), LANES == 4u);
@@ -129,12 +149,37 @@ fn main(
     // Phases differ by a cell in length; so do their last tiles.
     if z.cell >= z.cells || y.cell >= y.cells || x.cell >= x.cells { return; }
 
+    // Where most taps meet nothing, the loops begin at the first that does, and end at the last.
+    var skip = vec3<u32>();
+    var taps = vec3<u32>(z.taps, y.taps, x.taps);
+    if p.epilogue.w != 0u {
+        if (p.epilogue.w & 1u) != 0u {
+            let some = inside_of(z.cell * p.stride.x - z.pad, p.dilation.x, p.a_extent.x, z.taps);
+            skip.x = some.x;
+            taps.x = some.y - some.x;
+        }
+        if (p.epilogue.w & 2u) != 0u {
+            let some = inside_of(y.cell * p.stride.y - y.pad, p.dilation.y, p.a_extent.y, y.taps);
+            skip.y = some.x;
+            taps.y = some.y - some.x;
+        }
+        if (p.epilogue.w & 4u) != 0u {
+            let one = inside_of(x.cell * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
+            let last = min(x.cell + TILE_X, x.cells) - 1u;
+            let other = inside_of(last * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
+            skip.z = min(one.x, other.x);
+            taps.z = max(one.y, other.y) - skip.z;
+        }
+        if any(taps == vec3<u32>()) { taps = vec3<u32>(); }
+    }
+
     // The box of taps and channels that this part sums.
     let part = index / p.parts.y;
     let box = (vec4<u32>(part) / vec4<u32>(1u, p.part_count.x, p.part_count.x * p.part_count.y, p.parts.w)) % p.part_count;
-    let first = box * p.chunk;
-    let extent = vec4<u32>(z.taps, y.taps, x.taps, p.a_extent.w);
-    let count = min(max(extent, first) - first, p.chunk);
+    let begin = box * p.chunk;
+    let extent = vec4<u32>(taps, p.a_extent.w);
+    let count = min(max(extent, begin) - begin, p.chunk);
+    let first = begin + vec4<u32>(skip, 0u);
     let z0 = z.cell * p.stride.x + first.x * p.dilation.x - z.pad;
     let y0 = y.cell * p.stride.y + first.y * p.dilation.y - y.pad;
     let x0 = first.z * p.dilation.z - x.pad;

@@ -85,6 +85,14 @@ pub enum Unsupported {
         /// What the device has.
         limit: u64,
     },
+    /// What counts is too little for what its kernels would go through: most taps lie on padding, or meet nothing.
+    #[error("would take {steps} steps for {counted} multiply-adds, operands and results")]
+    OutOfProportion {
+        /// So many pairs of a result and a tap, and elements that are laid out.
+        steps: u64,
+        /// Multiply-adds that count, operands and results.
+        counted: u64,
+    },
     /// Every output position has weights of its own: there is no matrix that all positions share.
     #[error("weights per position make no matrix product")]
     Unshared,
@@ -141,6 +149,11 @@ impl Unsupported {
     /// Whether it would run, and others are ahead of it.
     pub fn is_choice(&self) -> bool {
         matches!(self, Self::Barriers | Self::FewChannels { .. } | Self::TooFew { .. } | Self::TooMany { .. })
+    }
+
+    /// Whether it is so in every configuration, and was found only by making what is too much.
+    pub(crate) fn is_of_all_pieces(&self) -> bool {
+        matches!(self, Self::Limit { what, .. } if *what == pieces::PIECE_WORDS || *what == shared::LAUNCHES[1])
     }
 
     /// Whether a larger or more capable device limit would have let it run.

@@ -292,6 +292,7 @@ fn lower_best(
     for (i, config) in algorithm.candidates(problem, target)?.into_iter().enumerate() {
         match algorithm.lower(problem, target, config) {
             Ok(program) => return Ok((config, program)),
+            Err(why) if why.is_of_all_pieces() => return Err(why),
             Err(why) if i == 0 => first_reason = why,
             Err(_) => {}
         }

@@ -25,6 +25,7 @@ mod gpu_prepare;
 mod gpu_probe;
 mod gpu_properties;
 mod gpu_soak;
+mod gpu_sparse;
 mod harness;
 mod laws;
 mod matrix;

@@ -421,11 +421,16 @@ fn what_32_bits_do_not_address_is_declined() {
     let declined = Planner::new(target.clone()).choose(&many, Some(Algorithm::Direct)).expect_err("too many");
     let value = (1 << 32) + 4;
     assert_eq!(declined.reasons, [(Algorithm::Direct, Unsupported::IndexTooLarge { what: "input", value })]);
-    // 2^40 taps on one number: refused, not enumerated.
+    // 2^40 taps on one number, of which one meets it: not enumerated.
     let conv = Conv::default().padding(Padding::Explicit(vec![((1 << 20) - 1, 0); 2]));
     let conv =
         conv.layouts(wgconv::Layouts { weight: wgconv::Layout::Strides(vec![0; 4]), ..Default::default() });
     let problem = problem(&[1, 1, 1, 1], &[1, 1, 1 << 20, 1 << 20], &conv);
+    assert_eq!(choose(&problem).algorithm, Algorithm::Direct);
+    // 2^28 taps that all do: refused.
+    let zero = || wgconv::Layout::Strides(vec![0; 4]);
+    let conv = shared(wgconv::Layouts { input: zero(), weight: zero(), ..Default::default() });
+    let problem = self::problem(&[1, 1, 1 << 14, 1 << 14], &[1, 1, 1 << 14, 1 << 14], &conv);
     let declined = Planner::new(target).choose(&problem, None).expect_err("too long a sum");
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
     assert_eq!(Grid::linear(1, 0, &Limits::default()), None);

@@ -10,7 +10,7 @@ mod weight;
 use super::shared::roles::{
     Loop, MAX_PHASES, Roles, all_phases, forwards, has_table, is_folded, written_extents,
 };
-use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, tables};
+use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, proportion, tables};
 use super::{Config, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
 use crate::kernel::{Kernel, Params};
@@ -99,6 +99,9 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     if summed > MAX_CHANNELS {
         return Err(Unsupported::Channels { wanted: MAX_CHANNELS, got: summed });
     }
+    // Phases were counted; each is a row.
+    let roles = Roles::new(problem, &problem.result().strides);
+    proportion::check(problem, proportion::of_all(problem, &roles))?;
     if problem.direction() == Direction::GradWeight {
         return weight::check(problem);
     }

@@ -6,7 +6,7 @@ mod params;
 use super::shared::roles::{Roles, has_table, is_folded, written_extents};
 use super::shared::{
     MAX_PARTS, MAX_PLACES, bind_gather, binding_limit, check_device, check_sizes, compact_strides, fold,
-    tables,
+    proportion, tables,
 };
 use super::{Config, Unsupported};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
@@ -43,7 +43,8 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     let lanes = if roles.vector_loads { 4 } else { 1 };
     // A tile of four serves a count of three at a quarter's waste, a count of two at half.
     let tiles_c: &[u32] = if roles.channels >= 3 { &[4, 1] } else { &[1] };
-    let tiles_x: &[u32] = if may_tile(problem) && roles.axes[2].cells() >= 3 { &[4, 1] } else { &[1] };
+    let tiles_x: &[u32] =
+        if may_tile(problem, &roles) && roles.axes[2].cells() >= 3 { &[4, 1] } else { &[1] };
     let mut configs: Vec<DirectConfig> = tiles_c
         .iter()
         .flat_map(|&tile_c| tiles_x.iter().map(move |&tile_x| DirectConfig { tile_c, tile_x, lanes }))
@@ -53,15 +54,26 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     Ok(configs.into_iter().map(Config::Direct).collect())
 }
 
-/// Whether neighbouring cells share their factors.
-fn may_tile(problem: &ConvProblem) -> bool {
-    !problem.unshared()
+/// Whether neighbouring cells share their factors, and where most taps meet nothing, most of those that do.
+fn may_tile(problem: &ConvProblem, roles: &Roles) -> bool {
+    let apart = roles.axes[2].stride.unsigned_abs().div_ceil(roles.axes[2].dilation.unsigned_abs().max(1));
+    let [.., is_sparse] = proportion::is_sparse(problem, roles);
+    !problem.unshared() && (!is_sparse || apart <= params::most_inside(&roles.axes[2]))
 }
 
 /// Declines what no configuration can run. Gives how many padded cells stand for one cell of the result, at most.
 fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
     check_device(problem, target, &[(WORKGROUP, "invocations per workgroup")], 6)?;
-    check_sizes(problem, target, tables::words(problem))
+    let places = check_sizes(problem, target, tables::words(problem))?;
+    check_steps(problem, &Roles::new(problem, &problem.result().strides), 1)?;
+    Ok(places)
+}
+
+/// Declines what so many parts of sums would take out of proportion.
+fn check_steps(problem: &ConvProblem, roles: &Roles, parts: u64) -> Result<(), Unsupported> {
+    let written =
+        written_extents(problem).iter().map(|&e| u128::from(e)).fold(parts.into(), u128::saturating_mul);
+    proportion::check(problem, proportion::of_clipped(problem, roles, written))
 }
 
 pub(super) fn lower(
@@ -73,7 +85,7 @@ pub(super) fn lower(
     let result = problem.result();
     let direct = Roles::new(problem, &result.strides);
     let fits = [1, 4].contains(&config.tile_c)
-        && (config.tile_x == 1 || config.tile_x == 4 && may_tile(problem))
+        && (config.tile_x == 1 || config.tile_x == 4 && may_tile(problem, &direct))
         && (config.lanes == 1 || config.lanes == 4 && direct.vector_loads);
     if !fits {
         return Err(Unsupported::Config { config: Config::Direct(config).to_string() });
@@ -84,7 +96,9 @@ pub(super) fn lower(
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
-    let cut = Cut::new(&direct, &config, size, binding_limit(target), parts)?;
+    let sparse = proportion::is_sparse(problem, &direct);
+    let cut = Cut::new(&direct, &config, size, (binding_limit(target), parts), sparse)?;
+    check_steps(problem, &direct, cut.parts())?;
     // Blocks of a long sum are added to the result, but not in half the precision.
     let is_coarse = problem.element() == Element::F16 && cut.is_long();
     let in_parts = cut.parts() > 1 || is_folded(problem) || is_coarse;

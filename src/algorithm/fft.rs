@@ -14,7 +14,7 @@ mod memory;
 
 use super::shared::im2col::Padded;
 use super::shared::roles::{Roles, all_phases, is_folded, written_extents};
-use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, tables};
+use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, proportion, tables};
 use super::{Config, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, root};
 use crate::problem::{ConvProblem, Direction, Element};
@@ -55,7 +55,8 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     let mut first = None;
     let mut found = Vec::new();
     for (_, config) in config::candidates(&lines, &work, target) {
-        match Sizes::new(problem, target, &lines, &work, &config) {
+        let sizes = check_steps(problem, &lines, &work, &config);
+        match sizes.and_then(|()| Sizes::new(problem, target, &lines, &work, &config)) {
             Ok(_) => found.push(Config::Fft(config)),
             Err(why) => first = first.or(Some(why)),
         }
@@ -96,6 +97,17 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     Ok(())
 }
 
+/// Declines tiles that are out of proportion to what they hold.
+fn check_steps(
+    problem: &ConvProblem,
+    lines: &Lines,
+    work: &Work,
+    config: &FftConfig,
+) -> Result<(), Unsupported> {
+    let steps = work.steps(&lines.parts(), config);
+    proportion::check(problem, steps.saturating_add(proportion::laid_out(problem)))
+}
+
 /// The dense correlations of the problem and how much there is of them.
 fn described(problem: &ConvProblem, target: &Target, roles: &Roles) -> (Lines, Work) {
     let tiles_summed = problem.direction() == Direction::GradWeight;
@@ -134,6 +146,7 @@ pub(super) fn lower(
         (config.block.workgroup_bytes(), "bytes of workgroup memory"),
     ];
     check_device(problem, target, &needs, BUFFERS)?;
+    check_steps(problem, &lines, &work, &config)?;
     let sizes = Sizes::new(problem, target, &lines, &work, &config)?;
     if problem.result().is_empty() {
         return Ok(Program::default());

@@ -13,8 +13,11 @@ type Ways = Vec<[ConvProblem; 2]>;
 /// Halvings of a problem: at most 2^10 pieces.
 const MAX_DEPTH: u32 = 10;
 
-/// Most words of the tables of all pieces together: 256 MiB.
-const MAX_WORDS: u64 = 4 * MAX_TABLE;
+/// Most words of the tables that are made for pieces: 32 MiB.
+const MAX_WORDS: u64 = MAX_TABLE / 2;
+
+/// What that counts.
+pub(super) const PIECE_WORDS: &str = "words of tables of pieces";
 
 /// Most sums over images or cells that are added up: one invocation does it.
 const MAX_SUMMANDS: u64 = 64;
@@ -76,10 +79,8 @@ impl Count {
 
     /// The limit that they are past.
     fn passed(&self) -> Option<Unsupported> {
-        let limits = [
-            (LAUNCHES[1], self.launches.get(), MAX_LAUNCHES),
-            ("words of tables of pieces", self.words.get(), MAX_WORDS),
-        ];
+        let limits =
+            [(LAUNCHES[1], self.launches.get(), MAX_LAUNCHES), (PIECE_WORDS, self.words.get(), MAX_WORDS)];
         let (what, needed, limit) = limits.into_iter().find(|(_, needed, limit)| needed > limit)?;
         Some(Unsupported::Limit { what, needed, limit })
     }
@@ -168,9 +169,8 @@ fn sums(
     }
     let mut pieces = vec![problem.clone()];
     while (pieces.len() as u64) < MAX_SUMMANDS && count.passed().is_none() {
-        // Others than before.
+        // Others than before; but the tables were made.
         count.launches.set(0);
-        count.words.set(0);
         let halves: Option<Vec<_>> = pieces.iter().map(|piece| best(piece, piece.summands())).collect();
         pieces = halves?.concat();
         let size = copy(problem);

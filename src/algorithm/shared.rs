@@ -8,6 +8,7 @@ pub(super) mod im2col;
 pub(super) mod matrix;
 pub(super) mod outside;
 pub(super) mod product;
+pub(super) mod proportion;
 pub(super) mod roles;
 pub(super) mod tables;
 
@@ -41,6 +42,12 @@ const BINDING_STEP: u64 = 256;
 
 /// Most words of the tables that the host computes: 64 MiB.
 pub(super) const MAX_TABLE: u64 = 1 << 24;
+
+/// Most words of the rows of phases: of each the first tap is found.
+const MAX_ROWS: u64 = 1 << 18;
+
+/// Most cells outside the input that a boundary table holds: each is looked for.
+const MAX_OUTSIDE: u64 = 1 << 20;
 
 /// What a limit on tables counts.
 pub(super) const TABLE_WORDS: &str = "words of tables";
@@ -84,13 +91,13 @@ pub(super) fn check_device(
 /// tables. Gives how many padded cells stand for one cell of the result, at most.
 pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) -> Result<u64, Unsupported> {
     // No piece has fewer phases, together with the others.
-    let rows = tables::rows(problem);
-    if rows > MAX_TABLE {
-        return Err(Unsupported::Limit {
-            what: "words of the phases of a stride",
-            needed: rows,
-            limit: MAX_TABLE,
-        });
+    for (what, needed, limit) in [
+        ("words of the phases of a stride", tables::rows(problem), MAX_ROWS),
+        ("cells outside the input in boundary tables", tables::outside(problem), MAX_OUTSIDE),
+    ] {
+        if needed > limit {
+            return Err(Unsupported::Limit { what, needed, limit });
+        }
     }
     for axis in three_axes(problem) {
         // The kernels compare wrapped coordinates: both sides of 0 must stay below 2^31, and a tile may

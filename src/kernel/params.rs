@@ -93,7 +93,8 @@ pub struct DirectParams {
     pub chunk: [u32; 4],
     /// Invocations; invocations per part; steps in the result per part; parts of all taps.
     pub parts: [u32; 4],
-    /// Code of the activation; whether there is a residual; whether there is a bias; 0.
+    /// Code of the activation; whether there is a residual; whether there is a bias; a bit for z, y and x each, along which taps
+    /// are searched for the first and last inside.
     pub epilogue: [u32; 4],
     /// Factor of the sum, factor of the residual, value outside, 0.
     pub scale: [f32; 4],

@@ -3,7 +3,7 @@
 use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, MIN_STEPS, Unsupported};
 use crate::algorithm::shared::roles::{Loop, Roles};
 use crate::algorithm::shared::{
-    ENDLESS, MAX_INDEX, MAX_RUN, RUN, count, first, set_epilogue, single, tables, tensor, word,
+    ENDLESS, MAX_INDEX, MAX_RUN, RUN, count, first, proportion, set_epilogue, single, tables, tensor, word,
 };
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
@@ -24,10 +24,17 @@ impl Cut {
         roles: &Roles,
         config: &DirectConfig,
         size: u64,
-        limit: u64,
-        most: u64,
+        (limit, most): (u64, u64),
+        sparse: [bool; 3],
     ) -> Result<Self, Unsupported> {
-        let [z, y, x] = [0, 1, 2].map(|i| roles.axes[i].taps());
+        let [z, y, mut x] =
+            [0, 1, 2].map(|i| if sparse[i] { most_inside(&roles.axes[i]) } else { roles.axes[i].taps() });
+        if sparse[2] {
+            // What any of a tile's cells reaches.
+            let Loop { stride, dilation, .. } = roles.axes[2];
+            let others = u64::from(config.tile_x - 1) * stride.unsigned_abs();
+            x = x.saturating_add(others.div_ceil(dilation.unsigned_abs().max(1))).min(roles.axes[2].taps());
+        }
         let extents = [z, y, x, roles.summed / u64::from(config.lanes)];
         let steps = extents.iter().fold(1u64, |product, &e| product.saturating_mul(e));
         let tiles = tile_counts(roles, config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
@@ -72,6 +79,11 @@ impl Cut {
     }
 }
 
+/// Most taps that reach the inside of `a` for one cell.
+pub(super) fn most_inside(axis: &Loop) -> u64 {
+    axis.taps().min(axis.a_extent.div_ceil(axis.dilation.unsigned_abs().max(1)))
+}
+
 /// Tiles along z, y and x, channel tiles of all groups, images.
 pub(super) fn tile_counts(roles: &Roles, config: &DirectConfig) -> [u64; 5] {
     let tiles = phase_tiles(roles, config);
@@ -114,7 +126,11 @@ pub(super) fn direct(
     let mut block = DirectParams {
         a_extent: four(each(|a| a.a_extent as i64), load(roles.summed)),
         stride: four(each(|a| a.stride), 0),
-        dilation: four(each(|a| a.dilation), if cut.is_long() { RUN } else { ENDLESS } as i64),
+        // A step that is never taken may be of any size, but where taps are looked for it divides.
+        dilation: four(
+            each(|a| if a.taps() > 1 { a.dilation } else { a.dilation.signum() }),
+            if cut.is_long() { RUN } else { ENDLESS } as i64,
+        ),
         a_stride: four(loads(each(|a| a.a_stride as i64)), channel(a_channel)),
         b_stride: four(loads(each(|a| a.b_stride)), channel(b_summed)),
         b_position: four(loads(each(|a| a.b_position as i64)), load(b_group)),
@@ -140,6 +156,8 @@ pub(super) fn direct(
     if !in_parts {
         set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
     }
+    let sparse = proportion::is_sparse(problem, roles);
+    block.epilogue[3] = (0..3).filter(|&i| sparse[i]).map(|i| 1 << i).sum();
     block
 }
 

@@ -107,6 +107,34 @@ impl Work {
         arithmetic.saturating_add(multiplied).saturating_add(bytes.saturating_mul(PER_BYTE))
     }
 
+    /// Samples that are transformed and products of spectra, of all parts.
+    pub(super) fn steps(&self, parts: &[[Line; 3]], config: &FftConfig) -> u128 {
+        let (lengths, points) = (config.lengths(), u128::from(config.points()));
+        let [groups, summed, channels, images] =
+            [self.groups, self.summed, self.channels, self.images].map(u128::from);
+        let of = |part: &[Line; 3]| {
+            let along = part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed));
+            let tiles = along.fold(1, |all: u128, tiling| all.saturating_mul(tiling.tiles.into()));
+            let [windows, factors, results] = if self.tiles_summed {
+                [
+                    tiles.saturating_mul(images),
+                    tiles.saturating_mul(channels),
+                    channels.saturating_mul(images),
+                ]
+            } else {
+                [
+                    tiles.saturating_mul(images),
+                    channels,
+                    tiles.saturating_mul(channels.saturating_mul(images)),
+                ]
+            };
+            let products = tiles.saturating_mul(images).saturating_mul(channels).saturating_mul(summed);
+            let transformed = windows.saturating_add(factors).saturating_mul(summed).saturating_add(results);
+            products.saturating_add(transformed).saturating_mul(points).saturating_mul(groups)
+        };
+        parts.iter().map(of).fold(0, u128::saturating_add)
+    }
+
     /// Time of the whole problem.
     fn of_all(&self, parts: &[[Line; 3]], config: &FftConfig) -> u64 {
         parts.iter().fold(0u64, |sum, part| sum.saturating_add(self.cost(part, config)))

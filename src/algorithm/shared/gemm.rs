@@ -6,7 +6,7 @@ use super::product::{self, Product};
 use super::roles::{Loop, MAX_PHASES, Roles, all_phases, phases, three_axes};
 use super::{
     TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, cost, count, epilogue_bindings,
-    first, set_epilogue, single, tables, tensor, word,
+    first, proportion, set_epilogue, single, tables, tensor, word,
 };
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
@@ -58,7 +58,10 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
     if words > MAX_WORDS {
         return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_WORDS });
     }
-    check_sizes(problem, target, words)
+    let places = check_sizes(problem, target, words)?;
+    let roles = Roles::new(problem, &problem.result().strides);
+    proportion::check(problem, proportion::of_all(problem, &roles))?;
+    Ok(places)
 }
 
 /// Taps of all phases, before any is made; at least one each.

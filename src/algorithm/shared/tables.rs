@@ -18,6 +18,14 @@ pub(in crate::algorithm) fn words(problem: &ConvProblem) -> u64 {
     rows(problem).saturating_add(cells)
 }
 
+/// Cells outside the input in those of the boundary, before any is made.
+pub(in crate::algorithm) fn outside(problem: &ConvProblem) -> u64 {
+    let of = |axis: &Axis| axis.reach().saturating_sub(axis.input);
+    let axes = three_axes(problem);
+    let all = axes.iter().map(of).fold(0u64, u64::saturating_add);
+    if has_table(problem) || is_folded(problem) { all } else { 0 }
+}
+
 /// Words of the rows of all phases, before any is made.
 pub(in crate::algorithm) fn rows(problem: &ConvProblem) -> u64 {
     let axes = three_axes(problem);
@@ -79,7 +87,10 @@ pub(in crate::algorithm) fn boundary_begins(problem: &ConvProblem, from: u64) ->
 
 /// The cell that the boundary puts under a padded coordinate.
 fn cell(problem: &ConvProblem, axis: &Axis, at: u64) -> Option<u64> {
-    // `accepts` bounds reach and padding by 2^31.
+    // What lies inside is not looked for. `accepts` bounds reach and padding by 2^31.
+    if let Some(inside) = at.checked_sub(axis.pad_begin).filter(|&inside| inside < axis.input) {
+        return Some(inside);
+    }
     match problem.boundary().source(at as i64 - axis.pad_begin as i64, axis.input) {
         Source::Cell(cell) => Some(cell),
         Source::Outside => None,
