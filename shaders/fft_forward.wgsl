@@ -10,6 +10,7 @@
 // k        (what is summed over, tiles where they are summed over too); columns likewise; neighbouring columns are a pair, of one
 //          image: what an image holds reaches no other one
 // tiles    sample i of tile t lies at begin + t * hop + i * step, and is 0 from `limit` on, counted from the tile's first
+// counts.w a power of two that samples are multiplied by, so that nothing overflows on the way; fft_inverse.wgsl takes it back
 // table    for every bin u and -u, as z, y, x of the block in a row; then the roots
 // grid     a workgroup for PAIRS pairs of one slice and group, pairs fastest
 // memory   PAIRS * TZ * TY * TX * 8 bytes
@@ -102,6 +103,7 @@ fn main(
     let t0 = tile_of(p.chunk.x + k, p.chunk.y + column, g, samples);
     let t1 = tile_of(p.chunk.x + k, p.chunk.y + column + 1u, g, samples);
     let step = p.outer.xyz * p.step.xyz;
+    let factor = bitcast<f32>(p.counts.w);
 
     var v: array<vec2f, HELD>;
     for (var turn = 0u; turn < (POINTS / X0 + LANES - 1u) / LANES; turn++) {
@@ -120,7 +122,7 @@ fn main(
             // The same for all invocations.
             let x = q * (TX / X0) * step.z;
             v[turn * X0 + q] =
-                vec2f(sample(at0 + x * p.stride.z, x0 + x < end0), sample(at1 + x * p.stride.z, x1 + x < end1));
+                factor * vec2f(sample(at0 + x * p.stride.z, x0 + x < end0), sample(at1 + x * p.stride.z, x1 + x < end1));
         }
     }
     transform(&v, lane, X0, 1u, TX, 1u, 0u);

@@ -128,6 +128,55 @@ fn run(gpu: &Gpu, case: &Case, tier: Tier, tally: &mut Tally, ratios: &Mutex<Rat
     }
 }
 
+/// Results of numbers of up to 10³⁶, which a transform multiplies by its length and more on the way; and of numbers next to the
+/// smallest, which are divided by no more than that takes.
+#[test]
+fn large_and_small_numbers_keep_their_digits() {
+    let Some(device) = any_gpu() else { return };
+    let gpu = device.gpu().expect("a GPU device");
+    let mut tally = Tally::default();
+    let (conv, padded) = (Conv::default, Conv::default().padding(3));
+    let rows: [(&str, &[usize], &[usize], Conv, Direction); 5] = [
+        ("mean of 200", &[1, 1, 3000], &[1, 1, 200], conv(), Direction::Forward),
+        ("mean 7x7", &[1, 1, 60, 60], &[2, 1, 7, 7], padded.clone(), Direction::Forward),
+        ("3 channels", &[2, 3, 9, 12], &[2, 3, 3, 3], conv(), Direction::Forward),
+        ("mean 7x7 back", &[1, 1, 30, 31], &[1, 1, 7, 7], padded.clone(), Direction::GradInput),
+        ("of the weight", &[2, 1, 30, 31], &[1, 1, 7, 7], padded, Direction::GradWeight),
+    ];
+    for (name, x, w, conv, direction) in rows {
+        let problem = ConvProblem::new(x, w, &conv.direction(direction)).expect("a problem");
+        let configs = configs(&problem, gpu).expect("transforms take it");
+        // The longest row by the best guess, whose transform is long; in a short run the others by what is compiled anyway.
+        let usual = usual(&problem, gpu, &configs).filter(|_| x.len() > 3).unwrap_or(0);
+        let plan = plan(choice(&problem, gpu, configs[usual], None), false);
+        for (what, size, flat) in [
+            ("1e36", 1e36f32, true),
+            ("up to 1e36", 1e36, false),
+            ("1e-30", 1e-30, true),
+            ("near 1e-28", 1e-28, false),
+        ] {
+            let mut data = Data::reals(&problem, 3);
+            let size = f64::from(size);
+            let value = |v: f64| f64::from((if flat { size } else { size * v / 6.0 }) as f32);
+            let (large, factors, terms) = match direction {
+                Direction::Forward => (&mut data.x, &mut data.w, problem.terms()),
+                Direction::GradInput => (&mut data.grad_output, &mut data.w, problem.terms()),
+                Direction::GradWeight => (&mut data.x, &mut data.grad_output, problem.terms()),
+            };
+            large.mapv_inplace(value);
+            factors.fill(f64::from((1.0 / terms as f64) as f32));
+            let verdict = run_guarded(&plan, &data).and_then(|got| {
+                let finite = got.iter().all(|v| v.is_finite());
+                let points = configs[usual].points();
+                let judged = Spectral::new(&problem, &data).judge(&problem, points, got.view());
+                if finite { judged } else { Err("infinities or NaNs".into()) }
+            });
+            tally.check(verdict.map_err(|e| format!("{name}, {what}, {}: {e}", configs[usual])));
+        }
+    }
+    tally.finish("GPU fft, large and small numbers");
+}
+
 #[test]
 fn the_case_table() {
     for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {

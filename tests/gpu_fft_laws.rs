@@ -7,6 +7,7 @@ use std::f64::consts::TAU;
 use crate::common::device::{any_gpu, run_and_read};
 use wgconv::internals::algorithm::{Config, FftConfig};
 use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::kernel::Params;
 use wgconv::internals::kernel::fft::Block;
 use wgconv::internals::planner::Choice;
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Operands, PlanOptions};
@@ -158,9 +159,16 @@ fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<Run, String> {
     let samples = ALL.iter().flat_map(|&signal| signals.samples(signal));
     data.x.iter_mut().zip(samples).for_each(|(to, value)| *to = f64::from(value as f32));
     data.w.fill(1.0);
+    // Samples were multiplied by a power of two.
+    let factor = program.launches.iter().find_map(|launch| match &launch.params {
+        Params::FftForward(block) => Some(f32::from_bits(block.counts[3])),
+        _ => None,
+    });
+    let factor = factor.ok_or("no transform")?;
     let choice = Choice { problem, algorithm: Algorithm::Fft, config, program, declined: Vec::new() };
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     let (y, spectra) = run_and_read(&plan.map_err(|e| e.to_string())?, &data, Some(0))?;
+    let spectra = spectra.into_iter().map(|part| part / factor).collect();
     Ok(Run { x: data.x.into_iter().collect(), spectra, y: y.into_iter().collect() })
 }
 

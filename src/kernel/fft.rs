@@ -292,7 +292,7 @@ pub struct FftForwardParams {
     pub matrix: [u32; 4],
     /// The first that is summed over and the first column; tiles of each that is summed over, and of each column.
     pub chunk: [u32; 4],
-    /// Workgroups, those of a slice, pairs of a slice, 0.
+    /// Workgroups, those of a slice, pairs of a slice; bits of the power of two that samples are multiplied by.
     pub counts: [u32; 4],
     /// First element; steps per what is summed over, per column and per group.
     pub base: [u32; 4],

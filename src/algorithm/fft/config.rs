@@ -42,6 +42,14 @@ impl FftConfig {
         self.lengths().iter().product()
     }
 
+    /// The exponent of the power of two that samples are divided by before they are transformed, so that sums of up to 10³⁶ over
+    /// absolute values overflow nowhere on their way: transforms and products of their spectra come to 2^8.5 times as much as
+    /// results of 2^-4 as many points do. What is divided by more than it must be loses digits next to the smallest normal number.
+    pub(super) fn headroom(&self) -> i32 {
+        let log = self.points().next_power_of_two().trailing_zeros();
+        log.saturating_sub(4).cast_signed()
+    }
+
     /// Slices that are transformed in workgroup memory each.
     pub(super) fn slices(&self) -> u64 {
         self.outer.iter().map(|&n| u64::from(n)).product()

@@ -262,7 +262,10 @@ impl<'a> Fft<'a> {
         };
         let pairs = to.rows * to.pairs;
         let (grid, workgroups, of_slice) = self.grid(pairs)?;
+        // Weights are prepared as they are: their spectra are no larger than their sums.
+        let exponent = if source.is_factor && !tiles_summed { 0 } else { self.config.headroom() };
         block.counts = [workgroups, of_slice, pairs, 0].map(count);
+        block.counts[3] = single(0.5f64.powi(exponent)).to_bits();
         Ok(Launch {
             kernel: Kernel::FftForward,
             spec: config.block.into(),
@@ -412,8 +415,10 @@ impl<'a> Fft<'a> {
             set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
         }
         // Spectra are those of twice the samples, of both factors; the transform back has as many points.
+        // And what samples were divided by comes back.
         let alpha = if is_whole { problem.epilogue().alpha } else { 1.0 };
-        block.scale[0] = single(alpha / (4 * config.points()) as f64);
+        let exponent = config.headroom() * if work.tiles_summed { 2 } else { 1 };
+        block.scale[0] = single(alpha * 2f64.powi(exponent) / (4 * config.points()) as f64);
         let [bias, residual] = epilogue_bindings(problem, &self.tables[table::BLOCK], table::BLOCK, is_whole);
         let none = self.table(table::BLOCK);
         let [spectra, factors] = match product {
