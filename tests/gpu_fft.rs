@@ -128,6 +128,9 @@ fn run(gpu: &Gpu, case: &Case, tier: Tier, tally: &mut Tally, ratios: &Mutex<Rat
     }
 }
 
+/// Name, input, weight, parameters and what is computed.
+type Large = (&'static str, &'static [usize], &'static [usize], Conv, Direction);
+
 /// Results of numbers of up to 10³⁶, which a transform multiplies by its length and more on the way; and of numbers next to the
 /// smallest, which are divided by no more than that takes.
 #[test]
@@ -136,7 +139,7 @@ fn large_and_small_numbers_keep_their_digits() {
     let gpu = device.gpu().expect("a GPU device");
     let mut tally = Tally::default();
     let (conv, padded) = (Conv::default, Conv::default().padding(3));
-    let rows: [(&str, &[usize], &[usize], Conv, Direction); 5] = [
+    let rows: [Large; 5] = [
         ("mean of 200", &[1, 1, 3000], &[1, 1, 200], conv(), Direction::Forward),
         ("mean 7x7", &[1, 1, 60, 60], &[2, 1, 7, 7], padded.clone(), Direction::Forward),
         ("3 channels", &[2, 3, 9, 12], &[2, 3, 3, 3], conv(), Direction::Forward),
