@@ -93,15 +93,17 @@ def arithmetic_of_transform(tool, path, entries):
 def compiled(tool, path):
     """One entry per family."""
     entries = of_kernel(tool, path)
-    if "__BK-" in path.name and "fn settle(" in path.read_text():
+    is_product = "__BK-" in path.name
+    if "fn settle(" in path.read_text() and (is_product or path.name.startswith("depthwise__")):
         with tempfile.NamedTemporaryFile("w", suffix=path.name) as bare:
             bare.write(with_body(path.read_text(), "settle", "{}"))
             bare.flush()
             steps = of_kernel(tool, pathlib.Path(bare.name))
         for entry, step in zip(entries, steps):
-            working = [max(slots(loop) for loop in one["loops"]) for one in (entry, step)]
-            entry["block_slots"] = working[0] - working[1]
-            entry["loops"], entry["step_fma_share"] = step["loops"], step["step_fma_share"]
+            if is_product:
+                of_steps = [[slots(loop) for loop in one["loops"] if loop["lds"] >= 8] for one in (entry, step)]
+                entry["block_slots"] = max(of_steps[0]) - max(of_steps[1])
+            entry.update({key: step[key] for key in ("loops", "step_fma_share", "fma_per_load") if key in step})
     arithmetic_of_transform(tool, path, entries)
     return entries
 

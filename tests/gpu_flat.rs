@@ -173,3 +173,13 @@ fn long_sums_of_one_sign_stay_within_the_bound() {
 fn longer_sums_of_one_sign_stay_within_the_bound() {
     flat(long_rows(), Tier::Quick);
 }
+
+/// Every tile and every shape of an invocation ends its blocks.
+#[test]
+#[ignore = "full"]
+fn sums_of_one_sign_stay_within_the_bound_in_every_configuration() {
+    let mut rows: Vec<_> = short_rows().into_iter().take(4).collect();
+    let (x, w) = (&[1, 2560, 1, 9], &[4, 2560, 1, 1]);
+    rows.push(("2560 channels innermost", x, w, channels_last(), Forward, &[Direct]));
+    flat(rows, Tier::full());
+}
