@@ -95,10 +95,10 @@ def compiled(tool, path):
     entries = of_kernel(tool, path)
     is_product = "__BK-" in path.name
     if "fn settle(" in path.read_text() and (is_product or path.name.startswith("depthwise__")):
-        with tempfile.NamedTemporaryFile("w", suffix=path.name) as bare:
-            bare.write(with_body(path.read_text(), "settle", "{}"))
-            bare.flush()
-            steps = of_kernel(tool, pathlib.Path(bare.name))
+        with tempfile.TemporaryDirectory() as folder:
+            bare = pathlib.Path(folder) / path.name
+            bare.write_text(with_body(path.read_text(), "settle", "{}"))
+            steps = of_kernel(tool, bare)
         for entry, step in zip(entries, steps):
             if is_product:
                 of_steps = [[slots(loop) for loop in one["loops"] if loop["lds"] >= 8] for one in (entry, step)]
