@@ -3,6 +3,7 @@
 mod common;
 
 mod architecture;
+mod batch;
 mod boundaries;
 mod cpu;
 mod cpu_fft;

@@ -165,7 +165,10 @@ fn gather(
     (sums, size): (Buffer, u64),
 ) -> Result<Launch, Unsupported> {
     let whole = params::whole(roles, axes, config);
-    let tile = Tile::choose(axes, &whole, target);
+    // Taps are summed box by box along the rows: boxes are those of one image, or its bits would depend on the batch.
+    let of_image = params::whole(&Roles { images: roles.images.min(1), ..roles.clone() }, axes, config);
+    let rows = Tile::choose(axes, &of_image, target, None).taps[0];
+    let tile = Tile::choose(axes, &whole, target, Some(rows));
     let direct = sums == Buffer::Result;
     let (block, workgroups) = params::block(problem, target, (roles, axes), &whole, &tile, direct);
     let invocations = workgroups.saturating_mul(WORKGROUP);

@@ -101,12 +101,12 @@ impl Tile {
         self.columns * self.bands * self.blocks * self.planes * self.channel_blocks
     }
 
-    /// The cheapest for a problem.
-    pub(super) fn choose(axes: &Axes, whole: &Whole, target: &Target) -> Self {
+    /// The cheapest for a problem, of those with boxes of so many taps along the rows if that is said.
+    pub(super) fn choose(axes: &Axes, whole: &Whole, target: &Target, box_rows: Option<u64>) -> Self {
         let units = target.units();
         let [_, rows, columns] = &axes.loops;
         let mut best: Option<(u64, Self)> = None;
-        for taps in boxes(axes) {
+        for taps in boxes(axes).into_iter().filter(|taps| box_rows.is_none_or(|rows| rows == taps[0])) {
             for nl in sizes(columns.cells()) {
                 for nb in sizes(axes.blocks()) {
                     for nu in sizes(axes.bands()) {
@@ -134,7 +134,7 @@ impl Tile {
             }
         }
         // The smallest one always finds room: a column of at most 16 fours, and two of factors.
-        let taps = [rows.taps().clamp(1, 8), 1];
+        let taps = [box_rows.unwrap_or(rows.taps().clamp(1, 8)), 1];
         best.map_or(
             Self { columns: 1, bands: 1, blocks: 1, planes: 1, channel_blocks: 1, taps },
             |(_, tile)| tile,

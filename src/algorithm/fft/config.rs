@@ -9,6 +9,10 @@ use crate::program::Target;
 /// Configurations that are tried, best guess first.
 const CANDIDATES: usize = 4;
 
+/// Images for which transforms are ranked where images are not summed over: whatever the batch, an image has the same ones, and
+/// so the same bits.
+const IMAGES: u64 = 4;
+
 /// Longest transform along one axis.
 pub(super) const MAX_LENGTH: u64 = 1 << 20;
 
@@ -155,11 +159,12 @@ pub(super) fn direct_cost(macs: u64, bytes: u64) -> u64 {
     arithmetic.saturating_mul(8).max(bytes.saturating_mul(PER_BYTE))
 }
 
-/// The configurations that hold every line, best guess first, with their cost.
+/// The configurations that hold every line, the best guess for a usual batch first, with their cost.
 pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u64, FftConfig)> {
     let least = lines.most(|line| line.least(work.tiles_summed));
     let whole = lines.most(Line::whole);
     let parts = lines.parts();
+    let usual = Work { images: if work.tiles_summed { work.images } else { IMAGES }, ..*work };
     let mut found = Vec::new();
     for block in Block::all() {
         if !fits(target, block.invocations(), block.workgroup_bytes()) {
@@ -174,7 +179,7 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
             for &y in &ways[1] {
                 for &x in &ways[2] {
                     let config = FftConfig { block, outer: [z, y, x] };
-                    found.push((work.of_all(&parts, &config), config));
+                    found.push((usual.of_all(&parts, &config), config));
                 }
             }
         }
@@ -182,7 +187,7 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
     // Stable, so the same everywhere.
     found.sort_by_key(|(cost, config)| (*cost, config.points(), config.slices()));
     found.truncate(CANDIDATES);
-    found
+    found.into_iter().map(|(_, config)| (work.of_all(&parts, &config), config)).collect()
 }
 
 /// Whether a device has workgroups of so many invocations and bytes.
