@@ -11,7 +11,7 @@ use wgconv::operation::Source;
 use wgconv::{Algorithm, Device, DeviceChoice, Element, ErrorKind, Operation, OperationError, OperationPlan};
 
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{How, Job};
 use crate::operands::{Loaded, Number};
 
 /// What a job that succeeded tells of itself.
@@ -77,7 +77,6 @@ fn attempt(job: &Job, devices: &mut Devices, limits: &Limits) -> Result<Done, Fa
     }
 }
 
-/// Without a `dtype`, integers decide by a bound of their sums, and double precision by where it may be computed.
 fn plan(
     loaded: &Loaded,
     device: &Device,
@@ -85,36 +84,39 @@ fn plan(
     limits: &Limits,
 ) -> Result<(OperationPlan, Element), Failure> {
     let mut options = job.how.options();
-    let exact = loaded.is_integer();
-    if exact {
+    if loaded.is_integer() {
         options.exclude.extend(Algorithm::inexact());
     }
-    let planned = |device: &Device, element| -> Result<(OperationPlan, Element), Failure> {
-        check_size(&loaded.operation, element, limits)?;
-        Ok((device.plan_operation(&loaded.operation, element, &options)?, element))
-    };
-    let cpu_has_it = job.how.algorithm.is_none_or(|forced| Device::cpu().algorithms().contains(&forced));
-    match job.how.dtype {
-        Some(element) => planned(device, element),
-        None if exact => {
+    let (device, element) = place(loaded, device, &job.how)?;
+    check_size(&loaded.operation, element, limits)?;
+    Ok((device.plan_operation(&loaded.operation, element, &options)?, element))
+}
+
+/// Where a job on `device` is computed, and in what. Without a `dtype`, integers decide by a bound of their sums, and double
+/// precision by where it may be computed.
+pub(crate) fn place(loaded: &Loaded, device: &Device, how: &How) -> Result<(Device, Element), Failure> {
+    let cpu_has_it = how.algorithm.is_none_or(|forced| Device::cpu().algorithms().contains(&forced));
+    match how.dtype {
+        Some(element) => Ok((device.clone(), element)),
+        None if loaded.is_integer() => {
             // Integers stay exact, or are refused.
             let largest = loaded.largest_sum()?;
-            let may_be_cpu = device.is_cpu() || job.how.device == DeviceChoice::Auto;
+            let may_be_cpu = device.is_cpu() || how.device == DeviceChoice::Auto;
             match Element::of_exact_integers(largest) {
-                Some(Element::F32) => planned(device, Element::F32),
-                Some(element) if may_be_cpu => planned(&Device::cpu(), element),
+                Some(Element::F32) => Ok((device.clone(), Element::F32)),
+                Some(element) if may_be_cpu => Ok((Device::cpu(), element)),
                 _ => {
                     let wanted = if may_be_cpu { "less than 2^53" } else { "at most 2^24 in f32 on a GPU" };
                     Err(OperationError::Inexact { largest, wanted }.into())
                 }
             }
         }
-        None if !loaded.is_double() => planned(device, Element::F32),
+        None if !loaded.is_double() => Ok((device.clone(), Element::F32)),
         // Double precision is kept, unless a GPU was named, or an algorithm that only a GPU has.
-        None if device.is_cpu() || job.how.device == DeviceChoice::Auto && cpu_has_it => {
-            planned(&Device::cpu(), Element::F64)
+        None if device.is_cpu() || how.device == DeviceChoice::Auto && cpu_has_it => {
+            Ok((Device::cpu(), Element::F64))
         }
-        None => planned(device, Element::F32),
+        None => Ok((device.clone(), Element::F32)),
     }
 }
 

@@ -58,7 +58,21 @@ enum Command {
     ///
     /// A field that no operation has is refused, even if it is null; so is a line of more than 1 MiB.
     ///
-    /// An output file is written only if its job succeeds, and a failed job does not stop the next.
+    /// An output file is written only if its job succeeds, and a failed job does not stop the next. Every answer names the algorithm,
+    /// the device and the dtype that were taken. What auto, the default of all three, takes:
+    ///
+    /// device: a hardware GPU if there is one, otherwise the CPU, which also takes over what the GPU does not support.
+    ///
+    /// algorithm: the fastest by estimate of those that keep every element within (2*sqrt(K)+8)*u*mag, a sum of K products. fft, whose
+    /// error is relative to the largest results nearby and not to each, is taken in three cases only: 16 or more channels of a group
+    /// are summed (16 or more images for the gradient of the weight); the name of the operation asks for it (signal.fftconvolve,
+    /// signal.oaconvolve, theano.conv2d_fft, theano.conv3d_fft; signal.convolve and correlate decide as SciPy does); or the job does,
+    /// by "precision":"fast", "prefer":["fft"] or "algorithm":"fft". "precision":"accurate" never takes it, unless "algorithm" names
+    /// it.
+    ///
+    /// dtype: f64 if a file holds f64, and then on the CPU, unless a GPU or an algorithm that only a GPU has was named: these
+    /// compute in f32. Where all files hold integers, f32 or f64, whichever keeps every sum exact, and never fft; integers too large
+    /// for both are refused. Otherwise f32, for files of f16 too.
     Run(run::Options),
     /// Run a kernel over a PNG or JPEG picture
     ///

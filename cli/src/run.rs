@@ -19,13 +19,15 @@ pub(crate) struct Defaults {
     /// Where to compute: auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name
     #[arg(long)]
     pub(crate) device: Option<String>,
-    /// auto, reference, direct, im2col_gemm, implicit_gemm, depthwise, fft or winograd
+    /// auto (fft only under --precision's rule), reference, direct, im2col_gemm, implicit_gemm, depthwise, fft or winograd
     #[arg(long)]
     pub(crate) algorithm: Option<String>,
-    /// Element type to compute in: auto, f32, f16 or f64
+    /// Element type to compute in: auto (f64 for f64 files unless a GPU is named, what keeps integers exact, else f32), f32, f16 or
+    /// f64
     #[arg(long)]
     pub(crate) dtype: Option<String>,
-    /// Whether algorithms that transform their operands may be chosen: auto, accurate or fast
+    /// Whether auto may choose fft, which transforms its operands: auto (where 16 or more channels of a group are summed, or where
+    /// the operation or the job asks for it), accurate (never) or fast (wherever it is estimated to be faster)
     #[arg(long)]
     pub(crate) precision: Option<String>,
     /// Largest data of a file or a result, in bytes

@@ -79,7 +79,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
                 let case = line.and_then(|line| {
                     let job = Job::new(&Job::fields(&line)?, &how)?;
                     let device = devices.open(&job.how.device)?;
-                    Ok((load(&job, &device, &name, options)?, device, job.how.algorithm))
+                    let (cases, device) = load(&job, &device, &name, options)?;
+                    Ok((cases, device, job.how.algorithm))
                 });
                 match case {
                     Ok((cases, device, algorithm)) => {
@@ -98,18 +99,18 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(if ok { Outcome::Succeeded } else { Outcome::Failed })
 }
 
-/// The convolutions of a job, their operands rounded to the type that the job is computed in.
-fn load(job: &Job, device: &Device, name: &str, options: &Options) -> Result<Vec<Case>, Failure> {
+/// The convolutions of a job, their operands rounded to the type that the job is computed in, and the device that computes it.
+fn load(job: &Job, device: &Device, name: &str, options: &Options) -> Result<(Vec<Case>, Device), Failure> {
     let limits = options.defaults.limits();
     let loaded = Loaded::new(job, &limits)?;
-    let double = loaded.is_double() && device.is_cpu();
-    let element = job.how.dtype.unwrap_or(if double { Element::F64 } else { Element::F32 });
+    let (device, element) = execute::place(&loaded, device, &job.how)?;
     execute::check_size(&loaded.operation, element, &limits)?;
-    match element {
+    let cases = match element {
         Element::F32 => of::<f32>(name, loaded),
         Element::F64 => of::<f64>(name, loaded),
         Element::F16 => of::<f16>(name, loaded),
-    }
+    };
+    Ok((cases?, device))
 }
 
 fn of<T: Number>(name: &str, loaded: Loaded) -> Result<Vec<Case>, Failure> {

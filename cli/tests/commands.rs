@@ -1,6 +1,6 @@
 //! The command line as a whole: options, exit statuses, devices, and the commands that compute nothing.
 
-use crate::common::cli::{Folder, expected, ran, wgconv, with};
+use crate::common::cli::{Folder, expected, npy_file, ran, wgconv, with};
 use serde_json::{Value, json};
 use wgconv::internals::kernel::Kernel;
 use wgconv::{Activation, Boundary, Conv, Padding, Rounding};
@@ -169,6 +169,25 @@ fn failures_and_unusable_arguments_have_statuses_of_their_own() {
     }
 }
 
+/// Whoever reads the help learns which device, which algorithm and which type are taken.
+#[test]
+fn help_says_what_auto_does() {
+    let folder = Folder::default();
+    let ran = folder.run(&["help", "run"]);
+    let words = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "names the algorithm, the device and the dtype that were taken",
+        "device: a hardware GPU if there is one, otherwise the CPU",
+        "within (2*sqrt(K)+8)*u*mag",
+        "16 or more channels of a group are summed (16 or more images for the gradient of the weight)",
+        "\"precision\":\"fast\"",
+        "dtype: f64 if a file holds f64, and then on the CPU, unless a GPU or an algorithm that only a GPU has was named",
+        "f32 or f64, whichever keeps every sum exact, and never fft",
+    ] {
+        assert!(words.contains(part), "{part} is not in: {words}");
+    }
+}
+
 #[test]
 fn sizes_are_limited() {
     let (folder, ..) = Folder::with(&[1, 2, 8], &[3, 2, 3]);
@@ -334,4 +353,32 @@ fn verify_takes_jobs() {
     assert!(report["refused"][0].as_str().unwrap().starts_with("job 5: error[bad_job]"), "{report}");
     folder.bytes("jobs.jsonl", b"\n");
     assert_eq!(folder.run(&arguments).status, 1, "nothing ran");
+}
+
+/// In the type in which the job would be computed: f64 where sums of integers are past what f32 holds, and not at all where they are
+/// past that too.
+#[test]
+fn verify_computes_jobs_in_the_type_that_jobs_have() {
+    let folder = Folder::default();
+    let write = |name: &str, value: i32| {
+        let data: Vec<u8> = (0..8).flat_map(|i| (value - i).to_le_bytes()).collect();
+        folder.bytes(name, &npy_file("<i4", false, "(1, 1, 8)", &data));
+    };
+    write("x.npy", i32::MAX);
+    write("w.npy", 1 << 24);
+    let job = json!({ "op": "conv", "input": "x.npy", "weight": "w.npy", "output": "y.npy" });
+    let answer = folder.job(&job);
+    assert_eq!((&answer["ok"], &answer["dtype"]), (&json!(false), &Value::Null), "{answer}");
+    let verify = || folder.run(&["verify", "--device", "cpu", "--json", "--jobs", "jobs.jsonl"]);
+    let ran = verify();
+    let refused = &ran.answers()[0]["refused"][0];
+    assert!(
+        ran.status == 1 && refused.as_str().is_some_and(|why| why.contains("error[overflow]")),
+        "{ran:?}"
+    );
+    write("w.npy", 1 << 10);
+    assert_eq!(folder.job(&job)["dtype"], "f64");
+    let ran = verify();
+    let row = &ran.answers()[0]["algorithms"][0];
+    assert_eq!((ran.status, &row["ran"], &row["exact"]), (0, &json!(1), &json!(1)), "{ran:?}");
 }
