@@ -37,6 +37,7 @@ mod planner;
 mod problem;
 mod properties;
 mod readme;
+mod residual;
 mod scipy;
 mod shaders;
 mod theano;
