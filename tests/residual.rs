@@ -31,11 +31,15 @@ fn cpu_specs() -> Vec<Spec> {
         Spec::new(&[2, 4, 40_001], &[2, 2, 3], conv().groups(2).stride(2).padding(1)),
         Spec::new(&[1, 2, 3, 7000], &[2, 2, 2, 3], conv().boundary(Boundary::Wrap).padding(1)),
         Spec::new(&[2, 2, 150, 233], &[3, 2, 3, 3], conv().padding(1)),
+        Spec::new(&[1, 2, 1301], &[3, 2, 3], conv().padding(1)).unshared(),
+        // Of sums of nothing.
+        Spec::new(&[2, 0, 3001], &[3, 0, 5], conv()),
     ];
     let weights = [
         Spec::new(&[2, 2, 3001], &[3, 2, 2990], conv()),
         Spec::new(&[1, 2, 9003], &[2, 2, 8997], conv()),
         Spec::new(&[1, 4, 5, 1300], &[2, 2, 2, 1290], conv().groups(2)),
+        Spec::new(&[1, 2, 1301], &[3, 2, 3], conv().padding(1)).unshared(),
     ];
     let gathered = gathered.iter().flat_map(|spec| GATHERED.map(|direction| spec.direction(direction)));
     gathered.chain(weights.map(of_weight)).collect()
@@ -48,7 +52,9 @@ fn of_long_rows_on_the_cpu() {
         let wide = spec.problem(Element::F64);
         let tensors = Tensors::new(&wide, integers(5, 3));
         let want = reference::run(&wide, &tensors.operands());
-        let paths = [Algorithm::Direct, Algorithm::Fft].map(|algorithm| {
+        // There is no transform of weights per position.
+        let algorithms = &[Algorithm::Direct, Algorithm::Fft][..if spec.conv.unshared { 1 } else { 2 }];
+        let paths = algorithms.iter().map(|&algorithm| {
             let [single, double] = [Element::F32, Element::F64].map(|element| spec.problem(element));
             let got = [
                 run_by::<f32>(&single, &tensors.operands(), algorithm),
