@@ -5,6 +5,7 @@ mod encode;
 mod finite;
 #[cfg(not(target_arch = "wasm32"))]
 mod measure;
+mod memory;
 mod operands;
 mod operation;
 mod plan;
@@ -20,6 +21,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
+pub use memory::reserve;
 pub(crate) use operands::typed;
 pub use operands::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Weight};
 pub use operation::OperationPlan;

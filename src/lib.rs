@@ -179,6 +179,10 @@ pub mod internals {
     pub mod planner {
         pub use crate::planner::*;
     }
+    /// Asking for memory before it is taken.
+    pub mod memory {
+        pub use crate::device::reserve;
+    }
     /// Problems as they are described inside.
     pub mod problem {
         pub use crate::problem::*;

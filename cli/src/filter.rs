@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader};
+use wgconv::internals::memory;
 use wgconv::ndarray::{Array2, Array4, ArrayD, Axis, Ix2, stack};
 use wgconv::{
     Boundary, Conv, ConvProblem, Device, ErrorKind, Operands, Padding, Plan, PlanOptions, Timing, filters,
@@ -255,6 +256,7 @@ impl Picture {
         // What a file says of its length need not be so: the system's own files say 0.
         let mut bytes = Vec::new();
         let length = metadata.len().min(max_bytes);
+        memory::reserve("the file", length)?;
         let full = |_| wgconv::Error::OutOfMemory { what: "the file", bytes: length };
         bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX)).map_err(full)?;
         let file = fs::File::open(path).map_err(io("open"))?;
@@ -275,12 +277,7 @@ impl Picture {
         limits.reserve(decoder.total_bytes()).map_err(decode)?;
         decoder.set_limits(limits).map_err(decode)?;
         // The picture, and what it is converted to; the decoder itself would end the program.
-        let bytes = decoder.total_bytes().saturating_mul(3);
-        let room =
-            usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
-        if !room {
-            return Err(wgconv::Error::OutOfMemory { what: "the picture", bytes }.into());
-        }
+        memory::reserve("the picture", decoder.total_bytes().saturating_mul(3))?;
         let orientation = decoder.orientation().map_err(decode)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
         image.apply_orientation(orientation);
@@ -309,6 +306,7 @@ impl Picture {
     fn planes(&self) -> Result<Array4<f32>, wgconv::Error> {
         let mut values = Vec::new();
         let bytes = self.colour.len() as u64 * 4;
+        memory::reserve("the picture as numbers", bytes)?;
         let full = |_| wgconv::Error::OutOfMemory { what: "the picture as numbers", bytes };
         values.try_reserve_exact(self.colour.len()).map_err(full)?;
         for channel in 0..self.colours {
@@ -331,6 +329,7 @@ impl Picture {
         };
         let mut pixels = Vec::new();
         let samples = size * (self.colours + usize::from(self.alpha.is_some()));
+        memory::reserve("the picture", samples as u64)?;
         let full = |_| wgconv::Error::OutOfMemory { what: "the picture", bytes: samples as u64 };
         pixels.try_reserve_exact(samples).map_err(full)?;
         for pixel in 0..size {

@@ -21,6 +21,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use rayon::{ThreadBuilder, ThreadPoolBuilder};
+use wgconv::ErrorKind;
 
 use failure::Failure;
 
@@ -151,6 +153,26 @@ fn arguments() -> Cli {
     })
 }
 
+/// Starts the threads of the CPU path before anything large is in memory. What they take of the address space, stacks and heaps of
+/// their own, is then taken, and no job that was promised memory finds it gone. Where they cannot be started, this thread does
+/// everything.
+fn start_threads() -> Result<(), Failure> {
+    // Asked with a pool of which nothing is left: of the global one there is one chance.
+    let asked = ThreadPoolBuilder::new().build_scoped(ThreadBuilder::run, |_| ());
+    let global = match asked {
+        Ok(()) => ThreadPoolBuilder::new(),
+        Err(error) => {
+            log::warn!("computing on one thread: {error}");
+            ThreadPoolBuilder::new().num_threads(1).use_current_thread()
+        }
+    };
+    let none = |error| Failure::new(ErrorKind::OutOfMemory, format!("cannot start threads: {error}"));
+    global.build_global().map_err(none)?;
+    // Each has its heap by its first allocation.
+    rayon::broadcast(|_| std::hint::black_box(vec![0u8; 1 << 10]));
+    Ok(())
+}
+
 fn main() -> ExitCode {
     // The graphics stack warns of much that is none of the user's business; RUST_LOG shows it.
     let filter = env_logger::Env::default().default_filter_or("off,wgconv=warn");
@@ -161,16 +183,8 @@ fn main() -> ExitCode {
         })
         .init();
     interrupted::watch();
-    // Where no threads can be started, this one does everything. Asked with a pool that is dropped: of the global one there is one
-    // chance.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().build() {
-        log::warn!("computing on one thread: {error}");
-        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
-        if let Err(error) = alone {
-            log::warn!("not even on one: {error}");
-        }
-    }
-    let outcome = dispatch(arguments().command).unwrap_or_else(|failure| {
+    let command = arguments().command;
+    let outcome = start_threads().and_then(|()| dispatch(command)).unwrap_or_else(|failure| {
         output::complain(&failure.to_string());
         Outcome::Failed
     });

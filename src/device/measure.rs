@@ -116,7 +116,7 @@ impl<T: Scalar> Arrays<T> {
         let mut next = 0u32;
         let mut made = |shape: Vec<usize>| {
             let elements = shape.iter().product::<usize>() as u64;
-            super::run::reserve("made-up operands", elements.saturating_mul(size_of::<T>() as u64))?;
+            super::memory::reserve("made-up operands", super::memory::bytes_of::<T>(elements))?;
             Ok::<_, Error>(ArrayD::from_shape_simple_fn(shape, || {
                 next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 T::from_f64(f64::from(next >> 30) - 1.0)

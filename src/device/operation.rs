@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, ArrayViewD, CowArray, Dimension, IxDyn};
 
-use super::run::reserve;
+use super::memory::{bytes_of, copied, reserve};
 use super::wait::{self, Wait};
 use super::{Device, OperandError, Operands, Plan, Scalar};
 use crate::algorithm_name::Algorithm;
-use crate::classic::operation::{Argument, Operation, OperationError, Role, Source};
+use crate::classic::operation::{Argument, Operation, OperationError, Role, Source, View};
 use crate::error::Error;
 use crate::planner::PlanOptions;
 use crate::problem::Element;
@@ -154,13 +154,17 @@ impl OperationPlan {
         // The last result is nobody else's: it need not be copied.
         match (&self.operation.result().source, run.results.pop()) {
             (Source::Step(step), Some(last)) if *step + 1 == steps => {
-                let seen =
-                    self.operation.result().view.of(CowArray::from(last).view()).map(Array::into_owned);
-                seen.ok_or_else(|| OperationError::View { step: steps }.into())
+                let seen = over(&self.operation.result().view, last.into(), steps)?;
+                // A part of it that lies apart would keep the whole in memory.
+                if seen.as_slice_memory_order().is_some() {
+                    Ok(seen.into_owned())
+                } else {
+                    copied("the result", &seen.view())
+                }
             }
             (_, last) => {
                 run.results.extend(last);
-                Ok(run.array(self.operation.result(), steps)?.into_owned())
+                copied("the result", &run.array(self.operation.result(), steps)?.view())
             }
         }
     }
@@ -199,22 +203,21 @@ struct Run<'a, 'o, T> {
 
 impl<T: Scalar> Run<'_, '_, T> {
     fn array(&self, argument: &Argument, step: usize) -> Result<Array<'_, T>, Error> {
-        let seen = match &argument.source {
-            Source::Operand(operand) => self.seen(self.operands[*operand].view(), argument)?,
-            Source::Step(step) => self.seen(self.results[*step].view(), argument)?,
+        let array: Array<'_, T> = match &argument.source {
+            Source::Operand(operand) => self.operands[*operand].view().into(),
+            Source::Step(step) => self.results[*step].view().into(),
             Source::Constant(constant) => {
                 let elements = constant.shape().iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
-                reserve("a constant", elements.saturating_mul(8 + size_of::<T>() as u64))?;
-                let array = constant.array().mapv(T::from_f64);
-                argument.view.of(array.view()).map(|seen| seen.into_owned().into())
+                reserve("a constant", bytes_of::<f64>(elements).saturating_add(bytes_of::<T>(elements)))?;
+                constant.array().mapv(T::from_f64).into()
             }
         };
-        seen.ok_or_else(|| OperationError::View { step }.into())
+        over(&argument.view, array, step)
     }
+}
 
-    fn seen<'s>(&self, array: ArrayViewD<'s, T>, how: &Argument) -> Result<Option<Array<'s, T>>, Error> {
-        let elements = how.view.most_elements(array.shape());
-        reserve("a view of an operand", elements.saturating_mul(size_of::<T>() as u64))?;
-        Ok(how.view.of(array))
-    }
+/// The array as `view` sees it, as an argument of a step.
+fn over<'a, T: Scalar>(view: &View, array: Array<'a, T>, step: usize) -> Result<Array<'a, T>, Error> {
+    let seen = view.over(array, &|bytes| reserve("a view of an operand", bytes))?;
+    seen.ok_or_else(|| OperationError::View { step }.into())
 }

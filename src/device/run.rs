@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ndarray::{ArrayBase, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Data, Dimension, Ix1};
 
+use super::memory::{bytes_of, reserve};
 use super::operands::Source;
 use super::plan::{Plan, Runner};
 use super::prepared::{PreparedOn, PreparedWeights};
@@ -17,6 +18,9 @@ use crate::problem::{Direction, Element, TensorLayout};
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{GpuOperands, GpuPlan, GpuTensor};
+
+/// Bytes of rows that the threads of the CPU path have at hand.
+const ROWS: u64 = 4 << 20;
 
 /// Operands by role, checked against the plan.
 pub(super) struct Given<'a> {
@@ -349,8 +353,7 @@ impl Plan {
         plan: &CpuPlan,
         given: &Given<'_>,
     ) -> Result<HostArray, Error> {
-        let result = plan.problem().result().len().saturating_mul(size_of::<T>() as u64);
-        reserve("the result", result)?;
+        let result = bytes_of::<T>(plan.problem().result().len());
         let prepared;
         let weight = match &given.weight {
             Weight::Absent => None,
@@ -369,9 +372,11 @@ impl Plan {
             residual: view_of(&given.residual),
             bias,
         };
+        // And for the rows that each thread has at hand: little where the result is small.
+        let rows = result.min(ROWS);
         reserve(
             "the result and copies of the operands",
-            result.saturating_add(plan.scratch_bytes(&operands)),
+            result.saturating_add(plan.scratch_bytes(&operands)).saturating_add(rows),
         )?;
         Ok(T::into_host(plan.run(&operands)))
     }
@@ -417,11 +422,4 @@ fn check_view(
         return Err(OperandError::Shape { role, wanted: layout.shape(), got: shape.to_vec() }.into());
     }
     Ok(())
-}
-
-/// Asks the allocator for memory and gives it back, so that a hopeless size is an error and no abort.
-pub(super) fn reserve(what: &'static str, bytes: u64) -> Result<(), Error> {
-    let mut probe: Vec<u8> = Vec::new();
-    let room = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
-    if room { Ok(()) } else { Err(Error::OutOfMemory { what, bytes }) }
 }

@@ -65,7 +65,7 @@ impl Tensor {
                 }))),
                 // The CPU path reads any strides, so the order in memory is the host's.
                 Kind::Cpu => {
-                    super::run::reserve("the tensor", layout.len().saturating_mul(view.element().bytes()))?;
+                    super::reserve("the tensor", layout.len().saturating_mul(view.element().bytes()))?;
                     Ok(Self(Place::Cpu(Arc::new(view.to_owned()))))
                 }
             }
@@ -139,7 +139,12 @@ impl Tensor {
                     Element::F64 => HostArray::F64(tensor.download(timeout, waiting).await?),
                     Element::F16 => HostArray::F16(tensor.download(timeout, waiting).await?),
                 },
-                Place::Cpu(array) => (**array).clone(),
+                Place::Cpu(array) => {
+                    let view = array.view();
+                    let elements = view.shape().iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
+                    super::reserve("a copy of the tensor", elements.saturating_mul(view.element().bytes()))?;
+                    (**array).clone()
+                }
             })
         })
     }

@@ -4,18 +4,24 @@ use half::f16;
 use ndarray::{ArrayD, Dimension};
 
 use super::NpyError;
+use wgconv::internals::memory;
 
 /// An empty vector with room for `count` elements; a size that there is no memory for is an error and no abort.
 pub(super) fn with_room<T>(count: usize) -> Result<Vec<T>, NpyError> {
+    reserve::<T>(count)?;
     let mut values = Vec::new();
-    let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
-    values.try_reserve_exact(count).map_err(|_| NpyError::OutOfMemory { bytes })?;
+    values.try_reserve_exact(count).map_err(|_| NpyError::OutOfMemory { bytes: bytes_of::<T>(count) })?;
     Ok(values)
 }
 
 /// Asks for the memory of `count` elements and gives it back.
 pub(super) fn reserve<T>(count: usize) -> Result<(), NpyError> {
-    with_room::<T>(count).map(drop)
+    let bytes = bytes_of::<T>(count);
+    memory::reserve("an array", bytes).map_err(|_| NpyError::OutOfMemory { bytes })
+}
+
+fn bytes_of<T>(count: usize) -> u64 {
+    (count as u64).saturating_mul(size_of::<T>() as u64)
 }
 
 /// Applies `round` to every element; `found` and `wanted` name the types before and after.

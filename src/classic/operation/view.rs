@@ -1,5 +1,7 @@
 //! One array seen as another: axes reversed, permuted, split, merged and cropped.
 
+use std::convert::Infallible;
+
 use ndarray::{Array, ArrayD, ArrayViewD, Axis, CowArray, IxDyn, Slice};
 
 /// One way to see an array differently.
@@ -150,55 +152,75 @@ impl View {
         self.0.iter().try_fold(of.to_vec(), |shape, change| change.shape(&shape))
     }
 
-    /// The most elements that seeing an array of these extents so comes across.
-    pub(crate) fn most_elements(&self, of: &[usize]) -> u64 {
-        let count = |shape: &[usize]| shape.iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
-        let mut shape = of.to_vec();
-        let mut most = count(&shape);
-        for change in &self.0 {
-            match change.shape(&shape) {
-                Some(after) => shape = after,
-                None => break,
-            }
-            most = most.max(count(&shape));
-        }
-        most
-    }
-
     /// The array so seen, copied only where merged or split axes do not lie in order or zeros come in; `None` if it does
     /// not apply.
     pub fn of<'a, T: Clone + Default>(&self, array: ArrayViewD<'a, T>) -> Option<CowArray<'a, T, IxDyn>> {
-        let mut seen = CowArray::from(array);
+        let Ok(seen) = self.over(array.into(), &|_| Ok::<_, Infallible>(()));
+        seen
+    }
+
+    /// The same of an array that may be nobody else's, and is then not copied. `room` is asked before anything is, with the bytes.
+    pub(crate) fn over<'a, T: Clone + Default, E>(
+        &self,
+        array: CowArray<'a, T, IxDyn>,
+        room: &dyn Fn(u64) -> Result<(), E>,
+    ) -> Result<Option<CowArray<'a, T, IxDyn>>, E> {
+        let mut seen = array;
         for change in &self.0 {
-            let after = change.shape(seen.shape())?;
-            seen = match change {
-                Change::Permute(axes) => seen.permuted_axes(axes.clone()),
-                Change::Reverse(axes) => {
-                    axes.iter().for_each(|&axis| seen.invert_axis(Axis(axis)));
-                    seen
-                }
-                &Change::Crop { axis, start, cells, .. } => {
-                    seen.slice_axis_inplace(Axis(axis), Slice::from(start..start + cells));
-                    seen
-                }
-                &Change::Embed { axis, start, cells, .. } => {
-                    let elements =
-                        after.iter().try_fold(size_of::<T>().max(1), |n, &e| n.checked_mul(e.max(1)));
-                    isize::try_from(elements?).ok()?;
-                    let mut whole = ArrayD::from_elem(after, T::default());
-                    let mut part = whole.slice_axis_mut(Axis(axis), Slice::from(start..start + cells));
-                    part.assign(&seen);
-                    whole.into()
-                }
-                Change::Reshape { .. } if seen.is_standard_layout() => {
-                    seen.into_shape_with_order(after).ok()?
-                }
-                Change::Reshape { .. } => {
-                    Array::from_shape_vec(after, seen.iter().cloned().collect()).ok()?.into()
-                }
-            };
+            let Some(after) = change.shape(seen.shape()) else { return Ok(None) };
+            if change.copies(&seen) {
+                room(after.iter().fold(size_of::<T>() as u64, |n, &e| n.saturating_mul(e as u64)))?;
+            }
+            match change.apply(seen, after) {
+                Some(after) => seen = after,
+                None => return Ok(None),
+            }
         }
-        Some(seen)
+        Ok(Some(seen))
+    }
+}
+
+impl Change {
+    /// Whether it makes a new array of this one.
+    fn copies<T>(&self, array: &CowArray<'_, T, IxDyn>) -> bool {
+        match self {
+            Self::Embed { .. } => true,
+            Self::Reshape { .. } => !array.is_standard_layout(),
+            _ => false,
+        }
+    }
+
+    /// The array with it, `after` its extents then; `None` if it does not apply.
+    fn apply<'a, T: Clone + Default>(
+        &self,
+        mut seen: CowArray<'a, T, IxDyn>,
+        after: Vec<usize>,
+    ) -> Option<CowArray<'a, T, IxDyn>> {
+        Some(match self {
+            Self::Permute(axes) => seen.permuted_axes(axes.clone()),
+            Self::Reverse(axes) => {
+                axes.iter().for_each(|&axis| seen.invert_axis(Axis(axis)));
+                seen
+            }
+            &Self::Crop { axis, start, cells, .. } => {
+                seen.slice_axis_inplace(Axis(axis), Slice::from(start..start + cells));
+                seen
+            }
+            &Self::Embed { axis, start, cells, .. } => {
+                let elements = after.iter().try_fold(size_of::<T>().max(1), |n, &e| n.checked_mul(e.max(1)));
+                isize::try_from(elements?).ok()?;
+                let mut whole = ArrayD::from_elem(after, T::default());
+                let mut part = whole.slice_axis_mut(Axis(axis), Slice::from(start..start + cells));
+                part.assign(&seen);
+                whole.into()
+            }
+            Self::Reshape { .. } if !self.copies(&seen) => seen.into_shape_with_order(after).ok()?,
+            Self::Reshape { .. } => {
+                let mut values = Vec::with_capacity(seen.len());
+                values.extend(seen.iter().cloned());
+                Array::from_shape_vec(after, values).ok()?.into()
+            }
+        })
     }
 }
 
