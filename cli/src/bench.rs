@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use wgconv::half::f16;
-use wgconv::{Algorithm, Device, Direction, Element};
+use wgconv::{Algorithm, Device, Direction, Element, ErrorKind};
 
 use crate::failure::Failure;
 use crate::job::How;
@@ -141,6 +141,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let request = match Request::new(options) {
         Ok(request) => request,
+        // No fault of the arguments.
+        Err(failure) if failure.kind == ErrorKind::OutOfMemory => return Err(failure),
         Err(failure) => return Ok(unusable(&failure.message)),
     };
     let start = Instant::now();

@@ -281,25 +281,28 @@ impl Picture {
         let orientation = decoder.orientation().map_err(decode)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
         image.apply_orientation(orientation);
-        Ok(Self::from_image(&image))
+        Ok(Self::from_image(image)?)
     }
 
-    fn from_image(image: &DynamicImage) -> Self {
+    fn from_image(image: DynamicImage) -> Result<Self, wgconv::Error> {
         let (width, height) = (image.width() as usize, image.height() as usize);
         let colour = image.color();
         let (colours, interleaved) = match (colour.has_color(), colour.has_alpha()) {
-            (false, false) => (1, image.to_luma8().into_raw()),
-            (false, true) => (1, image.to_luma_alpha8().into_raw()),
-            (true, false) => (3, image.to_rgb8().into_raw()),
-            (true, true) => (3, image.to_rgba8().into_raw()),
+            (false, false) => (1, image.into_luma8().into_raw()),
+            (false, true) => (1, image.into_luma_alpha8().into_raw()),
+            (true, false) => (3, image.into_rgb8().into_raw()),
+            (true, true) => (3, image.into_rgba8().into_raw()),
         };
         if !colour.has_alpha() {
-            return Self { width, height, colours, colour: interleaved, alpha: None };
+            return Ok(Self { width, height, colours, colour: interleaved, alpha: None });
         }
+        memory::reserve("the picture without its transparency", interleaved.len() as u64)?;
         let pixels = || interleaved.chunks_exact(colours + 1);
-        let alpha = Some(pixels().map(|pixel| pixel[colours]).collect());
-        let colour = pixels().flat_map(|pixel| &pixel[..colours]).copied().collect();
-        Self { width, height, colours, colour, alpha }
+        let mut alpha = Vec::with_capacity(width * height);
+        alpha.extend(pixels().map(|pixel| pixel[colours]));
+        let mut colour = Vec::with_capacity(width * height * colours);
+        colour.extend(pixels().flat_map(|pixel| &pixel[..colours]));
+        Ok(Self { width, height, colours, colour, alpha: Some(alpha) })
     }
 
     /// `[channels, 1, H, W]`

@@ -18,7 +18,7 @@ use serde_json::Value;
 use wgconv::{Algorithm, DeviceChoice, Element, Fallback, Operation, PlanOptions, Precision};
 
 use crate::failure::Failure;
-use crate::json::{Object, quoted, wrong_type};
+use crate::json::{Object, quoted, reserve, wrong_type};
 pub(crate) use operation::{JobOperation, OPERATIONS};
 
 /// One operation on files.
@@ -130,6 +130,7 @@ impl How {
 impl Job {
     /// The fields of a job in one line of JSON.
     pub(crate) fn fields(line: &[u8]) -> Result<Object, Failure> {
+        reserve("a job", line)?;
         serde_json::from_slice(line.trim_ascii_end()).map_err(|e| Failure::bad_job(format!("no job: {e}")))
     }
 

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use rayon::{ThreadBuilder, ThreadPoolBuilder};
 use wgconv::ErrorKind;
+use wgconv::internals::memory;
 
 use failure::Failure;
 
@@ -170,7 +171,8 @@ fn start_threads() -> Result<(), Failure> {
     global.build_global().map_err(none)?;
     // Each has its heap by its first allocation.
     rayon::broadcast(|_| std::hint::black_box(vec![0u8; 1 << 10]));
-    Ok(())
+    // With nothing left there would be no way to say so later.
+    Ok(memory::reserve("the program", 1 << 20)?)
 }
 
 fn main() -> ExitCode {

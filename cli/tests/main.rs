@@ -10,6 +10,7 @@ mod filter;
 #[allow(dead_code, reason = "the program alone watches signals")]
 mod interrupted;
 mod jobs;
+mod memory;
 #[path = "../src/npy/mod.rs"]
 #[allow(dead_code, reason = "the program alone writes pictures by it")]
 mod npy;

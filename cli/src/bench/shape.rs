@@ -8,7 +8,7 @@ use serde_json::Value;
 use wgconv::{Conv, ConvProblem, Direction, Element, ErrorKind, Padding, PerAxis};
 
 use crate::failure::Failure;
-use crate::json::{Object, integer, integers, quoted};
+use crate::json::{Object, integer, integers, quoted, reserve};
 
 /// Facts of published networks and benchmarks; its `meta` says where from.
 const BUILT_IN: &str = wgconv_testing::BENCH_SHAPES;
@@ -113,6 +113,7 @@ type Parsed = (Vec<Shape>, Vec<(String, Vec<String>)>);
 
 /// Every shape of a document `{"shapes": [..]}` or `[..]`, and every list of names in its `meta`.
 fn parsed(text: &[u8]) -> Result<Parsed, Failure> {
+    reserve("the list of shapes", text)?;
     let document: Value = serde_json::from_slice(text).map_err(|e| bad_file(format!("no JSON: {e}")))?;
     let list = document.as_array().or_else(|| document.get("shapes").and_then(Value::as_array));
     let list = list.ok_or_else(|| bad_file("neither a list of shapes nor an object with `shapes`"))?;
