@@ -132,7 +132,7 @@ pub use classic::{guide, ndimage, operation, signal, theano};
 pub use cpu::CpuUnsupported;
 pub use device::{
     Device, DeviceChoice, HostArray, HostView, Operand, OperandError, Operands, OperationPlan, Plan,
-    PreparedWeights, Scalar, Tensor, Timing, Weight,
+    PreparedWeights, Scalar, Tensor, Timing, Weight, reserve,
 };
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "gpu")]
@@ -178,10 +178,6 @@ pub mod internals {
     /// The choice among algorithms.
     pub mod planner {
         pub use crate::planner::*;
-    }
-    /// Asking for memory before it is taken.
-    pub mod memory {
-        pub use crate::device::reserve;
     }
     /// Problems as they are described inside.
     pub mod problem {

@@ -20,12 +20,13 @@ pub enum Fallback {
 /// Whether algorithms that transform their operands may be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// Only where each result is a sum over [`Self::MANY_CHANNELS`] channels of a group or more, or where
-    /// [`PlanOptions::prefer`] or the name of an operation (`fftconvolve`, `oaconvolve`, `conv2d_fft`) asks for one. Every
-    /// other result is within `(2·√K + 8)·u·mag`, element by element.
+    /// Only where each result is a sum over [`Self::MANY_CHANNELS`] channels of a group or more (for the gradient of the weight:
+    /// over as many images), or where [`PlanOptions::prefer`] or the name of an operation (`fftconvolve`, `oaconvolve`,
+    /// `conv2d_fft`) asks for one. Every other result is within `(2·√K + 8)·u·mag`, element by element.
     #[default]
     Auto,
-    /// They may not, unless [`PlanOptions::algorithm`] names one. Every element is then within `(2·√K + 8)·u·mag`.
+    /// They may not, even where they are preferred, unless [`PlanOptions::algorithm`] names one. Every element is within
+    /// `(2·√K + 8)·u·mag`.
     Accurate,
     /// They may, wherever they are estimated to be faster. Their error ([`Algorithm::inexact`]) is small relative to the
     /// largest results nearby, not relative to each: a result that is 10⁷ times smaller than its neighbours has no correct
@@ -34,7 +35,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// From so many channels on, the error of a transform is that of any sum in f32 over channels that differ in size.
+    /// Results that are sums over so many channels are usually about as large as their neighbours: an error relative to the
+    /// largest of them is then as small relative to each.
     pub const MANY_CHANNELS: u64 = 16;
 
     /// The precision called `name`: `auto`, `accurate`, `fast`.
@@ -64,17 +66,20 @@ pub struct PlanOptions {
     /// The algorithm to use. `None`: the planner chooses. An algorithm that cannot run the problem is an error
     /// ([`Declined`]), or runs on the CPU path under [`Fallback::Cpu`] if that has it.
     pub algorithm: Option<Algorithm>,
-    /// Algorithms to take first, in this order, where they can run the problem.
+    /// Algorithms to take first, in this order, where they can run the problem and [`Self::precision`] is not
+    /// [`Precision::Accurate`], which takes no transform. What is estimated of them does not count.
     pub prefer: Vec<Algorithm>,
     /// Algorithms not to use, unless [`Self::algorithm`] names one of them.
     pub exclude: Vec<Algorithm>,
     /// Whether an algorithm that transforms its operands may be chosen.
     pub precision: Precision,
-    /// A run by [`Algorithm::Fft`] fails with `OperandError::NonFinite` if an operand has an infinity or a NaN, which on a
-    /// GPU would spread over a whole tile of the result, and on the CPU reaches the results that it meets. Tensors on a GPU are copied to the host for the check. Buffers that an app encodes
-    /// itself are not checked. Default: `false`.
+    /// A run by [`Algorithm::Fft`] fails with `OperandError::NonFinite` if the input, the weight or the gradient of the output
+    /// has an infinity or a NaN, which on a GPU would spread over a whole tile of the result, and on the CPU reaches the results
+    /// that it meets. Prepared weights are checked when they are prepared. A bias and a residual are not checked, nor are
+    /// operands of other algorithms, nor buffers that an app encodes itself. Tensors on a GPU are copied to the host for the
+    /// check. Default: `false`.
     pub check_finite: bool,
-    /// Choose by measuring: every algorithm that can run the problem runs it a few times on generated operands, and the fastest
+    /// Choose by measuring: every algorithm that can run the problem, and that the options above leave, runs it a few times on generated operands, and the fastest
     /// one whose result is right is taken. Right means in agreement with the reference, or for a large problem with the first
     /// algorithm. Planning then takes as long as these runs and blocks meanwhile, also as a future. Default: `false`.
     pub measure: bool,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader};
-use wgconv::internals::memory;
 use wgconv::ndarray::{Array2, Array4, ArrayD, Axis, Ix2, stack};
 use wgconv::{
     Boundary, Conv, ConvProblem, Device, ErrorKind, Operands, Padding, Plan, PlanOptions, Timing, filters,
@@ -256,7 +255,7 @@ impl Picture {
         // What a file says of its length need not be so: the system's own files say 0.
         let mut bytes = Vec::new();
         let length = metadata.len().min(max_bytes);
-        memory::reserve("the file", length)?;
+        wgconv::reserve("the file", length)?;
         let full = |_| wgconv::Error::OutOfMemory { what: "the file", bytes: length };
         bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX)).map_err(full)?;
         let file = fs::File::open(path).map_err(io("open"))?;
@@ -277,7 +276,7 @@ impl Picture {
         limits.reserve(decoder.total_bytes()).map_err(decode)?;
         decoder.set_limits(limits).map_err(decode)?;
         // The picture, and what it is converted to; the decoder itself would end the program.
-        memory::reserve("the picture", decoder.total_bytes().saturating_mul(3))?;
+        wgconv::reserve("the picture", decoder.total_bytes().saturating_mul(3))?;
         let orientation = decoder.orientation().map_err(decode)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
         image.apply_orientation(orientation);
@@ -296,7 +295,7 @@ impl Picture {
         if !colour.has_alpha() {
             return Ok(Self { width, height, colours, colour: interleaved, alpha: None });
         }
-        memory::reserve("the picture without its transparency", interleaved.len() as u64)?;
+        wgconv::reserve("the picture without its transparency", interleaved.len() as u64)?;
         let pixels = || interleaved.chunks_exact(colours + 1);
         let mut alpha = Vec::with_capacity(width * height);
         alpha.extend(pixels().map(|pixel| pixel[colours]));
@@ -309,7 +308,7 @@ impl Picture {
     fn planes(&self) -> Result<Array4<f32>, wgconv::Error> {
         let mut values = Vec::new();
         let bytes = self.colour.len() as u64 * 4;
-        memory::reserve("the picture as numbers", bytes)?;
+        wgconv::reserve("the picture as numbers", bytes)?;
         let full = |_| wgconv::Error::OutOfMemory { what: "the picture as numbers", bytes };
         values.try_reserve_exact(self.colour.len()).map_err(full)?;
         for channel in 0..self.colours {
@@ -332,7 +331,7 @@ impl Picture {
         };
         let mut pixels = Vec::new();
         let samples = size * (self.colours + usize::from(self.alpha.is_some()));
-        memory::reserve("the picture", samples as u64)?;
+        wgconv::reserve("the picture", samples as u64)?;
         let full = |_| wgconv::Error::OutOfMemory { what: "the picture", bytes: samples as u64 };
         pixels.try_reserve_exact(samples).map_err(full)?;
         for pixel in 0..size {

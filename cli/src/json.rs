@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
-use wgconv::internals::memory;
 use wgconv::{ErrorKind, PerAxis};
 
 use crate::failure::Failure;
@@ -47,7 +46,7 @@ impl<'de> Deserialize<'de> for Object {
 /// Asks for the memory of what a text in JSON becomes. A number of one digit and its comma take 72 bytes, in a vector that
 /// grows by doubling.
 pub(crate) fn reserve(what: &'static str, text: &[u8]) -> Result<(), Failure> {
-    Ok(memory::reserve(what, (text.len() as u64).saturating_mul(128))?)
+    Ok(wgconv::reserve(what, (text.len() as u64).saturating_mul(128))?)
 }
 
 /// The text in quotes, shortened if long.

@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use rayon::{ThreadBuilder, ThreadPoolBuilder};
 use wgconv::ErrorKind;
-use wgconv::internals::memory;
 
 use failure::Failure;
 
@@ -172,7 +171,7 @@ fn start_threads() -> Result<(), Failure> {
     // Each has its heap by its first allocation.
     rayon::broadcast(|_| std::hint::black_box(vec![0u8; 1 << 10]));
     // With nothing left there would be no way to say so later.
-    Ok(memory::reserve("the program", 1 << 20)?)
+    Ok(wgconv::reserve("the program", 1 << 20)?)
 }
 
 fn main() -> ExitCode {

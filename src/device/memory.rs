@@ -7,8 +7,15 @@ use crate::error::Error;
 /// Bytes that are asked for besides. They are left for all that is small and not asked for.
 const BESIDES: u64 = 1 << 20;
 
-/// Asks the allocator for memory, and a little more, and gives it back. What the caller takes next must be no more, all of it
-/// together, and nobody else may take much meanwhile.
+/// Asks the allocator for `bytes` of memory and 1 MiB more, and gives them back: a hopeless size is an error, where taking it
+/// would end the process. Plans ask so for their results and copies; an application can for its own arrays. What is taken next
+/// must be no more, all of it together, and nobody else may take much meanwhile.
+///
+/// ```
+/// assert!(wgconv::reserve("a frame", 1920 * 1080 * 4).is_ok());
+/// let error = wgconv::reserve("a universe", u64::MAX).unwrap_err();
+/// assert_eq!(error.kind(), wgconv::ErrorKind::OutOfMemory);
+/// ```
 ///
 /// # Errors
 ///

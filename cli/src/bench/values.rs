@@ -1,6 +1,5 @@
 //! Made-up operands: the same for the same name.
 
-use wgconv::internals::memory;
 use wgconv::ndarray::ArrayD;
 use wgconv::operation::Role;
 use wgconv::{ConvProblem, ErrorKind};
@@ -23,7 +22,7 @@ pub(super) fn operands<T: Number>(
             let message = format!("no memory for {elements} elements of the {}", role.name());
             Failure::new(ErrorKind::OutOfMemory, message)
         };
-        memory::reserve("made-up operands", (elements as u64).saturating_mul(size_of::<T>() as u64))?;
+        wgconv::reserve("made-up operands", (elements as u64).saturating_mul(size_of::<T>() as u64))?;
         let mut values = Vec::new();
         values.try_reserve_exact(elements).map_err(no_memory)?;
         values.extend((0..elements).map(|_| {

@@ -4,7 +4,6 @@ use half::f16;
 use ndarray::{ArrayD, Dimension};
 
 use super::NpyError;
-use wgconv::internals::memory;
 
 /// An empty vector with room for `count` elements; a size that there is no memory for is an error and no abort.
 pub(super) fn with_room<T>(count: usize) -> Result<Vec<T>, NpyError> {
@@ -17,7 +16,7 @@ pub(super) fn with_room<T>(count: usize) -> Result<Vec<T>, NpyError> {
 /// Asks for the memory of `count` elements and gives it back.
 pub(super) fn reserve<T>(count: usize) -> Result<(), NpyError> {
     let bytes = bytes_of::<T>(count);
-    memory::reserve("an array", bytes).map_err(|_| NpyError::OutOfMemory { bytes })
+    wgconv::reserve("an array", bytes).map_err(|_| NpyError::OutOfMemory { bytes })
 }
 
 fn bytes_of<T>(count: usize) -> u64 {
