@@ -354,6 +354,8 @@ impl Plan {
         given: &Given<'_>,
     ) -> Result<HostArray, Error> {
         let result = bytes_of::<T>(plan.problem().result().len());
+        // By itself first: of a hopeless result the message says how large it is.
+        reserve("the result", result)?;
         let prepared;
         let weight = match &given.weight {
             Weight::Absent => None,
