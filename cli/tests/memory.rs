@@ -32,7 +32,7 @@ fn output(mut command: Command, input: &str) -> Output {
     child.wait_with_output().expect("its end")
 }
 
-/// The size of the address space of the program once it has answered a small job, in KiB.
+/// The size of the address space of the program when it has answered a small job, in KiB.
 fn base(folder: &Folder) -> u64 {
     let mut child = process(folder, None, &["run", "-"]).spawn().expect("a process");
     let mut input = child.stdin.take().expect("a pipe");
@@ -40,15 +40,15 @@ fn base(folder: &Folder) -> u64 {
     let mut answer = String::new();
     BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut answer).expect("an answer");
     assert!(answer.contains("\"ok\":true"), "{answer}");
-    let peak = vm_peak(&child);
+    let size = vm_size(&child);
     drop(input);
     assert!(child.wait().expect("its end").success());
-    peak
+    size
 }
 
-fn vm_peak(child: &Child) -> u64 {
+fn vm_size(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:")).expect("the peak");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("its size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
