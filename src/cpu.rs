@@ -2,10 +2,15 @@
 
 mod direct;
 mod fft;
+mod memory;
+mod padded;
 #[cfg(not(target_arch = "wasm32"))]
 mod probe;
 mod real;
 pub mod reference;
+mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,6 +19,7 @@ use ndarray::{ArrayD, ArrayView1, ArrayViewD};
 
 use crate::algorithm_name::Algorithm;
 use crate::problem::{ConvProblem, Direction, Element, TensorLayout, to_usize};
+pub use memory::OutOfMemory;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use probe::copy_bytes_per_second;
 pub use real::Real;
@@ -87,13 +93,21 @@ fn names(algorithms: &[Algorithm]) -> String {
 pub struct CpuPlan {
     problem: ConvProblem,
     algorithm: Algorithm,
-    fft: Option<Arc<fft::Fft>>,
+    loops: Loops,
+}
+
+/// What runs it.
+#[derive(Clone, Debug)]
+enum Loops {
+    Direct(Arc<direct::Direct>),
+    Fft(Arc<fft::Fft>),
+    Reference,
 }
 
 /// Weights as a [`CpuPlan`] reads them, shared by clones: in logical order, for [`Algorithm::Fft`] also their spectra.
 #[derive(Clone, Debug)]
 pub struct CpuWeights<T> {
-    values: Arc<[T]>,
+    values: Arc<Vec<T>>,
     spectra: Option<Arc<fft::Prepared<T>>>,
 }
 
@@ -157,11 +171,16 @@ impl CpuPlan {
         if !CPU_ALGORITHMS.contains(&algorithm) {
             return Err(CpuUnsupported::NotOnCpu { algorithm });
         }
-        let fft = if algorithm == Algorithm::Fft { Some(Arc::new(fft::Fft::new(problem)?)) } else { None };
-        if let Some(fft) = &fft {
-            fft.plan_transforms(element);
-        }
-        Ok(Self { problem: problem.clone(), algorithm, fft })
+        let loops = match algorithm {
+            Algorithm::Fft => {
+                let fft = fft::Fft::new(problem)?;
+                fft.plan_transforms(element);
+                Loops::Fft(Arc::new(fft))
+            }
+            Algorithm::Reference => Loops::Reference,
+            _ => Loops::Direct(Arc::new(direct::Direct::new(problem))),
+        };
+        Ok(Self { problem: problem.clone(), algorithm, loops })
     }
 
     /// Whether `algorithm` is to be asked first.
@@ -178,6 +197,13 @@ impl CpuPlan {
         &self.problem
     }
 
+    fn fft(&self) -> Option<&fft::Fft> {
+        match &self.loops {
+            Loops::Fft(fft) => Some(fft),
+            _ => None,
+        }
+    }
+
     /// By which algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -185,38 +211,48 @@ impl CpuPlan {
 
     /// Lengths of the transforms of [`Algorithm::Fft`] along the last three axes, 1 where there is none.
     pub fn transform_lengths(&self) -> Option<[usize; 3]> {
-        self.fft.as_ref().map(|fft| fft.lengths())
+        self.fft().map(|fft| fft.lengths())
     }
 
     /// Copies `weight` to the order in which this plan reads it, and transforms it once for all runs.
-    pub fn prepare<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`] if there is none for them.
+    pub fn prepare<T: Real>(&self, weight: ArrayViewD<'_, T>) -> Result<CpuWeights<T>, OutOfMemory> {
         T::prepare(self, weight)
     }
 
-    fn prepare_in<T: Real>(&self, weight: ArrayViewD<'_, T>) -> CpuWeights<T> {
-        let values = standard(&weight);
-        let spectra = self.fft.as_ref().and_then(|fft| fft.prepare(&values)).map(Arc::new);
-        CpuWeights { values: values.into(), spectra }
+    fn prepare_in<T: Real>(&self, weight: ArrayViewD<'_, T>) -> Result<CpuWeights<T>, OutOfMemory> {
+        let values = copy(&weight)?;
+        let spectra = match self.fft() {
+            Some(fft) => fft.prepare(&values)?.map(Arc::new),
+            None => None,
+        };
+        Ok(CpuWeights { values: values.into(), spectra })
     }
 
     /// Bytes that [`Self::prepare`] keeps.
     pub(crate) fn prepared_bytes(&self) -> u64 {
         let values = self.problem.weight().len().saturating_mul(self.problem.element().bytes());
-        values.saturating_add(self.fft.as_ref().map_or(0, |fft| fft.prepared_bytes()))
+        values.saturating_add(self.fft().map_or(0, |fft| fft.prepared_bytes()))
     }
 
-    /// Bytes that [`Self::run`] allocates beside the result: operands laid out anew, for the reference in double
-    /// precision. What threads use for the rows at hand is not counted.
+    /// Bytes that [`Self::run`] allocates beside the result, at most: operands laid out anew, sums of every thread; for the
+    /// reference operands in double precision. Tables of a few hundred kilobytes are not counted.
     pub fn workspace_bytes(&self) -> u64 {
         let problem = &self.problem;
-        if let Some(fft) = &self.fft {
-            return fft.workspace_bytes();
+        match &self.loops {
+            // What is not finite may be more than transforms are worth.
+            Loops::Fft(fft) => {
+                fft.workspace_bytes().max(direct::Direct::new(problem).workspace_bytes(problem.element()))
+            }
+            Loops::Direct(direct) => direct.workspace_bytes(problem.element()),
+            Loops::Reference => {
+                let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
+                tensors.iter().fold(0u64, |sum, tensor| sum.saturating_add(tensor.len().saturating_mul(8)))
+            }
         }
-        if self.algorithm != Algorithm::Reference {
-            return direct::scratch_elements(problem).saturating_mul(problem.element().bytes());
-        }
-        let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
-        tensors.iter().fold(0u64, |sum, tensor| sum.saturating_add(tensor.len().saturating_mul(8)))
     }
 
     /// [`Self::workspace_bytes`], and copies of the operands that do not lie in logical order.
@@ -245,46 +281,54 @@ impl CpuPlan {
     /// The caller has checked the operands: every one that the problem reads is there, with the problem's shape and
     /// with `T` its element. An absent one counts as zeros.
     ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`] if there is none for the result or for [`Self::workspace_bytes`].
+    ///
     /// # Panics
     ///
     /// If an operand is smaller than the problem says.
-    pub fn run<T: Real>(&self, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+    pub fn run<T: Real>(&self, operands: &CpuOperands<'_, T>) -> Result<ArrayD<T>, OutOfMemory> {
         T::run(self, operands)
     }
 
-    fn run_in<T: Real>(&self, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
-        match self.algorithm {
-            Algorithm::Reference => run_reference(&self.problem, operands),
-            _ => run_slices(&self.problem, self.fft.as_deref(), operands),
+    fn run_in<T: Real>(&self, operands: &CpuOperands<'_, T>) -> Result<ArrayD<T>, OutOfMemory> {
+        match &self.loops {
+            Loops::Reference => run_reference(&self.problem, operands),
+            loops => run_slices(&self.problem, loops, operands),
         }
     }
 }
 
 fn run_slices<T: Real>(
     problem: &ConvProblem,
-    fft: Option<&fft::Fft>,
+    loops: &Loops,
     operands: &CpuOperands<'_, T>,
-) -> ArrayD<T> {
+) -> Result<ArrayD<T>, OutOfMemory> {
     let direction = problem.direction();
-    let input = (direction != Direction::GradInput).then(|| match &operands.input {
-        Some(view) => standard(view),
-        None => zeros(problem.input()),
-    });
-    let weight = (direction != Direction::GradWeight).then(|| match &operands.weight {
-        Some(CpuWeight::View(view)) => standard(view),
-        Some(CpuWeight::Prepared(weights)) => Cow::Borrowed(&*weights.values),
-        None => zeros(problem.weight()),
-    });
-    let grad_output = (direction != Direction::Forward).then(|| match &operands.grad_output {
-        Some(view) => standard(view),
-        None => zeros(problem.output()),
-    });
-    let residual = problem.epilogue().beta.and(operands.residual.as_ref()).map(standard);
+    let input = match direction {
+        Direction::GradInput => Cow::default(),
+        _ => given(operands.input.as_ref(), problem.input())?,
+    };
+    let weight = match (direction, &operands.weight) {
+        (Direction::GradWeight, _) => Cow::default(),
+        (_, Some(CpuWeight::View(view))) => standard(view)?,
+        (_, Some(CpuWeight::Prepared(weights))) => Cow::Borrowed(&weights.values[..]),
+        (_, None) => given(None, problem.weight())?,
+    };
+    let grad_output = match direction {
+        Direction::Forward => Cow::default(),
+        _ => given(operands.grad_output.as_ref(), problem.output())?,
+    };
+    let residual = match &operands.residual {
+        Some(residual) if problem.epilogue().beta.is_some() => Some(standard(residual)?),
+        _ => None,
+    };
     let bias = operands.bias.as_ref().filter(|_| problem.epilogue().bias).map(|view| view.to_vec());
     let slices = direct::Slices {
-        input: input.as_deref().unwrap_or_default(),
-        weight: weight.as_deref().unwrap_or_default(),
-        grad_output: grad_output.as_deref().unwrap_or_default(),
+        input: &input,
+        weight: &weight,
+        grad_output: &grad_output,
         residual: residual.as_deref(),
         bias: bias.as_deref(),
     };
@@ -292,15 +336,26 @@ fn run_slices<T: Real>(
         Some(CpuWeight::Prepared(weights)) => weights.spectra.as_deref(),
         _ => None,
     };
-    let result = match fft {
-        Some(fft) => fft.run(problem, slices, prepared),
-        None => direct::run(problem, slices),
+    let result = match loops {
+        Loops::Fft(fft) => fft.run(problem, slices, prepared)?,
+        Loops::Direct(direct) => direct.run(problem, slices)?,
+        Loops::Reference => Vec::new(),
     };
     // The lengths agree and the problem checked that the shape can be addressed: this is no error.
-    ArrayD::from_shape_vec(problem.result().shape(), result).unwrap_or_default()
+    Ok(ArrayD::from_shape_vec(problem.result().shape(), result).unwrap_or_default())
 }
 
-fn run_reference<T: Real>(problem: &ConvProblem, operands: &CpuOperands<'_, T>) -> ArrayD<T> {
+fn run_reference<T: Real>(
+    problem: &ConvProblem,
+    operands: &CpuOperands<'_, T>,
+) -> Result<ArrayD<T>, OutOfMemory> {
+    // Asked for at once: the reference itself knows of no error.
+    let elements = [problem.input(), problem.weight(), problem.output(), problem.result()];
+    let elements = elements.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.len()));
+    drop(memory::room::<f64>(
+        "operands in double precision",
+        usize::try_from(elements).unwrap_or(usize::MAX),
+    )?);
     let wide = |view: &ArrayViewD<'_, T>| view.mapv(T::to_f64);
     let input = operands.input.as_ref().map(wide);
     let weight = operands.weight.as_ref().map(|weight| match weight {
@@ -321,17 +376,34 @@ fn run_reference<T: Real>(problem: &ConvProblem, operands: &CpuOperands<'_, T>) 
         residual: residual.as_ref().map(|a| a.view()),
         bias: bias.as_ref().map(|a| a.view()),
     };
-    reference::run(problem, &operands).mapv(T::from_f64)
+    Ok(reference::run(problem, &operands).mapv(T::from_f64))
 }
 
 /// The elements in logical order, borrowed where they lie so.
-fn standard<'a, T: Clone>(view: &'a ArrayViewD<'_, T>) -> Cow<'a, [T]> {
+fn standard<'a, T: Clone>(view: &'a ArrayViewD<'_, T>) -> Result<Cow<'a, [T]>, OutOfMemory> {
     match view.as_slice() {
-        Some(values) => Cow::Borrowed(values),
-        None => Cow::Owned(view.as_standard_layout().into_owned().into_raw_vec_and_offset().0),
+        Some(values) => Ok(Cow::Borrowed(values)),
+        None => Ok(Cow::Owned(copy(view)?)),
     }
 }
 
-fn zeros<T: Real>(tensor: &TensorLayout) -> Cow<'static, [T]> {
-    Cow::Owned(vec![T::default(); to_usize(tensor.len())])
+/// The elements of an operand, zeros if it is absent.
+fn given<'a, T: Real>(
+    view: Option<&'a ArrayViewD<'_, T>>,
+    tensor: &TensorLayout,
+) -> Result<Cow<'a, [T]>, OutOfMemory> {
+    match view {
+        Some(view) => standard(view),
+        None => Ok(Cow::Owned(memory::zeros("an absent operand", to_usize(tensor.len()))?)),
+    }
+}
+
+/// A copy in logical order.
+fn copy<T: Clone>(view: &ArrayViewD<'_, T>) -> Result<Vec<T>, OutOfMemory> {
+    let mut values = memory::room("an operand laid out anew", view.len())?;
+    match view.as_slice() {
+        Some(slice) => values.extend_from_slice(slice),
+        None => values.extend(view.iter().cloned()),
+    }
+    Ok(values)
 }

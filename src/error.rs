@@ -240,3 +240,9 @@ fn gpu_kind(error: &GpuError) -> ErrorKind {
         E::Refused { .. } => ErrorKind::Internal,
     }
 }
+
+impl From<crate::cpu::OutOfMemory> for Error {
+    fn from(crate::cpu::OutOfMemory { what, bytes }: crate::cpu::OutOfMemory) -> Self {
+        Self::OutOfMemory { what, bytes }
+    }
+}

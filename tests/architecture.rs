@@ -163,7 +163,7 @@ fn wgpu_stays_in_its_rooms() {
 const PACKAGES: [(&str, &[&str]); 5] = [
     ("rayon", &["src/cpu"]),
     ("wgconv_fft", &["src/cpu/fft"]),
-    ("bytemuck", &["src/kernel", "src/gpu", "src/device"]),
+    ("bytemuck", &["src/cpu", "src/kernel", "src/gpu", "src/device"]),
     ("libm", &["src/problem", "src/kernel/fft", "src/cpu/reference"]),
     ("pollster", &["src/device/wait.rs"]),
 ];

@@ -178,7 +178,7 @@ fn epilogues() {
 
 fn run(plan: &CpuPlan, tensors: &Tensors, prepared: bool) -> ArrayD<f32> {
     let [x, w, h] = [&tensors.x, &tensors.w, &tensors.h].map(|tensor| tensor.mapv(|v| v as f32));
-    let weights = plan.prepare(w.view());
+    let weights = plan.prepare(w.view()).unwrap();
     let weight = if prepared { CpuWeight::from(&weights) } else { w.view().into() };
     plan.run(&CpuOperands {
         input: Some(x.view()),
@@ -186,6 +186,7 @@ fn run(plan: &CpuPlan, tensors: &Tensors, prepared: bool) -> ArrayD<f32> {
         grad_output: Some(h.view()),
         ..Default::default()
     })
+    .unwrap()
 }
 
 /// Of one channel, of several, of many tiles, and with phases.
@@ -228,11 +229,11 @@ fn weights_of_another_plan() {
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
     let run = |weights: &wgconv::internals::cpu::CpuWeights<f32>| {
         let weight = Some(CpuWeight::from(weights));
-        plans[0].run(&CpuOperands { input: Some(x.view()), weight, ..Default::default() })
+        plans[0].run(&CpuOperands { input: Some(x.view()), weight, ..Default::default() }).unwrap()
     };
-    assert_eq!(run(&plans[0].prepare(w.view())), run(&plans[1].prepare(w.view())));
+    assert_eq!(run(&plans[0].prepare(w.view()).unwrap()), run(&plans[1].prepare(w.view()).unwrap()));
     let direct = CpuPlan::new(plans[0].problem(), Some(Algorithm::Direct)).unwrap();
-    assert_eq!(run(&plans[0].prepare(w.view())), run(&direct.prepare(w.view())));
+    assert_eq!(run(&plans[0].prepare(w.view()).unwrap()), run(&direct.prepare(w.view()).unwrap()));
 }
 
 /// An impulse gives the kernel where it stands, and nothing elsewhere; a shifted input gives a shifted result.
@@ -244,7 +245,7 @@ fn impulses_and_shifts() {
     let w = Tensors::new(&problem, reals(9)).w;
     let result = |x: &ArrayD<f64>| {
         let (input, weight) = (Some(x.view()), Some(w.view().into()));
-        plan.run(&CpuOperands { input, weight, ..Default::default() })
+        plan.run(&CpuOperands { input, weight, ..Default::default() }).unwrap()
     };
     let impulse = |at: [usize; 2]| {
         let mut x = ArrayD::zeros(vec![1, 1, 200, 150]);

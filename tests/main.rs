@@ -6,6 +6,7 @@ mod architecture;
 mod batch;
 mod boundaries;
 mod cpu;
+mod cpu_direct;
 mod cpu_fft;
 mod depthwise;
 mod device;

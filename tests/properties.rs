@@ -163,7 +163,7 @@ fn run_forward<'a>(
     algorithm: Algorithm,
 ) -> ArrayD<f32> {
     let plan = CpuPlan::new(problem, Some(algorithm)).unwrap();
-    plan.run(&CpuOperands { input: Some(x), weight: Some(w), ..CpuOperands::default() })
+    plan.run(&CpuOperands { input: Some(x), weight: Some(w), ..CpuOperands::default() }).unwrap()
 }
 
 #[test]
@@ -174,8 +174,10 @@ fn operands_may_have_any_strides() {
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
     let (mut far_x, mut far_w) = (scattered(&x), scattered(&w));
     let want = run_forward(&problem, x.view(), w.view().into(), Algorithm::Direct);
-    let prepared =
-        CpuPlan::new(&problem, None).unwrap().prepare(view_of_scattered(&mut far_w.view_mut()).view());
+    let prepared = CpuPlan::new(&problem, None)
+        .unwrap()
+        .prepare(view_of_scattered(&mut far_w.view_mut()).view())
+        .unwrap();
     for algorithm in [Algorithm::Direct, Algorithm::Reference] {
         let (mut x_base, mut w_base) = (far_x.view_mut(), far_w.view_mut());
         let (x, w) = (view_of_scattered(&mut x_base), view_of_scattered(&mut w_base));

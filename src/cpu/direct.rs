@@ -7,13 +7,17 @@ mod gather;
 pub(super) mod geometry;
 mod grad_weight;
 mod row;
+mod scatter;
 mod sources;
 mod tile;
 
 use rayon::prelude::*;
 
 use crate::cpu::Real;
-use crate::problem::{ConvProblem, Direction, Epilogue, to_usize};
+use crate::cpu::memory::{OutOfMemory, zeros};
+use crate::cpu::padded::Padded;
+use crate::problem::{ConvProblem, Direction, Element, Epilogue, to_usize};
+use gather::Gather;
 use geometry::Geometry;
 
 /// Operands in logical order; those that the problem does not read may be empty.
@@ -26,48 +30,115 @@ pub(super) struct Slices<'a, T> {
     pub(super) bias: Option<&'a [T]>,
 }
 
-/// The result of `problem` in logical order.
-pub(super) fn run<T: Real>(problem: &ConvProblem, operands: Slices<'_, T>) -> Vec<T> {
-    let mut result = vec![T::default(); to_usize(problem.result().len())];
-    let finish = Finish { epilogue: *problem.epilogue(), residual: operands.residual, bias: operands.bias };
-    if problem.macs() == 0 {
-        finish.without_sums(problem, &mut result);
-        return result;
-    }
-    let geometry = Geometry::new(problem);
-    let Slices { input, weight, grad_output, .. } = operands;
-    match problem.direction() {
-        Direction::Forward => gather::run(&geometry, input, weight, &mut result, &finish),
-        Direction::GradInput => gather::run(&geometry, grad_output, weight, &mut result, &finish),
-        Direction::GradWeight => grad_weight::run(&geometry, input, grad_output, &mut result, &finish),
-    }
-    result
+/// A problem with the loops that run it.
+#[derive(Debug)]
+pub(super) struct Direct {
+    geometry: Geometry,
+    loops: Loops,
 }
 
-/// Elements of the weights or of the gradient as they are laid out once for all tasks, at most.
-pub(super) fn scratch_elements(problem: &ConvProblem) -> u64 {
-    match problem.direction() {
-        // Blocks of channels are filled up to the next power of two.
-        Direction::Forward | Direction::GradInput => problem.weight().len().saturating_mul(2),
-        Direction::GradWeight => {
-            let row = problem.axes().last().map_or(1, |axis| axis.output);
-            problem.output().len() / row * row.next_multiple_of(row::LANES as u64)
+/// How the products are walked.
+#[derive(Debug)]
+enum Loops {
+    /// There are none.
+    None,
+    Gather(Box<Gather>),
+    /// The gradient of all cells that windows visit, then folded onto the input's.
+    Padded(Box<Gather>, Padded),
+    Rows,
+    Planes,
+    Weights,
+}
+
+impl Direct {
+    pub(super) fn new(problem: &ConvProblem) -> Self {
+        let geometry = Geometry::new(problem);
+        let loops = match geometry.direction {
+            _ if problem.macs() == 0 => Loops::None,
+            Direction::Forward => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
+            Direction::GradWeight => Loops::Weights,
+            Direction::GradInput => match Padded::new(&geometry) {
+                None if geometry.lines[2].stride > gather::MOST_STRIDE => Loops::Rows,
+                None => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
+                Some(padded) if padded.is_small() && geometry.lines[2].stride <= gather::MOST_STRIDE => {
+                    let geometry = Geometry { n: padded.at_once(), ..geometry.padded() };
+                    Loops::Padded(Box::new(Gather::new(geometry)), padded)
+                }
+                Some(_) => Loops::Planes,
+            },
+        };
+        Self { geometry, loops }
+    }
+
+    /// Bytes of scratch memory of a run.
+    pub(super) fn workspace_bytes(&self, element: Element) -> u64 {
+        match element {
+            Element::F64 => self.scratch_elements::<f64>().saturating_mul(8),
+            _ => self.scratch_elements::<f32>().saturating_mul(4),
         }
+    }
+
+    fn scratch_elements<T: Real>(&self) -> u64 {
+        match &self.loops {
+            Loops::None | Loops::Rows => 0,
+            Loops::Gather(gather) => gather.scratch_elements::<T>(),
+            Loops::Padded(gather, padded) => {
+                gather.scratch_elements::<T>().saturating_add(padded.elements() as u64)
+            }
+            Loops::Planes => scatter::planes_elements(&self.geometry),
+            Loops::Weights => grad_weight::scratch_elements::<T>(&self.geometry),
+        }
+    }
+
+    /// The result of `problem`, the one that this is of, in logical order.
+    pub(super) fn run<T: Real>(
+        &self,
+        problem: &ConvProblem,
+        operands: Slices<'_, T>,
+    ) -> Result<Vec<T>, OutOfMemory> {
+        let mut result = zeros("the result", to_usize(problem.result().len()))?;
+        let finish = Finish::new(*problem.epilogue(), operands.residual, operands.bias);
+        let Slices { input, weight, grad_output, .. } = operands;
+        let geometry = &self.geometry;
+        match &self.loops {
+            Loops::None => finish.without_sums(problem, &mut result),
+            Loops::Gather(gather) => {
+                let source = if geometry.direction == Direction::Forward { input } else { grad_output };
+                gather.run(source, weight, &mut result, &finish)?;
+            }
+            Loops::Padded(gather, padded) => {
+                let bare = Finish::new(Epilogue::default(), None, None);
+                padded.run(geometry, grad_output, &mut result, |gradient, sums| {
+                    gather.run(gradient, weight, sums, &bare)
+                })?;
+                finish.planes(geometry, &mut result);
+            }
+            Loops::Rows => scatter::rows(geometry, grad_output, weight, &mut result, &finish),
+            Loops::Planes => scatter::planes(geometry, grad_output, weight, &mut result, &finish)?,
+            Loops::Weights => grad_weight::run(geometry, input, grad_output, &mut result, &finish)?,
+        }
+        Ok(result)
     }
 }
 
 /// What happens to sums before they are stored.
 #[derive(Debug)]
 pub(super) struct Finish<'a, T> {
-    pub(super) epilogue: Epilogue,
-    pub(super) residual: Option<&'a [T]>,
-    pub(super) bias: Option<&'a [T]>,
+    epilogue: Epilogue,
+    residual: Option<&'a [T]>,
+    bias: Option<&'a [T]>,
+    /// Whether anything happens.
+    any: bool,
 }
 
-impl<T: Real> Finish<'_, T> {
+impl<'a, T: Real> Finish<'a, T> {
+    pub(super) fn new(epilogue: Epilogue, residual: Option<&'a [T]>, bias: Option<&'a [T]>) -> Self {
+        Self { epilogue, residual, bias, any: epilogue != Epilogue::default() }
+    }
+
     /// Finishes sums of one channel, the first of which is element `first` of the result.
     pub(super) fn apply(&self, sums: &mut [T], first: usize, channel: usize) {
-        if self.epilogue == Epilogue::default() {
+        if !self.any {
             return;
         }
         let bias = self.bias.map_or(0.0, |bias| bias[channel].to_f64());
@@ -75,6 +146,25 @@ impl<T: Real> Finish<'_, T> {
             let residual = self.residual.map_or(0.0, |residual| residual[first + i].to_f64());
             *sum = T::from_f64(self.epilogue.eval(sum.to_f64(), residual, bias));
         }
+    }
+
+    /// Finishes the planes of a whole result.
+    pub(super) fn planes(&self, geometry: &Geometry, result: &mut [T]) {
+        const CHUNK: usize = 1 << 14;
+        if !self.any {
+            return;
+        }
+        let (plane, channels) = match geometry.direction {
+            Direction::Forward => (geometry.output().iter().product(), geometry.q),
+            Direction::GradInput => (geometry.input().iter().product::<usize>(), geometry.c),
+            Direction::GradWeight => (geometry.taps() * geometry.c, geometry.q),
+        };
+        let channels = channels * geometry.groups;
+        result.par_chunks_mut(plane).enumerate().for_each(|(at, sums)| {
+            sums.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
+                self.apply(sums, at * plane + chunk * CHUNK, at % channels);
+            });
+        });
     }
 
     /// Finishes a result that is the sum of nothing.

@@ -14,17 +14,15 @@ mod tiling;
 pub(super) mod transform;
 mod weight;
 
-use std::sync::{Mutex, PoisonError};
-
-use rayon::prelude::*;
-
-use crate::cpu::direct::geometry::{Fold, Geometry, Line};
-use crate::cpu::direct::{Finish, Slices};
+use crate::cpu::direct::geometry::{Geometry, Line};
+use crate::cpu::direct::{Direct, Finish, Slices};
+use crate::cpu::memory::{self, OutOfMemory, zeros};
+use crate::cpu::padded::{self, Padded};
 use crate::cpu::{CpuUnsupported, Real};
 use crate::problem::{Boundary, ConvProblem, Direction, Element, to_usize};
 use cells::Tile;
 use phase::{Phase, Phases, Taps};
-use tame::Tame;
+use tame::{Tame, Taming};
 use tiling::{Load, Tiling, bins_of};
 use transform::{Transform, Transforms, Work};
 
@@ -103,8 +101,12 @@ impl Fft {
         }
         let geometry = Geometry::new(problem);
         let direction = geometry.direction;
-        if direction == Direction::GradInput {
-            check_reach(&geometry)?;
+        // Input cells that are read again outside have their gradient in all cells that windows visit.
+        if let Some(padded) = Padded::new(&geometry).filter(|padded| !padded.is_small())
+            && direction == Direction::GradInput
+        {
+            let [cells, limit] = padded.sizes();
+            return Err(CpuUnsupported::PaddedCells { cells, limit });
         }
         let most = |line: &Line| Phases::most(line, geometry.boundary, direction);
         let phases = geometry.lines.iter().map(most).fold(1, u64::saturating_mul);
@@ -233,7 +235,17 @@ impl Fft {
             filters.saturating_add(at_once).saturating_add(self.packed(tiles * (sources + results)))
         };
         let padded = self.padded().unwrap_or(0).saturating_mul(self.geometry.n * self.geometry.groups * r);
-        (work.saturating_add(numbers).saturating_add(padded) as u64).saturating_mul(self.bytes as u64)
+        // Operands with numbers that a transform would spread are copied.
+        let tamed = self.geometry.n * self.geometry.groups * c * self.source_plane();
+        let tamed = tamed.saturating_add(match self.geometry.direction {
+            Direction::GradWeight => {
+                let outputs: usize = self.geometry.output().iter().product();
+                self.geometry.n * self.geometry.groups * r * outputs
+            }
+            _ => self.geometry.groups * c * r * self.geometry.taps(),
+        });
+        let all = [numbers, padded, tamed].into_iter().fold(work, usize::saturating_add);
+        (all as u64).saturating_mul(self.bytes as u64)
     }
 
     /// Bytes of the spectra that [`Self::prepare`] keeps.
@@ -247,16 +259,21 @@ impl Fft {
     }
 
     /// The spectra of all filters, unless they are too large to keep: then every run makes them, a part at a time.
-    pub(super) fn prepare<T: Real>(&self, weight: &[T]) -> Option<Prepared<T>> {
+    pub(super) fn prepare<T: Real>(&self, weight: &[T]) -> Result<Option<Prepared<T>>, OutOfMemory> {
         if self.prepared_bytes() == 0 {
-            return None;
+            return Ok(None);
         }
+        let tame = match self.tame_weight(weight)? {
+            Taming::Needless => None,
+            Taming::Tame(tame) => Some(tame),
+            Taming::Hopeless => return Ok(None),
+        };
         let transform = T::transform(&self.transforms, self.lengths());
-        let pool = Pool::new(&*transform);
-        let tame = self.tame_weight(weight);
+        let pool = Pool::new(&*transform)?;
         let weight = tame.as_ref().map_or(weight, |tame| &tame.values);
-        let spectra = sum::Sum { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare();
-        Some(Prepared { lengths: self.lengths(), spectra, tame })
+        let spectra =
+            sum::Sum { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare()?;
+        Ok(Some(Prepared { lengths: self.lengths(), spectra, tame }))
     }
 
     /// The input's boundary in this plane of it.
@@ -265,10 +282,10 @@ impl Fft {
         tame.map_or(boundary, |tame| tame.boundary(boundary, image * groups + channel / c))
     }
 
-    fn tame_weight<T: Real>(&self, weight: &[T]) -> Option<Tame<T>> {
+    fn tame_weight<T: Real>(&self, weight: &[T]) -> Result<Taming<T>, OutOfMemory> {
         let geometry = &self.geometry;
         let kernel = geometry.lines.each_ref().map(|line| line.kernel);
-        Tame::new(weight, kernel, geometry.q * geometry.c, None, 0.0)
+        Taming::new(weight, kernel, geometry.q * geometry.c, None, 0.0)
     }
 
     /// The result in logical order.
@@ -277,16 +294,14 @@ impl Fft {
         problem: &ConvProblem,
         operands: Slices<'_, T>,
         prepared: Option<&Prepared<T>>,
-    ) -> Vec<T> {
-        let mut result = vec![T::default(); to_usize(problem.result().len())];
+    ) -> Result<Vec<T>, OutOfMemory> {
         let Slices { input, weight, grad_output, residual, bias } = operands;
-        let finish = Finish { epilogue: *problem.epilogue(), residual, bias };
+        let finish = Finish::new(*problem.epilogue(), residual, bias);
         if problem.macs() == 0 {
+            let mut result: Vec<T> = zeros("the result", to_usize(problem.result().len()))?;
             finish.without_sums(problem, &mut result);
-            return result;
+            return Ok(result);
         }
-        let transform = T::transform(&self.transforms, self.lengths());
-        let pool = Pool::new(&*transform);
         let geometry = &self.geometry;
         // Prepared by a plan like this one, or of no use.
         let [c, r] = self.channels();
@@ -296,101 +311,59 @@ impl Fft {
         // Images of a gradient of the weight are added up.
         let period = (geometry.direction == Direction::GradWeight).then_some(geometry.groups);
         let of_input =
-            |input| Tame::new(input, geometry.input(), geometry.c, period, geometry.boundary.fill());
-        let of_output = |output| Tame::new(output, geometry.output(), geometry.q, period, 0.0);
-        let (source, filter, tame_source) = match geometry.direction {
-            Direction::Forward => (input, weight, of_input(input)),
-            Direction::GradInput => (grad_output, weight, of_output(grad_output)),
-            Direction::GradWeight => (input, grad_output, of_input(input)),
+            |input| Taming::new(input, geometry.input(), geometry.c, period, geometry.boundary.fill());
+        let of_output = |output| Taming::new(output, geometry.output(), geometry.q, period, 0.0);
+        let (source, filter, taming) = match geometry.direction {
+            Direction::Forward => (input, weight, of_input(input)?),
+            Direction::GradInput => (grad_output, weight, of_output(grad_output)?),
+            Direction::GradWeight => (input, grad_output, of_input(input)?),
         };
-        let tame = tame_source.as_ref();
-        let own;
-        let tame_filter = match prepared {
-            Some(prepared) => prepared.tame.as_ref(),
-            None => {
-                let is_weight = geometry.direction != Direction::GradWeight;
-                own = if is_weight { self.tame_weight(weight) } else { of_output(grad_output) };
-                own.as_ref()
-            }
+        let of_filter = match (prepared, geometry.direction) {
+            (Some(_), _) => Taming::Needless,
+            (None, Direction::GradWeight) => of_output(grad_output)?,
+            (None, _) => self.tame_weight(weight)?,
         };
-        let given = tame::Operands { geometry, source, filter, tame_source: tame, tame_filter };
-        let source = tame.map_or(source, |tame| &tame.values);
+        let tame_source = taming.tame();
+        let tame_filter = prepared.map_or(of_filter.tame(), |prepared| prepared.tame.as_ref());
+        if matches!(taming, Taming::Hopeless)
+            || matches!(of_filter, Taming::Hopeless)
+            || (self.is_far() && [tame_source, tame_filter].into_iter().flatten().any(Tame::has_specials))
+        {
+            return Direct::new(problem).run(problem, operands);
+        }
+        let mut result = zeros("the result", to_usize(problem.result().len()))?;
+        let given = tame::Operands { geometry, source, filter, tame_source, tame_filter };
+        let source = tame_source.map_or(source, |tame| &tame.values);
         let filter = tame_filter.map_or(filter, |tame| &tame.values);
+        let transform = T::transform(&self.transforms, self.lengths());
+        let pool = Pool::new(&*transform)?;
         if geometry.direction == Direction::GradWeight {
-            weight::Weight { fft: self, pool, input: source, grad_output: filter, tame }.run(&mut result);
+            let weight =
+                weight::Weight { fft: self, pool, input: source, grad_output: filter, tame: tame_source };
+            weight.run(&mut result)?;
         } else {
             let spectra = prepared.map(|prepared| &prepared.spectra[..]);
-            let sum = sum::Sum { fft: self, pool, source, tame, weight: filter, spectra };
+            let sum = sum::Sum { fft: self, pool, source, tame: tame_source, weight: filter, spectra };
             match self.padded() {
-                None => sum.run(&mut result),
+                None => sum.run(&mut result)?,
                 Some(plane) => {
-                    let mut padded = vec![T::default(); self.geometry.n * self.geometry.groups * r * plane];
-                    sum.run(&mut padded);
-                    self.fold(&padded, &mut result);
+                    let planes = geometry.n * geometry.groups * r;
+                    let mut sums: Vec<T> = zeros("the gradient of padded cells", planes * plane)?;
+                    sum.run(&mut sums)?;
+                    padded::fold(geometry, &sums, &mut result)?;
                 }
             }
         }
         given.complete(&mut result);
-        self.finish(&finish, &mut result);
-        result
+        finish.planes(geometry, &mut result);
+        Ok(result)
     }
 
-    /// Adds what padded cells have to the input cells that they stand for.
-    fn fold<T: Real>(&self, padded: &[T], result: &mut [T]) {
-        let geometry = &self.geometry;
-        let [depth, height, width] = geometry.input();
-        let pairs = geometry.lines.map(|line| Fold::new(&line, geometry.boundary).coordinates(0..line.input));
-        let [_, rows, columns] = self.axes.each_ref().map(|axis| axis.result);
-        let planes =
-            result.par_chunks_mut(depth * height * width).zip(padded.par_chunks(self.result_plane()));
-        planes.for_each(|(plane, padded)| {
-            // A cell may collect thousands: what each addition loses is carried along (Kahan).
-            let mut lost = vec![T::default(); plane.len()];
-            for (z, from_z) in &pairs[0] {
-                for (y, from_y) in &pairs[1] {
-                    let [from_z, from_y] = [*from_z, *from_y].map(|at| to_usize(at.unsigned_abs()));
-                    let row = (z * height + y) * width..(z * height + y + 1) * width;
-                    let (row, lost) = (&mut plane[row.clone()], &mut lost[row]);
-                    let from = &padded[(from_z * rows + from_y) * columns..][..columns];
-                    for (x, from_x) in &pairs[2] {
-                        let value = from[to_usize(from_x.unsigned_abs())] - lost[*x];
-                        let sum = row[*x] + value;
-                        (lost[*x], row[*x]) = (sum - row[*x] - value, sum);
-                    }
-                }
-            }
-        });
+    /// Whether far more coordinates than cells stand for the input along an axis, so that none is looked up.
+    fn is_far(&self) -> bool {
+        let far = |line: &Line| line.reach.unsigned_abs() > (1 << 16) + 4 * line.input as u64;
+        self.geometry.boundary.repeats() && self.geometry.lines.iter().any(far)
     }
-
-    fn finish<T: Real>(&self, finish: &Finish<'_, T>, result: &mut [T]) {
-        const CHUNK: usize = 1 << 14;
-        if finish.epilogue == Default::default() {
-            return;
-        }
-        let (plane, channels) = match self.geometry.direction {
-            Direction::Forward => (self.geometry.output().iter().product(), self.geometry.q),
-            Direction::GradInput => (self.geometry.input().iter().product::<usize>(), self.geometry.c),
-            Direction::GradWeight => (self.geometry.taps() * self.geometry.c, self.geometry.q),
-        };
-        let channels = channels * self.geometry.groups;
-        result.par_chunks_mut(plane).enumerate().for_each(|(at, sums)| {
-            sums.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
-                finish.apply(sums, at * plane + chunk * CHUNK, at % channels);
-            });
-        });
-    }
-}
-
-/// Input cells that are read again outside have their gradient in all cells that windows visit, which may be far more.
-fn check_reach(geometry: &Geometry) -> Result<(), CpuUnsupported> {
-    if !geometry.boundary.repeats() {
-        return Ok(());
-    }
-    let product = |extent: &dyn Fn(usize) -> u64| (0..3).map(extent).fold(1u64, u64::saturating_mul);
-    let cells = product(&|axis| geometry.lines[axis].reach.unsigned_abs());
-    let input = product(&|axis| geometry.lines[axis].input as u64);
-    let limit = input.saturating_mul(64).saturating_add(1 << 16);
-    if cells > limit { Err(CpuUnsupported::PaddedCells { cells, limit }) } else { Ok(()) }
 }
 
 impl Blocks {
@@ -444,18 +417,15 @@ impl Tiles<'_> {
 /// A [`Work`] for every thread that is at it.
 struct Pool<'t, T> {
     transform: &'t dyn Transform<T>,
-    idle: Mutex<Vec<Work<T>>>,
+    works: memory::Pool<Work<T>>,
 }
 
 impl<'t, T: Real> Pool<'t, T> {
-    fn new(transform: &'t dyn Transform<T>) -> Self {
-        Self { transform, idle: Mutex::new(Vec::new()) }
+    fn new(transform: &'t dyn Transform<T>) -> Result<Self, OutOfMemory> {
+        Ok(Self { transform, works: memory::Pool::new(usize::MAX, || Work::new(transform))? })
     }
 
     fn with(&self, task: impl FnOnce(&mut Work<T>, &dyn Transform<T>)) {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut work = idle.unwrap_or_else(|| Work::new(self.transform));
-        task(&mut work, self.transform);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        self.works.with(|work| task(work, self.transform));
     }
 }

@@ -11,6 +11,7 @@ mod sealed {
     use ndarray::{ArrayD, ArrayViewD};
 
     use super::{Arc, Transform, Transforms};
+    use crate::cpu::memory::OutOfMemory;
     use crate::cpu::{CpuOperands, CpuPlan, CpuWeights};
 
     pub trait Sealed: Sized {
@@ -19,10 +20,10 @@ mod sealed {
 
         /// [`CpuPlan::run`]. A method of each type, so that the loops are compiled once, in this crate: what is generic is
         /// compiled anew in every crate that calls it.
-        fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> ArrayD<Self>;
+        fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> Result<ArrayD<Self>, OutOfMemory>;
 
         /// [`CpuPlan::prepare`], for the same reason.
-        fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> CpuWeights<Self>;
+        fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> Result<CpuWeights<Self>, OutOfMemory>;
     }
 
     macro_rules! sealed {
@@ -32,11 +33,17 @@ mod sealed {
                     transforms.$transform(lengths)
                 }
 
-                fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> ArrayD<Self> {
+                fn run(
+                    plan: &CpuPlan,
+                    operands: &CpuOperands<'_, Self>,
+                ) -> Result<ArrayD<Self>, OutOfMemory> {
                     plan.run_in(operands)
                 }
 
-                fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> CpuWeights<Self> {
+                fn prepare(
+                    plan: &CpuPlan,
+                    weight: ArrayViewD<'_, Self>,
+                ) -> Result<CpuWeights<Self>, OutOfMemory> {
                     plan.prepare_in(weight)
                 }
             }
@@ -55,6 +62,7 @@ pub trait Real:
     + Default
     + PartialEq
     + PartialOrd
+    + bytemuck::Zeroable
     + Add<Output = Self>
     + Sub<Output = Self>
     + AddAssign
@@ -118,4 +126,12 @@ impl Real for f64 {
     fn is_finite(self) -> bool {
         self.is_finite()
     }
+}
+
+/// Adds `value` to `sum` and carries along what the addition loses (Kahan), unless the sum is not finite.
+pub(super) fn add_exactly<T: Real>(sum: &mut T, lost: &mut T, value: T) {
+    let value = value - *lost;
+    let next = *sum + value;
+    let less = next - *sum - value;
+    (*lost, *sum) = (if less.is_finite() { less } else { T::default() }, next);
 }

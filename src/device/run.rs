@@ -94,8 +94,8 @@ impl Plan {
                 let bytes = self.problem().weight().len().saturating_mul(view.element().bytes());
                 reserve("the prepared weights", bytes.saturating_add(plan.prepared_bytes()))?;
                 match view {
-                    HostView::F32(v) => PreparedOn::CpuF32(plan.prepare(v.view()), Arc::clone(plan)),
-                    HostView::F64(v) => PreparedOn::CpuF64(plan.prepare(v.view()), Arc::clone(plan)),
+                    HostView::F32(v) => PreparedOn::CpuF32(plan.prepare(v.view())?, Arc::clone(plan)),
+                    HostView::F64(v) => PreparedOn::CpuF64(plan.prepare(v.view())?, Arc::clone(plan)),
                     HostView::F16(_) => return Err(CpuUnsupported::Element { element: Element::F16 }.into()),
                 }
             }
@@ -380,7 +380,7 @@ impl Plan {
             "the result and copies of the operands",
             result.saturating_add(plan.scratch_bytes(&operands)).saturating_add(rows),
         )?;
-        Ok(T::into_host(plan.run(&operands)))
+        Ok(T::into_host(plan.run(&operands)?))
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn run_by<T: Real>(
         residual: r.as_ref().map(|a| a.view()),
         bias: bias.as_ref().map(|a| a.view()),
     };
-    plan.run(&operands).mapv(T::to_f64)
+    plan.run(&operands).unwrap().mapv(T::to_f64)
 }
 
 /// The shapes of a convolution, and its description.

@@ -2,19 +2,24 @@
 //!
 //! A task owns a block of result rows in some channels. It lays out the source rows that the block reads, a few
 //! channels at a time, and sums tile by tile. The order of every sum is that of the formula (source channel, kernel row,
-//! tap), whatever the tasks are, so the bits do not depend on the number of threads.
+//! tap), cut into blocks, whatever the tasks are, so the bits do not depend on the number of threads.
+//!
+//! What is laid out and listed at a time is bounded, however large kernels and steps are: a long kernel row is taken in parts,
+//! and so are many kernel rows.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::geometry::{Fold, Geometry};
-use super::row::{LANES, RowLayout};
-use super::sources::Sources;
+use super::geometry::{Geometry, Line};
+use super::row::{LANES, MARGIN, RowLayout};
+use super::sources::{Rows, Sources};
 use super::tile::{self, Lanes, Packed, Strides, Window};
 use super::{Finish, all_finite};
 use crate::cpu::Real;
-use crate::problem::Direction;
+use crate::cpu::memory::{OutOfMemory, Pool, room, threads};
+use crate::cpu::steps;
+use crate::problem::{Direction, to_usize};
 
 /// Longest range of a row that one task takes: with its source rows it stays in the first cache.
 const ROW_RANGE: usize = 1024;
@@ -22,28 +27,71 @@ const ROW_RANGE: usize = 1024;
 /// Elements of laid out source rows per task: 128 KiB of f32, a part of the second cache.
 const ARENA: usize = 32 * 1024;
 
+/// The same where the rows of one channel are more.
+const MOST_ARENA: usize = 1 << 20;
+
+/// Cells of a row that are laid out at a time.
+const MOST_LAID: usize = 1 << 16;
+
+/// Taps of a kernel row, and kernel rows of a block of result rows, at a time.
+const MOST_TAPS: usize = 4096;
+
+/// Largest stride along the innermost axis of a gradient of the input: of a range, each phase has two tiles.
+pub(super) const MOST_STRIDE: i64 = 64;
+
 /// Multiply-accumulates below which starting a task costs more than it brings.
 const TASK_MACS: usize = 64 * 1024;
 
 /// Cells of a block of rows for which a block of weights, once loaded, is used.
 const BLOCK_CELLS: usize = 64;
 
-/// Everything that the tasks share.
-struct Gather<'a, T> {
-    geometry: &'a Geometry,
+/// What follows from the extents alone.
+#[derive(Debug)]
+pub(super) struct Gather {
+    geometry: Geometry,
     /// Channels of the result and of the source in a group.
     channels: [usize; 2],
     /// Spatial extents of the result and of the source.
     extents: [[usize; 3]; 2],
-    folds: [Fold; 3],
+    /// Cells of a row in a task.
+    cells: usize,
+    /// Taps of a kernel row at a time.
+    taps: usize,
+    /// Cells of a source row as it is laid out, at most.
+    laid: usize,
+    /// Tiles of a range, at most.
+    tiles: usize,
+    /// Kernel rows of a result row at a time.
+    pairs: usize,
+    /// Source channels whose products are added one after the other. Like all that cuts sums into blocks it does not depend on
+    /// the number of threads.
+    block_channels: usize,
+    /// The layout of rows, if all tasks share one.
+    layout: Option<RowLayout>,
+}
+
+/// How much a task takes.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    channels: usize,
+    rows: usize,
+    /// Source rows of a channel that are laid out at a time, at most.
+    slots: usize,
+}
+
+/// Everything that the tasks share.
+struct Run<'a, T> {
+    gather: &'a Gather,
+    sizes: Sizes,
+    rows: Rows<'a>,
     source: &'a [T],
     weight: &'a [T],
     packed: Option<Packed<T>>,
     /// Result channels summed side by side.
     block: usize,
+    /// Products added one after the other.
+    sum_block: usize,
     constant: T,
-    /// The layout of rows, if all tasks share one.
-    whole_row: Option<RowLayout>,
     finish: &'a Finish<'a, T>,
 }
 
@@ -58,115 +106,252 @@ struct Task<'r, T> {
     out: Vec<&'r mut [T]>,
 }
 
-/// Adds the sums to `result`, which is all zeros, and finishes them.
-pub(super) fn run<T: Real>(
-    geometry: &Geometry,
-    source: &[T],
-    weight: &[T],
-    result: &mut [T],
-    finish: &Finish<'_, T>,
-) {
-    let gather = Gather::new(geometry, source, weight, finish);
-    let tasks = gather.tasks(result);
-    tasks.into_par_iter().for_each_init(Vec::new, |arena, task| gather.run(task, arena));
+/// Memory of a thread.
+#[derive(Debug)]
+struct Scratch<T> {
+    arena: Vec<T>,
+    sums: Vec<Lanes<T>>,
+    totals: Vec<Lanes<T>>,
 }
 
-impl<'a, T: Real> Gather<'a, T> {
-    fn new(geometry: &'a Geometry, source: &'a [T], weight: &'a [T], finish: &'a Finish<'a, T>) -> Self {
+impl Gather {
+    pub(super) fn new(geometry: Geometry) -> Self {
         let forward = geometry.direction == Direction::Forward;
         let (mut channels, mut extents) = ([geometry.q, geometry.c], [geometry.output(), geometry.input()]);
         if !forward {
             channels.reverse();
             extents.reverse();
         }
-        // The forward direction needs none of them: a table of nothing.
-        let folds = geometry
-            .lines
-            .each_ref()
-            .map(|line| if forward { Fold::Table(Vec::new()) } else { Fold::new(line, geometry.boundary) });
-        let block = T::CHANNEL_BLOCK.min(channels[0].next_power_of_two());
-        let plain = geometry.unshared || !all_finite(weight);
-        let packed = (!plain).then(|| pack(geometry, channels, block, weight));
-        let constant = T::from_f64(geometry.boundary.fill());
+        let line = geometry.lines[2];
+        let cells = extents[0][2].min(ROW_RANGE);
+        let mut taps = line.kernel.min(MOST_TAPS);
+        while taps > 1 && laid(&line, forward, cells, taps) > MOST_LAID {
+            taps /= 2;
+        }
+        let phases = if forward { 1 } else { cells.min(to_usize(line.stride.unsigned_abs())) };
         let mut gather = Self {
-            geometry,
             channels,
             extents,
-            folds,
-            source,
-            weight,
-            packed,
-            block: if plain { 1 } else { block },
-            constant,
-            whole_row: None,
-            finish,
+            cells,
+            taps,
+            laid: laid(&line, forward, cells, taps) + MARGIN * (taps + 1),
+            tiles: cells.div_ceil(LANES) + phases,
+            pairs: 0,
+            block_channels: 0,
+            layout: None,
+            geometry,
         };
-        let width = extents[0][2];
-        gather.whole_row = (width <= ROW_RANGE).then(|| gather.layout(0..width));
+        if cells == extents[0][2] && taps == line.kernel {
+            let layout = gather.lay_out(0..cells, 0..taps);
+            (gather.laid, gather.tiles, gather.layout) = (layout.len, layout.tiles.len(), Some(layout));
+        }
+        let mut pairs = gather.geometry.kernel_rows().min(MOST_TAPS);
+        while pairs > 1 && gather.slots(1, pairs) * gather.laid > MOST_ARENA {
+            pairs = pairs.div_ceil(2);
+        }
+        gather.pairs = pairs;
+        let block = gather.sum_block() / (taps * pairs).max(1);
+        gather.block_channels = block
+            .min(ARENA / (gather.laid * gather.slots(1, pairs)).max(1))
+            .clamp(1, gather.channels[1].max(1));
         gather
     }
 
-    fn layout(&self, cells: Range<usize>) -> RowLayout {
+    /// Source rows of a channel that so many result rows read through so many kernel rows each, at most.
+    fn slots(&self, rows: usize, pairs: usize) -> usize {
+        // One is of the boundary's constant.
+        (rows * pairs).min(self.extents[1][0] * self.extents[1][1] + 1)
+    }
+
+    fn lay_out(&self, cells: Range<usize>, taps: Range<usize>) -> RowLayout {
         let line = &self.geometry.lines[2];
         match self.geometry.direction {
-            Direction::Forward => RowLayout::forward(line, self.geometry.boundary, cells),
-            _ => RowLayout::transposed(line, &self.folds[2], cells),
+            Direction::Forward => RowLayout::forward(line, self.geometry.boundary, cells, taps),
+            _ => RowLayout::transposed(line, cells, taps),
         }
     }
 
-    fn sources(&self, rows: Range<usize>) -> Sources {
-        let [outer, inner, _] = &self.folds;
-        match self.geometry.direction {
-            Direction::Forward => Sources::forward(self.geometry, rows),
-            _ => Sources::transposed(self.geometry, [outer, inner], rows),
-        }
+    /// Result channels that `T` sums side by side.
+    fn block<T: Real>(&self) -> usize {
+        T::CHANNEL_BLOCK.min(self.channels[0].next_power_of_two())
     }
 
-    /// Channels, rows and cells of a task: enough tasks for all threads, none too small.
-    fn task_sizes(&self) -> [usize; 3] {
+    /// Enough tasks for all threads, none too small.
+    fn sizes(&self, block: usize) -> Sizes {
         let planes = self.geometry.n * self.geometry.groups;
         let [channels, sources] = self.channels;
         let [depth, height, width] = self.extents[0];
         let (rows, wanted) = (depth * height, 4 * rayon::current_num_threads());
         let row_macs = width.saturating_mul(channels * sources).saturating_mul(self.geometry.taps()).max(1);
-        let task_rows = match &self.whole_row {
-            Some(_) => {
-                let enough = BLOCK_CELLS.div_ceil(width).max(TASK_MACS / row_macs);
-                enough.min((planes * rows).div_ceil(wanted)).clamp(1, rows)
-            }
-            None => 1,
-        };
-        let task_cells = width.min(ROW_RANGE);
-        let pieces = rows.div_ceil(task_rows) * width.div_ceil(task_cells);
-        let parts = wanted.div_ceil(planes * pieces).min(channels.div_ceil(self.block));
-        [channels.div_ceil(parts).next_multiple_of(self.block), task_rows, task_cells]
+        let mut task_rows = 1;
+        if self.cells == width && self.pairs == self.geometry.kernel_rows() {
+            let enough = BLOCK_CELLS.div_ceil(width).max(TASK_MACS / row_macs);
+            task_rows =
+                enough.min((planes * rows).div_ceil(wanted)).min(MOST_TAPS / self.pairs).clamp(1, rows);
+        }
+        while task_rows > 1 && self.slots(task_rows, self.pairs) * self.laid * self.block_channels > 4 * ARENA
+        {
+            task_rows /= 2;
+        }
+        let pieces = rows.div_ceil(task_rows) * width.div_ceil(self.cells);
+        let parts = wanted.div_ceil(planes * pieces).min(channels.div_ceil(block));
+        let channels = channels.div_ceil(parts).next_multiple_of(block);
+        Sizes { channels, rows: task_rows, slots: self.slots(task_rows, self.pairs) }
     }
 
-    /// Cuts the result into tasks.
-    fn tasks<'r>(&self, result: &'r mut [T]) -> Vec<Task<'r, T>> {
-        let Geometry { n, groups, .. } = *self.geometry;
-        let channels = self.channels[0];
+    /// Channels of source rows that are laid out at a time.
+    fn at_once(&self, per_channel: usize) -> usize {
+        let fitting = (ARENA / per_channel.max(1)).min(self.channels[1]) / self.block_channels;
+        fitting.max(1) * self.block_channels
+    }
+
+    /// Elements of laid out rows, and of sums in tiles, of a thread.
+    fn scratch(&self, sizes: Sizes, block: usize) -> [usize; 2] {
+        let channel = sizes.slots * self.laid;
+        let arena = channel * self.at_once(channel);
+        let channels = sizes.channels.min(self.channels[0]).next_multiple_of(block);
+        [arena, channels * sizes.rows * self.tiles]
+    }
+
+    /// Tasks of an image and group.
+    fn tasks(&self, sizes: Sizes) -> usize {
         let [depth, height, width] = self.extents[0];
+        self.channels[0].div_ceil(sizes.channels)
+            * (depth * height).div_ceil(sizes.rows)
+            * width.div_ceil(self.cells)
+    }
+
+    /// Elements that a run allocates beside the result.
+    pub(super) fn scratch_elements<T: Real>(&self) -> u64 {
+        let block = self.block::<T>();
+        let sizes = self.sizes(block);
+        let threads = threads(self.geometry.n * self.geometry.groups * self.tasks(sizes));
+        let [arena, sums] = self.scratch(sizes, block);
+        let sums = sums * LANES * (1 + usize::from(self.has_totals()));
+        (self.packed_elements(block) as u64).saturating_add((threads * (arena + sums)) as u64)
+    }
+
+    fn packed_elements(&self, block: usize) -> usize {
+        if self.geometry.unshared {
+            return 0;
+        }
+        let [result, source] = self.channels;
+        self.geometry.groups * result.next_multiple_of(block) * source * self.geometry.taps()
+    }
+
+    fn sum_block(&self) -> usize {
+        tile::block_of(self.geometry.terms)
+    }
+
+    /// Whether blocks are so many that their sums are in turn added up in blocks.
+    fn has_totals(&self) -> bool {
+        let parts = self.geometry.lines[2].kernel.div_ceil(self.taps)
+            * self.geometry.kernel_rows().div_ceil(self.pairs);
+        self.channels[1].div_ceil(self.block_channels).saturating_mul(parts) > self.sum_block()
+    }
+
+    /// Adds the sums to `result`, which is all zeros, and finishes them.
+    pub(super) fn run<T: Real>(
+        &self,
+        source: &[T],
+        weight: &[T],
+        result: &mut [T],
+        finish: &Finish<'_, T>,
+    ) -> Result<(), OutOfMemory> {
+        let geometry = &self.geometry;
+        let plain = geometry.unshared || !all_finite(weight);
+        let block = if plain { 1 } else { self.block::<T>() };
+        let sizes = self.sizes(block);
+        let run = Run {
+            gather: self,
+            sizes,
+            rows: match geometry.direction {
+                Direction::Forward => Rows::forward(geometry),
+                _ => Rows::transposed(geometry),
+            },
+            source,
+            weight,
+            packed: if plain { None } else { Some(self.pack(block, weight)?) },
+            block,
+            sum_block: self.sum_block(),
+            constant: T::from_f64(geometry.boundary.fill()),
+            finish,
+        };
+        let planes = geometry.n * geometry.groups;
+        let [arena, sums] = self.scratch(sizes, block);
+        let totals = if self.has_totals() { sums } else { 0 };
+        let pool = Pool::new(planes * self.tasks(sizes), || {
+            let what = "rows laid out anew and their sums";
+            Ok(Scratch { arena: room(what, arena)?, sums: room(what, sums)?, totals: room(what, totals)? })
+        })?;
+        let plane = self.channels[0] * self.extents[0].iter().product::<usize>();
+        let one = |task: Task<'_, T>| pool.with(|scratch| run.task(task, scratch));
+        // The tasks of an image and group are there while it is computed: there may be as many as cells.
+        result.par_chunks_mut(plane).enumerate().for_each(|(at, result)| {
+            let tasks = run.cut(at, result);
+            if planes < 4 * rayon::current_num_threads() {
+                tasks.into_par_iter().for_each(one);
+            } else {
+                tasks.into_iter().for_each(one);
+            }
+        });
+        Ok(())
+    }
+
+    fn pack<T: Real>(&self, block: usize, weight: &[T]) -> Result<Packed<T>, OutOfMemory> {
+        let (geometry, channels) = (&self.geometry, self.channels);
+        let (blocks, taps) = (channels[0].div_ceil(block), geometry.taps());
+        Packed::new([geometry.groups * blocks, channels[1], taps, block], |at, source, tap, lane| {
+            let (group, channel) = (at / blocks, at % blocks * block + lane);
+            let (q, c) = match geometry.direction {
+                Direction::Forward => (channel, source),
+                _ => (source, channel),
+            };
+            let filter = (group * geometry.q + q) * geometry.c + c;
+            (channel < channels[0]).then(|| weight[filter * taps + geometry.filter_index(tap)])
+        })
+    }
+}
+
+/// Cells of a source row that so many taps read for so many cells, at most.
+pub(super) fn laid(line: &Line, forward: bool, cells: usize, taps: usize) -> usize {
+    let (cells, taps) = (cells as u64, taps as u64);
+    let (stride, dilation) = (line.stride.unsigned_abs(), line.dilation.unsigned_abs());
+    let apart = (taps - 1).saturating_mul(dilation);
+    let all = if forward {
+        let span = (cells - 1).saturating_mul(stride).saturating_add(apart).saturating_add(1);
+        span.min(cells * taps)
+    } else {
+        ((cells.saturating_add(apart)) / stride + 2)
+            .min((cells / stride + 2) * taps)
+            .min(line.output as u64 * taps)
+    };
+    usize::try_from(all).unwrap_or(usize::MAX)
+}
+
+impl<T: Real> Run<'_, T> {
+    /// Cuts what one image and group has of the result into tasks.
+    fn cut<'r>(&self, at: usize, result: &'r mut [T]) -> Vec<Task<'r, T>> {
+        let Gather { geometry, channels: [channels, _], extents, cells: task_cells, .. } = self.gather;
+        let (image, group) = (at / geometry.groups, at % geometry.groups);
+        let [depth, height, width] = extents[0];
         let rows = depth * height;
-        let [task_channels, task_rows, task_cells] = self.task_sizes();
-        let mut tasks = Vec::new();
-        for (image, group) in (0..n).flat_map(|image| (0..groups).map(move |group| (image, group))) {
-            for channels in ranges(channels, task_channels) {
-                for rows in ranges(rows, task_rows) {
-                    for cells in ranges(width, task_cells) {
-                        let (channels, rows) = (channels.clone(), rows.clone());
-                        tasks.push(Task { image, group, channels, rows, cells, out: Vec::new() });
-                    }
+        let Sizes { channels: task_channels, rows: task_rows, .. } = self.sizes;
+        let mut tasks = Vec::with_capacity(self.gather.tasks(self.sizes));
+        for channels in ranges(*channels, task_channels) {
+            for rows in ranges(rows, task_rows) {
+                for cells in ranges(width, *task_cells) {
+                    let (channels, rows) = (channels.clone(), rows.clone());
+                    let out = Vec::with_capacity(channels.len());
+                    tasks.push(Task { image, group, channels, rows, cells, out });
                 }
             }
         }
-        let parts = channels.div_ceil(task_channels);
-        let pieces = rows.div_ceil(task_rows) * width.div_ceil(task_cells);
+        let pieces = rows.div_ceil(task_rows) * width.div_ceil(*task_cells);
         // A task takes whole rows, or a part of one: a slice either way.
-        let cut = if task_cells < width { task_cells } else { task_rows * width };
-        for (plane, values) in result.chunks_mut(rows * width).enumerate() {
-            let (image_group, channel) = (plane / channels, plane % channels);
-            let first = (image_group * parts + channel / task_channels) * pieces;
+        let cut = if *task_cells < width { *task_cells } else { task_rows * width };
+        for (channel, values) in result.chunks_mut(rows * width).enumerate() {
+            let first = channel / task_channels * pieces;
             let slices = values.chunks_mut(task_rows * width).flat_map(|rows| rows.chunks_mut(cut));
             for (task, out) in tasks[first..first + pieces].iter_mut().zip(slices) {
                 task.out.push(out);
@@ -175,33 +360,52 @@ impl<'a, T: Real> Gather<'a, T> {
         tasks
     }
 
-    fn run(&self, task: Task<'_, T>, arena: &mut Vec<T>) {
-        let own;
-        let layout = match &self.whole_row {
-            Some(layout) => layout,
-            None => {
-                own = self.layout(task.cells.clone());
-                &own
-            }
-        };
-        let sources = self.sources(task.rows.clone());
-        let per_channel = sources.rows.len() * layout.len;
+    fn task(&self, task: Task<'_, T>, scratch: &mut Scratch<T>) {
+        let Gather { geometry, channels: [_, sources], taps, pairs, block_channels, .. } = self.gather;
         let blocks = task.channels.len().div_ceil(self.block);
-        let mut sums =
-            vec![[T::default(); LANES]; blocks * self.block * task.rows.len() * layout.tiles.len()];
-        // Without source rows nothing is added.
-        if let Some(fitting) = ARENA.checked_div(per_channel) {
-            let at_once = fitting.clamp(1, self.channels[1]);
-            arena.clear();
-            arena.resize(per_channel * at_once, T::default());
-            for first in (0..self.channels[1]).step_by(at_once) {
-                let channels = first..self.channels[1].min(first + at_once);
-                let arena = &mut arena[..per_channel * channels.len()];
-                self.fill(&task, &sources, layout, channels, arena);
-                self.add(&task, &sources, layout, first, arena, &mut sums);
+        let (mut own, mut added) = (None, 0);
+        scratch.sums.clear();
+        scratch.totals.clear();
+        for taps in ranges(geometry.lines[2].kernel, *taps) {
+            let layout = match &self.gather.layout {
+                Some(layout) => layout,
+                None => own.insert(self.gather.lay_out(task.cells.clone(), taps)),
+            };
+            // Whatever the taps, the tiles are the same.
+            let tiles = blocks * self.block * task.rows.len() * layout.tiles.len();
+            scratch.sums.resize(tiles, [T::default(); LANES]);
+            for pairs in ranges(geometry.kernel_rows(), *pairs) {
+                let rows = Sources::new(&self.rows, task.rows.clone(), pairs);
+                let per_channel = rows.rows.len() * layout.len;
+                for channels in ranges(*sources, block_channels.saturating_mul(self.sum_block)) {
+                    let blocks = channels.len().div_ceil(*block_channels);
+                    if added + blocks > self.sum_block {
+                        scratch.add_up();
+                        added = 0;
+                    }
+                    added += blocks;
+                    // Without source rows nothing is added.
+                    if per_channel == 0 {
+                        continue;
+                    }
+                    let Scratch { arena, sums, .. } = scratch;
+                    for part in ranges(channels.len(), self.gather.at_once(per_channel)) {
+                        let channels = channels.start + part.start..channels.start + part.end;
+                        arena.clear();
+                        arena.resize(per_channel * channels.len(), T::default());
+                        self.fill(&task, &rows, layout, channels.clone(), arena);
+                        self.add(&task, &rows, layout, channels.start, arena, sums);
+                    }
+                }
             }
         }
-        self.store(task, layout, &sums);
+        if !scratch.totals.is_empty() {
+            scratch.add_up();
+            std::mem::swap(&mut scratch.sums, &mut scratch.totals);
+        }
+        if let Some(layout) = own.as_ref().or(self.gather.layout.as_ref()) {
+            self.store(task, layout, &scratch.sums);
+        }
     }
 
     /// Lays out the source rows of `channels`.
@@ -213,8 +417,8 @@ impl<'a, T: Real> Gather<'a, T> {
         channels: Range<usize>,
         arena: &mut [T],
     ) {
-        let [depth, height, width] = self.extents[1];
-        let first = (task.image * self.geometry.groups + task.group) * self.channels[1];
+        let [depth, height, width] = self.gather.extents[1];
+        let first = (task.image * self.gather.geometry.groups + task.group) * self.gather.channels[1];
         let mut places = arena.chunks_exact_mut(layout.len);
         for channel in channels {
             let plane = &self.source[(first + channel) * depth * height * width..][..depth * height * width];
@@ -237,13 +441,14 @@ impl<'a, T: Real> Gather<'a, T> {
         arena: &[T],
         sums: &mut [Lanes<T>],
     ) {
-        let slots = sources.rows.len();
+        let (slots, channels) = (sources.rows.len(), self.gather.block_channels);
         let mut sums = sums.chunks_exact_mut(self.block);
         for channel in task.channels.clone().step_by(self.block) {
             for row in 0..task.rows.len() {
                 let pairs = sources.pairs(row);
                 for (tile, sums) in layout.tiles.iter().zip(&mut sums) {
-                    let window = Window { arena, slots, layout, pairs, tile };
+                    let window =
+                        Window { arena, slots, layout, pairs, tile, block: self.sum_block, channels };
                     match &self.packed {
                         Some(packed) => self.add_packed(task, packed, channel, first, window, sums),
                         None => {
@@ -265,7 +470,7 @@ impl<'a, T: Real> Gather<'a, T> {
         window: Window<'_, T>,
         sums: &mut [Lanes<T>],
     ) {
-        let block = task.group * self.channels[0].div_ceil(self.block) + channel / self.block;
+        let block = task.group * self.gather.channels[0].div_ceil(self.block) + channel / self.block;
         let (weights, step) = (packed.from(block, first), packed.per_source());
         if let Ok(sums) = <&mut [_; 4]>::try_from(&mut *sums) {
             tile::packed(sums, window, weights, step);
@@ -278,12 +483,13 @@ impl<'a, T: Real> Gather<'a, T> {
 
     /// Where the weights of a result channel and of the source channels from `first` on begin.
     fn plain_weights(&self, group: usize, channel: usize, first: usize) -> (usize, Strides) {
-        let Geometry { c, q, unshared, flip, .. } = *self.geometry;
-        let [depth, height, width] = self.geometry.output();
-        let taps = self.geometry.taps();
+        let geometry = &self.gather.geometry;
+        let Geometry { c, q, unshared, flip, .. } = *geometry;
+        let [depth, height, width] = geometry.output();
+        let taps = geometry.taps();
         let positions = if unshared { depth * height * width } else { 1 };
         let (per_input, per_output) = (taps, positions * c * taps);
-        let [result, source] = match self.geometry.direction {
+        let [result, source] = match geometry.direction {
             Direction::Forward => [per_output, per_input],
             _ => [per_input, per_output],
         };
@@ -293,40 +499,40 @@ impl<'a, T: Real> Gather<'a, T> {
 
     /// Adds the sums to their cells, in the order of the tiles, and finishes them.
     fn store(&self, task: Task<'_, T>, layout: &RowLayout, sums: &[Lanes<T>]) {
-        let [depth, height, width] = self.extents[0];
+        let Gather { geometry, channels: [channels, _], extents, .. } = self.gather;
+        let [depth, height, width] = extents[0];
         let (rows, tiles) = (task.rows.len(), layout.tiles.len());
-        let channel = task.group * self.channels[0] + task.channels.start;
-        let channels = self.geometry.groups * self.channels[0];
+        let channel = task.group * channels + task.channels.start;
         for (i, out) in task.out.into_iter().enumerate() {
+            steps::count(1 + out.len());
             let first = i / self.block * rows * tiles * self.block + i % self.block;
             let mut sums = sums.iter().skip(first).step_by(self.block);
             for out in out.chunks_mut(task.cells.len()) {
                 for (tile, sums) in layout.tiles.iter().zip(&mut sums) {
                     for (&cell, sum) in layout.cells[tile.cells.clone()].iter().zip(sums) {
-                        out[cell] += *sum;
+                        out[cell] = *sum;
                     }
                 }
             }
-            let plane = (task.image * channels + channel + i) * depth * height * width;
+            let plane = (task.image * geometry.groups * channels + channel + i) * depth * height * width;
             self.finish.apply(out, plane + task.rows.start * width + task.cells.start, channel + i);
         }
     }
 }
 
-/// `0..len` in ranges of `step`.
-fn ranges(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(step).map(move |start| start..len.min(start + step))
+impl<T: Real> Scratch<T> {
+    /// Adds the sums to the totals, and begins anew.
+    fn add_up(&mut self) {
+        self.totals.resize(self.sums.len(), [T::default(); LANES]);
+        for (totals, sums) in self.totals.iter_mut().zip(&mut self.sums) {
+            for (total, sum) in totals.iter_mut().zip(sums) {
+                *total += std::mem::take(sum);
+            }
+        }
+    }
 }
 
-fn pack<T: Real>(geometry: &Geometry, channels: [usize; 2], block: usize, weight: &[T]) -> Packed<T> {
-    let (blocks, taps) = (channels[0].div_ceil(block), geometry.taps());
-    Packed::new([geometry.groups * blocks, channels[1], taps, block], |at, source, tap, lane| {
-        let (group, channel) = (at / blocks, at % blocks * block + lane);
-        let (q, c) = match geometry.direction {
-            Direction::Forward => (channel, source),
-            _ => (source, channel),
-        };
-        let filter = (group * geometry.q + q) * geometry.c + c;
-        (channel < channels[0]).then(|| weight[filter * taps + geometry.filter_index(tap)])
-    })
+/// `0..len` in ranges of `step`.
+pub(super) fn ranges(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(step).map(move |start| start..len.min(start + step))
 }

@@ -6,15 +6,16 @@
 
 use std::ops::Range;
 
-use super::geometry::{Fold, Line};
+use super::geometry::{Line, div_ceil};
 use crate::cpu::Real;
+use crate::cpu::steps;
 use crate::problem::{Boundary, to_usize};
 
 /// Results summed side by side.
 pub(super) const LANES: usize = 8;
 
 /// Cells of zeros around every run of source cells: a vector that begins or ends outside stays in bounds.
-const MARGIN: usize = LANES - 1;
+pub(super) const MARGIN: usize = LANES - 1;
 
 /// Cells of a run: `len` cells of the source row from `first` on, `step` apart, lie at `at`.
 #[derive(Debug)]
@@ -75,11 +76,6 @@ fn deal(coordinate: i64, stride: i64) -> (i64, i64) {
     if stride == 1 { (0, coordinate) } else { (coordinate.rem_euclid(stride), coordinate.div_euclid(stride)) }
 }
 
-/// `⌈a/b⌉` for `b > 0`
-fn div_ceil(a: i64, b: i64) -> i64 {
-    -(-a).div_euclid(b)
-}
-
 /// What one tap reads for the outputs `outputs`: cells `from..` of a phase of the source row.
 struct Reads {
     k: usize,
@@ -89,9 +85,9 @@ struct Reads {
 }
 
 impl RowLayout {
-    /// Rows of `x`, for the outputs `range`, in tiles.
-    pub(super) fn forward(line: &Line, boundary: Boundary, range: Range<usize>) -> Self {
-        let mut layout = Self::untiled(line, boundary, range.clone());
+    /// Rows of `x`, for the outputs `range` and the taps `ks`, in tiles.
+    pub(super) fn forward(line: &Line, boundary: Boundary, range: Range<usize>, ks: Range<usize>) -> Self {
+        let mut layout = Self::untiled(line, boundary, range.clone(), ks);
         let cells = range.len();
         layout.cells.extend(0..cells);
         for cell in (0..cells).step_by(LANES) {
@@ -106,11 +102,12 @@ impl RowLayout {
         layout
     }
 
-    /// Rows of `x`, for the outputs `range`: taps and places only.
-    pub(super) fn untiled(line: &Line, boundary: Boundary, range: Range<usize>) -> Self {
+    /// Rows of `x`, for the outputs `range` and the taps `ks`: taps and places only.
+    pub(super) fn untiled(line: &Line, boundary: Boundary, range: Range<usize>, ks: Range<usize>) -> Self {
         let (start, end) = (range.start as i64, range.end as i64);
-        let mut reads: Vec<Reads> = Vec::with_capacity(line.kernel);
-        for k in 0..line.kernel {
+        steps::count(range.len() / LANES + ks.len());
+        let mut reads: Vec<Reads> = Vec::with_capacity(ks.len());
+        for k in ks.clone() {
             let ahead = k as i64 * line.dilation - line.begin;
             let mut outputs = start..end;
             if boundary == Boundary::Zero {
@@ -124,15 +121,15 @@ impl RowLayout {
             }
         }
         let mut layout = Self { kernel: line.kernel, ..Self::default() };
-        layout.place(line, boundary, start, &reads);
+        layout.place(line, boundary, start, ks.start, &reads);
         layout
     }
 
     /// Places what the taps read, sharing cells that several of them read.
-    fn place(&mut self, line: &Line, boundary: Boundary, start: i64, reads: &[Reads]) {
+    fn place(&mut self, line: &Line, boundary: Boundary, start: i64, first: usize, reads: &[Reads]) {
         let mut order: Vec<&Reads> = reads.iter().collect();
         order.sort_by_key(|r| (r.phase, r.from));
-        let mut bases = vec![0; line.kernel];
+        let mut bases = vec![0; reads.last().map_or(0, |read| read.k + 1 - first)];
         let mut i = 0;
         self.len = MARGIN;
         while i < order.len() {
@@ -141,15 +138,15 @@ impl RowLayout {
             while i < order.len() && order[i].phase == phase && order[i].from <= end {
                 let Reads { k, outputs, from, .. } = order[i];
                 end = end.max(from + (outputs.end - outputs.start));
-                bases[*k] = wrapping(self.len as i64 + from - begin - (outputs.start - start));
+                bases[*k - first] = wrapping(self.len as i64 + from - begin - (outputs.start - start));
                 i += 1;
             }
             self.place_run(line, boundary, begin * line.stride + phase, end - begin);
         }
         self.taps.extend(reads.iter().map(|r| {
-            let at = |o: i64| bases[r.k].wrapping_add(wrapping(o - start));
+            let at = |o: i64| bases[r.k - first].wrapping_add(wrapping(o - start));
             let valid = at(r.outputs.start)..at(r.outputs.end);
-            Tap { k: r.k, base: bases[r.k], output: wrapping(start), valid }
+            Tap { k: r.k, base: bases[r.k - first], output: wrapping(start), valid }
         }));
     }
 
@@ -159,6 +156,7 @@ impl RowLayout {
         let inside_to = div_ceil(line.input as i64 - coordinate, line.stride).clamp(inside_from, len);
         let at = self.len;
         for j in (0..inside_from).chain(inside_to..len) {
+            steps::count(1);
             let cell = line.cell(boundary, coordinate + j * line.stride);
             self.outside.push((at + to_usize(j as u64), cell));
         }
@@ -173,50 +171,80 @@ impl RowLayout {
         self.len += to_usize(len as u64) + MARGIN;
     }
 
-    /// Rows of the gradient of `y`, for the gradient of the input cells `range`.
-    pub(super) fn transposed(line: &Line, fold: &Fold, range: Range<usize>) -> Self {
-        let mut coordinates: Vec<(i64, i64, usize)> = fold
-            .coordinates(range.clone())
-            .into_iter()
-            .map(|(x, at)| (deal(at, line.stride), x - range.start))
-            .map(|((phase, at), cell)| (phase, at, cell))
-            .collect();
-        coordinates.sort_unstable();
-        let mut taps: Vec<(i64, i64, usize)> = (0..line.kernel)
+    /// Rows of the gradient of `y`, for the gradient of the input cells `range` and the taps `ks`.
+    pub(super) fn transposed(line: &Line, range: Range<usize>, ks: Range<usize>) -> Self {
+        let (start, end) = (range.start as i64 + line.begin, (range.end as i64 + line.begin).min(line.reach));
+        steps::count(range.len() + ks.len());
+        let mut taps: Vec<(i64, i64, usize)> = ks
             .map(|k| (deal(k as i64 * line.dilation, line.stride), k))
             .map(|((phase, ahead), k)| (phase, ahead, k))
             .collect();
         taps.sort_unstable();
-        let read = outputs_read(line, fold, &range);
-        let len = to_usize((read.end - read.start) as u64);
-        let runs = vec![Run { at: MARGIN, len, first: to_usize(read.start as u64), step: 1 }];
-        let mut layout = Self { len: len + 2 * MARGIN, kernel: line.kernel, runs, ..Self::default() };
-        for &(_, ahead, k) in &taps {
-            let base = wrapping(MARGIN as i64 - ahead - read.start);
-            layout.taps.push(Tap { k, base, output: wrapping(-ahead), valid: MARGIN..MARGIN + len });
-        }
-        layout.cells.reserve(coordinates.len());
-        let mut rest = coordinates.as_slice();
-        while let Some(&(phase, at, _)) = rest.first() {
-            let follows = |(i, c): (i64, &(i64, i64, usize))| (c.0, c.1) == (phase, at + i);
-            let count = (0..).zip(rest).take(LANES).take_while(|&pair| follows(pair)).count();
-            let (tile, later) = rest.split_at(count);
-            rest = later;
-            let first = taps.partition_point(|&(p, ahead, _)| (p, ahead) <= (phase, at - read.end));
-            let last =
-                taps.partition_point(|&(p, ahead, _)| (p, ahead) < (phase, at + count as i64 - read.start));
-            if first < last {
-                let from = layout.cells.len();
-                layout.cells.extend(tile.iter().map(|&(.., cell)| cell));
-                let cells = from..layout.cells.len();
-                layout.tiles.push(Tile { shift: wrapping(at), taps: first..last, cells });
+        let mut layout = Self { len: MARGIN, kernel: line.kernel, ..Self::default() };
+        layout.place_outputs(line, start..end, &taps);
+        // The cells of a phase are neighbours to the taps of that phase.
+        for phase in 0..line.stride.min(end - start) {
+            let (phase, first) = deal(start + phase, line.stride);
+            let count = div_ceil(end - phase - first * line.stride, line.stride);
+            let from = taps.partition_point(|&(p, ..)| p < phase);
+            let of_phase = &taps[from..taps.partition_point(|&(p, ..)| p <= phase)];
+            for at in (first..first + count).step_by(LANES) {
+                let lanes = (first + count - at).min(LANES as i64);
+                let cells = layout.cells.len();
+                let cell = |i: i64| to_usize(((at + i) * line.stride + phase - start).unsigned_abs());
+                layout.cells.extend((0..lanes).map(cell));
+                // Outputs from the first lane's first to the last lane's last.
+                let reached = |bound: i64| of_phase.partition_point(|&(_, ahead, _)| ahead < bound);
+                let (first, last) = (reached(at - line.output as i64 + 1), reached(at + lanes));
+                let cells = cells..layout.cells.len();
+                layout.tiles.push(Tile {
+                    shift: wrapping(at),
+                    taps: from + first..from + last.max(first),
+                    cells,
+                });
             }
         }
         layout
     }
 
+    /// Places what the taps read for the coordinates `range`, sharing cells that several of them read.
+    fn place_outputs(&mut self, line: &Line, range: Range<i64>, taps: &[(i64, i64, usize)]) {
+        // The outputs that a tap reads: of its phase those from the first coordinate to the last.
+        let reads = |&(phase, ahead, _): &(i64, i64, usize)| {
+            let first = div_ceil(range.start - phase, line.stride) - ahead;
+            let end = div_ceil(range.end - phase, line.stride) - ahead;
+            first.clamp(0, line.output as i64)..end.clamp(0, line.output as i64)
+        };
+        let mut order: Vec<(Range<i64>, usize)> =
+            taps.iter().enumerate().map(|(i, tap)| (reads(tap), i)).collect();
+        order.sort_unstable_by_key(|(outputs, _)| outputs.start);
+        let mut places = vec![(0, 0..0); taps.len()];
+        let mut order = order.into_iter().filter(|(outputs, _)| !outputs.is_empty()).peekable();
+        while let Some((outputs, i)) = order.next() {
+            let (first, mut end, at) = (outputs.start, outputs.end, self.len);
+            // Where output 0 would lie.
+            let zero = wrapping(at as i64 - first);
+            let place = |outputs: &Range<i64>| {
+                (zero, zero.wrapping_add(wrapping(outputs.start))..zero.wrapping_add(wrapping(outputs.end)))
+            };
+            places[i] = place(&outputs);
+            while let Some((outputs, i)) = order.next_if(|(outputs, _)| outputs.start <= end) {
+                end = end.max(outputs.end);
+                places[i] = place(&outputs);
+            }
+            let len = to_usize((end - first).unsigned_abs());
+            self.runs.push(Run { at, len, first: to_usize(first.unsigned_abs()), step: 1 });
+            self.len += len + MARGIN;
+        }
+        for (&(_, ahead, k), (zero, valid)) in taps.iter().zip(places) {
+            let base = zero.wrapping_sub(wrapping(ahead));
+            self.taps.push(Tap { k, base, output: wrapping(-ahead), valid });
+        }
+    }
+
     /// Copies a source row to its places; margins are left as they are.
     pub(super) fn fill<T: Real>(&self, to: &mut [T], row: &[T], constant: T) {
+        steps::count(self.len);
         for run in &self.runs {
             let to = &mut to[run.at..run.at + run.len];
             if run.step == 1 {
@@ -232,6 +260,7 @@ impl RowLayout {
 
     /// The same for a row that lies outside as a whole.
     pub(super) fn fill_constant<T: Real>(&self, to: &mut [T], constant: T) {
+        steps::count(self.len);
         for run in &self.runs {
             to[run.at..run.at + run.len].fill(constant);
         }
@@ -239,14 +268,4 @@ impl RowLayout {
             to[at] = constant;
         }
     }
-}
-
-/// The outputs whose windows may reach the input cells `range`.
-fn outputs_read(line: &Line, fold: &Fold, range: &Range<usize>) -> Range<i64> {
-    let outputs = line.output as i64;
-    let Fold::Shift { begin, .. } = fold else { return 0..outputs };
-    let span = (line.kernel as i64 - 1) * line.dilation;
-    let first = div_ceil(range.start as i64 + begin - span, line.stride).clamp(0, outputs);
-    let last = div_ceil(range.end as i64 + begin, line.stride).clamp(first, outputs);
-    first..last
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::geometry::{Fold, Geometry};
+use super::geometry::{Geometry, Hits, Steps};
+use crate::cpu::steps;
 
 /// A result row reads a source row through one row of the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,104 @@ pub(super) struct Pair {
     pub(super) kernel_row: usize,
     /// Row of `y`: the result's or the source's, as the direction has it.
     pub(super) output_row: usize,
+}
+
+/// The kernel rows that count for one result row: those on either axis, each with each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KernelRows {
+    outer: Hits,
+    inner: Hits,
+}
+
+impl KernelRows {
+    pub(super) fn count(self) -> usize {
+        self.outer.count * self.inner.count
+    }
+
+    /// Those with taps in `within`, of rows that meet neighbouring taps.
+    pub(super) fn within(self, within: &[Range<usize>; 2]) -> Self {
+        let cut = |hits: Hits, within: &Range<usize>| {
+            let end = (hits.first + hits.count).min(within.end);
+            let first = hits.first.max(within.start);
+            Hits { first, count: end.saturating_sub(first), ..hits }
+        };
+        Self { outer: cut(self.outer, &within[0]), inner: cut(self.inner, &within[1]) }
+    }
+
+    /// The taps of the `at`-th on the two axes.
+    fn taps(self, at: usize) -> [usize; 2] {
+        [self.outer.tap(at / self.inner.count), self.inner.tap(at % self.inner.count)]
+    }
+}
+
+/// How rows of the result meet rows of the source.
+#[derive(Debug)]
+pub(super) enum Rows<'a> {
+    /// Rows of `y`, read from `x`.
+    Forward(&'a Geometry),
+    /// Rows of the gradient of `x`, read from the gradient of `y`.
+    Transposed(&'a Geometry, [Steps; 2]),
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn forward(geometry: &'a Geometry) -> Self {
+        Self::Forward(geometry)
+    }
+
+    pub(super) fn transposed(geometry: &'a Geometry) -> Self {
+        Self::Transposed(geometry, [0, 1].map(|axis| Steps::new(&geometry.lines[axis])))
+    }
+
+    /// The kernel rows of result row `row`.
+    pub(super) fn kernel_rows(&self, row: usize) -> KernelRows {
+        let [outer, inner] = match self {
+            Self::Forward(geometry) => {
+                let [z, y] = split(row, geometry.lines[1].output);
+                [(0, z), (1, y)].map(|(axis, at)| geometry.lines[axis].taps_of_output(geometry.boundary, at))
+            }
+            Self::Transposed(geometry, steps) => self.coordinates(row).map(|(axis, at)| {
+                let line = &geometry.lines[axis];
+                if at < line.reach {
+                    line.taps_of_coordinate(&steps[axis], at)
+                } else {
+                    Hits { count: 0, first: 0, step: 1 }
+                }
+            }),
+        };
+        KernelRows { outer, inner }
+    }
+
+    /// The padded coordinates of row `row` of `x`, with their axes.
+    fn coordinates(&self, row: usize) -> [(usize, i64); 2] {
+        let (Self::Forward(geometry) | Self::Transposed(geometry, _)) = self;
+        let [z, y] = split(row, geometry.lines[1].input);
+        [(0, z), (1, y)].map(|(axis, at)| (axis, at as i64 + geometry.lines[axis].begin))
+    }
+
+    /// The `at`-th kernel row of result row `row`: itself, the source row (`None`: the boundary's constant), and the row of `y`.
+    pub(super) fn pair(&self, row: usize, rows: KernelRows, at: usize) -> (usize, Option<usize>, usize) {
+        let taps = rows.taps(at);
+        match self {
+            Self::Forward(geometry) => {
+                let [outer, inner, _] = &geometry.lines;
+                let [z, y] = split(row, inner.output);
+                let z = outer.cell_of(geometry.boundary, z, taps[0]);
+                let y = inner.cell_of(geometry.boundary, y, taps[1]);
+                let source = z.zip(y).map(|(z, y)| z * inner.input + y);
+                (taps[0] * inner.kernel + taps[1], source, row)
+            }
+            Self::Transposed(geometry, _) => {
+                let [outer, inner, _] = &geometry.lines;
+                let [(_, z), (_, y)] = self.coordinates(row);
+                let source = outer.output_at(z, taps[0]) * inner.output + inner.output_at(y, taps[1]);
+                (taps[0] * inner.kernel + taps[1], Some(source), source)
+            }
+        }
+    }
+}
+
+fn split(row: usize, inner: usize) -> [usize; 2] {
+    [row / inner, row % inner]
 }
 
 /// The source rows of a block of result rows.
@@ -27,40 +126,22 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// For the rows `range` of a plane of `y`, read from `x`.
-    pub(super) fn forward(geometry: &Geometry, range: Range<usize>) -> Self {
-        let [outer, inner, _] = &geometry.lines;
-        let mut sources = Builder::default();
+    /// For the result rows `range`: of each the pairs `which`.
+    pub(super) fn new(rows: &Rows<'_>, range: Range<usize>, which: Range<usize>) -> Self {
+        let mut builder = Builder::default();
         for row in range {
-            let of_outer = outer.taps_of_output(geometry.boundary, row / inner.output);
-            let of_inner = inner.taps_of_output(geometry.boundary, row % inner.output);
-            for &(k0, cell0) in &of_outer {
-                for &(k1, cell1) in &of_inner {
-                    let source = cell0.zip(cell1).map(|(i0, i1)| i0 * inner.input + i1);
-                    sources.push(source, k0 * inner.kernel + k1, row);
-                }
-            }
-            sources.end_row();
+            builder.push_row(rows, row, rows.kernel_rows(row), which.clone());
         }
-        sources.built
+        builder.built
     }
 
-    /// For the rows `range` of a plane of the gradient of `x`, read from the gradient of `y`.
-    pub(super) fn transposed(geometry: &Geometry, folds: [&Fold; 2], range: Range<usize>) -> Self {
-        let [outer, inner, _] = &geometry.lines;
-        let mut sources = Builder::default();
+    /// For the rows `range` of `y`: of each the pairs with kernel rows in `within`.
+    pub(super) fn within(rows: &Rows<'_>, range: Range<usize>, within: &[Range<usize>; 2]) -> Self {
+        let mut builder = Builder::default();
         for row in range {
-            let of_outer = outer.taps_of_input(folds[0], row / inner.input);
-            let of_inner = inner.taps_of_input(folds[1], row % inner.input);
-            for &(k0, o0) in &of_outer {
-                for &(k1, o1) in &of_inner {
-                    let source = o0 * inner.output + o1;
-                    sources.push(Some(source), k0 * inner.kernel + k1, source);
-                }
-            }
-            sources.end_row();
+            builder.push_row(rows, row, rows.kernel_rows(row).within(within), 0..usize::MAX);
         }
-        sources.built
+        builder.built
     }
 
     /// What result row `row` of the block reads.
@@ -69,13 +150,10 @@ impl Sources {
         &self.pairs[start..self.ends[row]]
     }
 
-    /// Everything that the block reads, by row of the kernel.
-    pub(super) fn by_kernel_row(&self, kernel_rows: usize) -> Vec<Vec<Pair>> {
-        let mut lists = vec![Vec::new(); kernel_rows];
-        for pair in &self.pairs {
-            lists[pair.kernel_row].push(*pair);
-        }
-        lists
+    /// Everything that the block reads, sorted by row of the kernel.
+    pub(super) fn into_kernel_rows(mut self) -> (Vec<Option<usize>>, Vec<Pair>) {
+        self.pairs.sort_by_key(|pair| pair.kernel_row);
+        (self.rows, self.pairs)
     }
 }
 
@@ -86,16 +164,18 @@ struct Builder {
 }
 
 impl Builder {
-    fn push(&mut self, source: Option<usize>, kernel_row: usize, output_row: usize) {
-        let Sources { rows, pairs, .. } = &mut self.built;
-        let slot = *self.slots.entry(source).or_insert_with(|| {
-            rows.push(source);
-            rows.len() - 1
-        });
-        pairs.push(Pair { slot, kernel_row, output_row });
-    }
-
-    fn end_row(&mut self) {
-        self.built.ends.push(self.built.pairs.len());
+    fn push_row(&mut self, rows: &Rows<'_>, row: usize, kernel_rows: KernelRows, which: Range<usize>) {
+        let Sources { rows: sources, pairs, ends } = &mut self.built;
+        steps::count(1);
+        for at in which.start..which.end.min(kernel_rows.count()) {
+            steps::count(1);
+            let (kernel_row, source, output_row) = rows.pair(row, kernel_rows, at);
+            let slot = *self.slots.entry(source).or_insert_with(|| {
+                sources.push(source);
+                sources.len() - 1
+            });
+            pairs.push(Pair { slot, kernel_row, output_row });
+        }
+        ends.push(pairs.len());
     }
 }

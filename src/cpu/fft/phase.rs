@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use crate::cpu::direct::geometry::Line;
-use crate::problem::{Boundary, Direction, gcd, to_usize};
+use crate::cpu::direct::geometry::{Line, index, inverse, times};
+use crate::problem::{Boundary, Direction, gcd};
 
 /// The taps that a phase sums over, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,25 +145,4 @@ impl Phases {
 /// What has a gradient: the input's cells, or where these are read again outside, all that windows visit.
 fn cells(line: &Line, boundary: Boundary) -> Range<i64> {
     if boundary.repeats() { 0..line.reach } else { line.begin..line.begin + line.input as i64 }
-}
-
-/// `a·b` modulo `m`, of numbers below `m`.
-#[allow(clippy::cast_possible_truncation, reason = "what is left is below `m`")]
-fn times(a: i64, b: i64, m: i64) -> i64 {
-    (i128::from(a) * i128::from(b) % i128::from(m)) as i64
-}
-
-/// `i` with `i·a ≡ 1` modulo `m`, of numbers that have no factor in common; 0 modulo 1.
-fn inverse(a: i64, m: i64) -> i64 {
-    let (mut r, mut s) = ([m, a % m], [0, 1]);
-    while r[1] > 0 {
-        let q = r[0] / r[1];
-        (r, s) = ([r[1], r[0] - q * r[1]], [s[1], s[0] - q * s[1]]);
-    }
-    s[0].rem_euclid(m)
-}
-
-/// What was checked to be a coordinate that is not negative.
-fn index(coordinate: i64) -> usize {
-    to_usize(coordinate.unsigned_abs())
 }

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use super::cells::{Tile, take_filter};
 use super::product::{self, Packed, Size, Spectra};
 use super::tame::Tame;
-use super::transform::{Complex, Wanted};
+use super::transform::{Complex, Wanted, spectra};
 use super::{Fft, Pool, Set, Tiles};
 use crate::cpu::Real;
+use crate::cpu::memory::{OutOfMemory, room, zeros};
 use crate::problem::{Boundary, Direction};
 
 /// What all tasks share.
@@ -45,7 +46,7 @@ struct Band<'r, T> {
 
 impl<T: Real> Sum<'_, T> {
     /// All results, which nobody has written to before.
-    pub(super) fn run(&self, result: &mut [T]) {
+    pub(super) fn run(&self, result: &mut [T]) -> Result<(), OutOfMemory> {
         let Fft { blocks, geometry, .. } = self.fft;
         let [_, results] = self.fft.channels();
         let mut own = Vec::new();
@@ -54,33 +55,36 @@ impl<T: Real> Sum<'_, T> {
                 for results in ranges(results, blocks.results) {
                     let filters = Filters { set, groups: groups.clone(), results };
                     if self.spectra.is_none() {
-                        self.transform_filters(&filters, &mut own);
+                        self.transform_filters(&filters, &mut own)?;
                     }
                     let packed = self.packed(&filters, &own);
                     for tiles in self.fft.tiles(set) {
                         if self.fft.is_single() {
                             self.single(&filters, packed, &tiles, result);
                         } else {
-                            self.several(&filters, packed, &tiles, result);
+                            self.several(&filters, packed, &tiles, result)?;
                         }
                     }
                 }
             }
         }
+        Ok(())
     }
 
     /// The spectra of all filters: set by set, group by group.
-    pub(super) fn prepare(&self) -> Vec<T> {
-        let [_, results] = self.fft.channels();
-        let (mut all, mut own) = (Vec::new(), Vec::new());
+    pub(super) fn prepare(&self) -> Result<Vec<T>, OutOfMemory> {
+        let [columns, results] = self.fft.channels();
+        let groups = self.fft.sets().len() * self.fft.geometry.groups;
+        let mut all = room("the spectra of the weights", groups * self.fft.packed(results * columns))?;
+        let mut own = Vec::new();
         for set in &self.fft.sets() {
             for group in 0..self.fft.geometry.groups {
                 let filters = Filters { set, groups: group..group + 1, results: 0..results };
-                self.transform_filters(&filters, &mut own);
+                self.transform_filters(&filters, &mut own)?;
                 all.append(&mut own);
             }
         }
-        all
+        Ok(all)
     }
 
     /// Where the spectra of these filters are.
@@ -95,16 +99,18 @@ impl<T: Real> Sum<'_, T> {
     }
 
     /// Packs the spectra of these filters into `own`, a part at a time.
-    fn transform_filters(&self, filters: &Filters<'_>, own: &mut Vec<T>) {
+    fn transform_filters(&self, filters: &Filters<'_>, own: &mut Vec<T>) -> Result<(), OutOfMemory> {
         let [columns, _] = self.fft.channels();
         let (bins, rows) = (self.fft.bins(), filters.results.len());
         let matrix = self.fft.packed(rows * columns);
         own.clear();
+        own.try_reserve_exact(filters.groups.len() * matrix)
+            .map_err(|_| OutOfMemory::new::<T>("the spectra of filters", filters.groups.len() * matrix))?;
         own.resize(filters.groups.len() * matrix, T::default());
         let at_once = self.fft.blocks.spectra;
         let some_columns = at_once.min(columns);
         let some_rows = (at_once / some_columns).clamp(1, rows);
-        let mut spectra = zeros(some_rows * some_columns * bins);
+        let mut spectra = spectra("the spectra of filters", some_rows * some_columns * bins)?;
         for (group, own) in filters.groups.clone().zip(own.chunks_exact_mut(matrix)) {
             for rows_now in ranges(rows, some_rows) {
                 for columns_now in ranges(columns, some_columns) {
@@ -120,6 +126,7 @@ impl<T: Real> Sum<'_, T> {
                 }
             }
         }
+        Ok(())
     }
 
     fn transform_filter(&self, set: &Set, group: usize, [source, result]: [usize; 2], to: &mut [Complex<T>]) {
@@ -159,12 +166,19 @@ impl<T: Real> Sum<'_, T> {
     }
 
     /// Some tiles at a time: their spectra, products, and back.
-    fn several(&self, filters: &Filters<'_>, packed: Packed<'_, T>, tiles: &Tiles<'_>, result: &mut [T]) {
+    fn several(
+        &self,
+        filters: &Filters<'_>,
+        packed: Packed<'_, T>,
+        tiles: &Tiles<'_>,
+        result: &mut [T],
+    ) -> Result<(), OutOfMemory> {
         let (bins, blocks) = (self.fft.bins(), &self.fft.blocks);
         let [sources, results] = [self.fft.channels()[0], filters.results.len()];
         let group = filters.groups.start;
-        let mut spectra = zeros(blocks.tiles * blocks.sources * bins);
-        let mut sums = vec![T::default(); self.fft.packed(blocks.tiles * results)];
+        let what = "the spectra of tiles";
+        let mut spectra = spectra(what, blocks.tiles * blocks.sources * bins)?;
+        let mut sums: Vec<T> = zeros(what, self.fft.packed(blocks.tiles * results))?;
         for tiles_now in ranges(self.fft.geometry.n * tiles.count(), blocks.tiles) {
             let count = tiles_now.len();
             let sums = &mut sums[..self.fft.packed(count * results)];
@@ -189,6 +203,7 @@ impl<T: Real> Sum<'_, T> {
             let first = group * self.fft.channels()[1] + filters.results.start;
             self.put(first..first + results, tiles_now, tiles, sums, result);
         }
+        Ok(())
     }
 
     /// Brings sums of some tiles, `[block][tile][channel]`, into the result.
@@ -267,10 +282,6 @@ impl<T: Real> Band<'_, T> {
 fn wanted(tile: &Tile<'_>) -> Wanted {
     let [depth, height, _] = tile.kept();
     Wanted([depth, height])
-}
-
-pub(super) fn zeros<T: Real>(bins: usize) -> Vec<Complex<T>> {
-    vec![Complex { re: T::default(), im: T::default() }; bins]
 }
 
 /// `0..len` in ranges of at most `step`.

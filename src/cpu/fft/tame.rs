@@ -4,10 +4,14 @@
 //! the results that they meet, product by product, as a direct sum would do it. And an operand with large numbers is divided by a
 //! power of two, which the result is multiplied by: no bit changes, and no sum within a transform overflows.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use rayon::prelude::*;
 
 use crate::cpu::Real;
-use crate::cpu::direct::geometry::{Fold, Geometry};
+use crate::cpu::direct::geometry::{Fold, Geometry, Steps};
+use crate::cpu::memory::{OutOfMemory, room};
 use crate::problem::{Boundary, Direction};
 
 /// Numbers of this many binary digits before the point and fewer are transformed as they are: a product of two spectra of
@@ -32,28 +36,57 @@ pub(super) struct Tame<T> {
     exponents: Vec<i32>,
 }
 
-impl<T: Real> Tame<T> {
-    /// `None` if `values`, in blocks of `block` planes of `extents`, beside numbers as large as `fill`, can be transformed as they
-    /// are. With a period, blocks whose numbers differ by a multiple of it have one exponent.
+/// What becomes of an operand.
+#[derive(Debug)]
+pub(super) enum Taming<T> {
+    /// It can be transformed as it is.
+    Needless,
+    Tame(Tame<T>),
+    /// So many numbers are not finite that a direct sum takes less.
+    Hopeless,
+}
+
+/// Of so many elements one may be not finite.
+const SPECIALS: usize = 1024;
+
+impl<T: Real> Taming<T> {
+    /// Of `values`, in blocks of `block` planes of `extents`, beside numbers as large as `fill`. With a period, blocks whose
+    /// numbers differ by a multiple of it have one exponent.
     pub(super) fn new(
         values: &[T],
         extents: [usize; 3],
         block: usize,
         period: Option<usize>,
         fill: f64,
-    ) -> Option<Self> {
+    ) -> Result<Self, OutOfMemory> {
+        const WHAT: &str = "tamed operands";
         let size = extents.iter().product::<usize>();
+        let block = (block * size).max(1);
+        // One pass finds the largest finite number of each block, and how many are not finite.
+        let special = AtomicUsize::new(0);
         let largest = |values: &[T]| {
             let of = |values: &[T]| {
-                values.iter().map(|v| v.to_f64().abs()).filter(|v| v.is_finite()).fold(fill.abs(), f64::max)
+                let [mut most, mut count] = [fill.abs(), 0.0];
+                for value in values {
+                    let finite = value.is_finite();
+                    most = most.max(if finite { value.to_f64().abs() } else { 0.0 });
+                    count += if finite { 0.0 } else { 1.0 };
+                }
+                if count > 0.0 {
+                    special.fetch_add(values.iter().filter(|value| !value.is_finite()).count(), Relaxed);
+                }
+                most
             };
             values.par_chunks(1 << 16).map(of).reduce(|| fill.abs(), f64::max)
         };
-        let finite = crate::cpu::direct::all_finite(values);
-        let mut exponents: Vec<i32> =
-            values.par_chunks((block * size).max(1)).map(|values| exponent(largest(values))).collect();
-        if finite && exponents.iter().all(|&exponent| exponent == 0) {
-            return None;
+        let mut exponents: Vec<i32> = room(WHAT, values.len().div_ceil(block))?;
+        values.par_chunks(block).map(|values| exponent(largest(values))).collect_into_vec(&mut exponents);
+        let special = special.into_inner();
+        if special == 0 && exponents.iter().all(|&exponent| exponent == 0) {
+            return Ok(Self::Needless);
+        }
+        if special > values.len() / SPECIALS + SPECIALS {
+            return Ok(Self::Hopeless);
         }
         if let Some(period) = period {
             for at in 0..period.min(exponents.len()) {
@@ -61,26 +94,46 @@ impl<T: Real> Tame<T> {
                 exponents.iter_mut().skip(at).step_by(period).for_each(|e| *e = most);
             }
         }
-        let mut tame = values.to_vec();
-        for (values, &exponent) in tame.chunks_mut((block * size).max(1)).zip(&exponents) {
+        let mut tame = room(WHAT, values.len())?;
+        tame.extend_from_slice(values);
+        for (values, &exponent) in tame.chunks_mut(block).zip(&exponents) {
             if exponent > 0 {
                 let factor = f64::from(-exponent).exp2();
                 values.par_iter_mut().for_each(|value| *value = T::from_f64(value.to_f64() * factor));
             }
         }
         let [_, height, width] = extents;
-        let mut specials = Vec::new();
-        if !finite {
+        let mut specials = room(WHAT, special)?;
+        if special > 0 {
             for (i, value) in tame.iter_mut().enumerate().filter(|(_, value)| !value.is_finite()) {
                 let at = [i % size / (height * width), i % (height * width) / width, i % width];
                 specials.push(Special { plane: i / size, at, value: std::mem::take(value) });
             }
         }
-        Some(Self { values: tame, specials, exponents })
+        Ok(Self::Tame(Tame { values: tame, specials, exponents }))
+    }
+
+    /// What is tamed, if anything is.
+    pub(super) fn tame(&self) -> Option<&Tame<T>> {
+        match self {
+            Self::Tame(tame) => Some(tame),
+            _ => None,
+        }
     }
 }
 
 impl<T> Tame<T> {
+    pub(super) fn has_specials(&self) -> bool {
+        !self.specials.is_empty()
+    }
+
+    /// Those in a plane.
+    fn in_plane(&self, plane: usize) -> &[Special<T>] {
+        let from = self.specials.partition_point(|special| special.plane < plane);
+        let to = self.specials.partition_point(|special| special.plane <= plane);
+        &self.specials[from..to]
+    }
+
     /// `boundary` beside the numbers of a block.
     pub(super) fn boundary(&self, boundary: Boundary, block: usize) -> Boundary {
         match boundary {
@@ -131,11 +184,16 @@ impl<T: Real> Operands<'_, T> {
             return;
         }
         let geometry = self.geometry;
-        let folds = geometry.lines.each_ref().map(|line| Fold::new(line, geometry.boundary));
+        let has_specials = [self.tame_source, self.tame_filter].into_iter().flatten().any(Tame::has_specials);
+        // Which coordinates stand for a cell is asked for cells that are special.
+        let folds =
+            has_specials.then(|| geometry.lines.each_ref().map(|line| Fold::new(line, geometry.boundary)));
         let plane: usize = self.extents(self.sides()[2]).iter().product();
         result.par_chunks_mut(plane.max(1)).enumerate().for_each(|(at, out)| {
             self.scale(at, out);
-            self.add(at, out, &folds);
+            if let Some(folds) = &folds {
+                self.add(at, out, folds);
+            }
         });
     }
 
@@ -178,31 +236,43 @@ impl<T: Real> Operands<'_, T> {
         let [source, filter, _] = self.sides();
         // With every number of the filter, also with those that are not finite.
         let with = |i: Option<usize>| i.map(|i| self.filter[i]);
-        for special in self.tame_source.into_iter().flat_map(|tame| &tame.specials) {
-            self.add_products(special, source, plane, out, folds, with);
-        }
+        self.add_specials(self.tame_source, source, plane, out, folds, with);
         // What is not finite in the source has met it there.
         let constant = T::from_f64(self.geometry.boundary.fill());
         let with = |i: Option<usize>| match i {
             Some(i) => Some(self.source[i]).filter(|value| value.is_finite()),
             None => Some(constant),
         };
-        for special in self.tame_filter.into_iter().flat_map(|tame| &tame.specials) {
-            self.add_products(special, filter, plane, out, folds, with);
-        }
+        self.add_specials(self.tame_filter, filter, plane, out, folds, with);
     }
 
-    /// Adds the products of one element of `side` with what `with` gives, if it reaches this plane of the result.
-    fn add_products(
+    fn add_specials(
         &self,
-        special: &Special<T>,
+        tame: Option<&Tame<T>>,
         side: Side,
         plane: usize,
         out: &mut [T],
         folds: &[Fold; 3],
         with: impl Fn(Option<usize>) -> Option<T>,
     ) {
-        let Some(partner) = self.partner(side, special.plane, plane) else { return };
+        let Some(tame) = tame.filter(|tame| tame.has_specials()) else { return };
+        for [special, partner] in self.partners(side, plane) {
+            for special in tame.in_plane(special) {
+                self.add_products(special, side, partner, out, folds, &with);
+            }
+        }
+    }
+
+    /// Adds the products of one element of `side` with what `with` gives of the other operand's plane `partner`.
+    fn add_products(
+        &self,
+        special: &Special<T>,
+        side: Side,
+        partner: usize,
+        out: &mut [T],
+        folds: &[Fold; 3],
+        with: impl Fn(Option<usize>) -> Option<T>,
+    ) {
         let [source, filter, result] = self.sides();
         let other = if side == source { filter } else { source };
         let first = partner * self.extents(other).iter().product::<usize>();
@@ -220,38 +290,39 @@ impl<T: Real> Operands<'_, T> {
         }
     }
 
-    /// The plane of the other operand that an element in plane `special` of `side` meets for plane `result` of the result.
-    fn partner(&self, side: Side, special: usize, result: usize) -> Option<usize> {
-        let Geometry { groups, c, q, direction, .. } = *self.geometry;
-        // A plane of the input is an image and a channel, one of the output too, one of the weights two channels.
-        let split =
-            |plane: usize, channels: usize| (plane / (groups * channels), plane % (groups * channels));
-        match (direction, side) {
-            (Direction::Forward, Side::Input) => {
-                let ((n, to), (image, from)) = (split(result, q), split(special, c));
-                (n == image && to / q == from / c).then(|| to * c + from % c)
-            }
-            (Direction::Forward, _) => {
-                let (n, to) = split(result, q);
-                (special / c == to).then(|| (n * groups + to / q) * c + special % c)
-            }
-            (Direction::GradInput, Side::Output) => {
-                let ((n, to), (image, from)) = (split(result, c), split(special, q));
-                (n == image && to / c == from / q).then(|| from * c + to % c)
-            }
-            (Direction::GradInput, _) => {
-                let ((n, to), from) = (split(result, c), special / c);
-                (special % c == to % c && from / q == to / c).then(|| n * groups * q + from)
-            }
-            (Direction::GradWeight, Side::Input) => {
-                let ((n, from), to) = (split(special, c), result / c);
-                (from == to / q * c + result % c).then(|| n * groups * q + to)
-            }
-            (Direction::GradWeight, _) => {
-                let ((n, from), to) = (split(special, q), result / c);
-                (from == to).then(|| (n * groups + to / q) * c + result % c)
-            }
-        }
+    /// The planes of `side` that plane `result` of the result has products of, each with the plane of the other operand.
+    fn partners(&self, side: Side, result: usize) -> impl Iterator<Item = [usize; 2]> {
+        let Geometry { n, groups, c, q, direction, .. } = *self.geometry;
+        let count = match direction {
+            Direction::Forward => c,
+            Direction::GradInput => q,
+            Direction::GradWeight => n,
+        };
+        (0..count).map(move |i| {
+            // Planes of the input, of the weights and of the output.
+            let [x, w, y] = match direction {
+                Direction::Forward => {
+                    let (image, to) = (result / (groups * q), result % (groups * q));
+                    [(image * groups + to / q) * c + i, to * c + i, result]
+                }
+                Direction::GradInput => {
+                    let (image, to) = (result / (groups * c), result % (groups * c));
+                    let from = to / c * q + i;
+                    [result, from * c + to % c, image * groups * q + from]
+                }
+                Direction::GradWeight => {
+                    let to = result / c;
+                    [(i * groups + to / q) * c + result % c, result, i * groups * q + to]
+                }
+            };
+            let of = |side: Side| match side {
+                Side::Input => x,
+                Side::Weight => w,
+                Side::Output => y,
+            };
+            let [source, filter, _] = self.sides();
+            [of(side), of(if side == source { filter } else { source })]
+        })
     }
 
     /// The products along an axis that the element at `at` of `side` is a factor of.
@@ -260,17 +331,16 @@ impl<T: Real> Operands<'_, T> {
         match side {
             Side::Input => {
                 let product = |(tap, output)| Product { cell: Some(at), tap, output };
-                line.taps_of_input(fold, at).into_iter().map(product).collect()
+                line.products_of_input(&Steps::new(line), fold, at).into_iter().map(product).collect()
             }
             Side::Output => {
-                let product = |(tap, cell)| Product { cell, tap, output: at };
-                line.taps_of_output(boundary, at).into_iter().map(product).collect()
+                let product = |tap| Product { cell: line.cell_of(boundary, at, tap), tap, output: at };
+                line.taps_of_output(boundary, at).taps().map(product).collect()
             }
             Side::Weight => {
                 let tap = if self.geometry.flip { line.kernel - 1 - at } else { at };
-                let first = tap as i64 * line.dilation - line.begin;
-                let cell = |o: usize| line.cell(boundary, o as i64 * line.stride + first);
-                let products = (0..line.output).map(|output| Product { cell: cell(output), tap, output });
+                let product = |output| Product { cell: line.cell_of(boundary, output, tap), tap, output };
+                let products = (0..line.output).map(product);
                 products.filter(|product| product.cell.is_some() || boundary != Boundary::Zero).collect()
             }
         }

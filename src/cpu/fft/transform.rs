@@ -6,6 +6,7 @@ pub(super) use wgconv_fft::Complex;
 use wgconv_fft::{ComplexPair, FftReal, RealPair};
 
 use super::tiling::bins_of;
+use crate::cpu::memory::{OutOfMemory, filled};
 
 /// What a thread needs for one tile.
 #[derive(Debug)]
@@ -19,17 +20,24 @@ pub struct Work<T> {
 }
 
 impl<T: Copy + Default> Work<T> {
-    pub(super) fn new(transform: &dyn Transform<T>) -> Self {
-        let zero = Complex { re: T::default(), im: T::default() };
+    pub(super) fn new(transform: &dyn Transform<T>) -> Result<Self, OutOfMemory> {
+        let what = "a tile and its spectrum";
         let lengths = transform.lengths();
-        let bins = vec![zero; bins_of(lengths)];
-        Self {
-            cells: vec![T::default(); lengths.iter().product()],
-            other: bins.clone(),
-            spectrum: bins,
-            scratch: vec![zero; transform.scratch()],
-        }
+        Ok(Self {
+            cells: filled(what, lengths.iter().product(), T::default())?,
+            other: spectra(what, bins_of(lengths))?,
+            spectrum: spectra(what, bins_of(lengths))?,
+            scratch: spectra(what, transform.scratch())?,
+        })
     }
+}
+
+/// So many zeros.
+pub(super) fn spectra<T: Copy + Default>(
+    what: &'static str,
+    bins: usize,
+) -> Result<Vec<Complex<T>>, OutOfMemory> {
+    filled(what, bins, Complex { re: T::default(), im: T::default() })
 }
 
 /// Rows of a tile that are wanted back: along its first two axes every `step`-th, so many.

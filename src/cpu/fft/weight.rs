@@ -3,11 +3,13 @@
 use rayon::prelude::*;
 
 use super::product::{self, Packed, Size, Spectra};
-use super::sum::{ranges, zeros};
+use super::sum::ranges;
 use super::tame::Tame;
-use super::transform::{Complex, Wanted};
+use super::transform::{Complex, Wanted, spectra};
 use super::{Fft, Pool, Tiles};
 use crate::cpu::Real;
+use crate::cpu::memory::{OutOfMemory, zeros};
+use crate::cpu::real::add_exactly;
 
 /// What all tasks share.
 pub(super) struct Weight<'a, T> {
@@ -42,8 +44,9 @@ struct Sums<T> {
 }
 
 impl<T: Real> Sums<T> {
-    fn new(len: usize) -> Self {
-        Self { sums: vec![T::default(); len], lost: vec![T::default(); len] }
+    fn new(len: usize) -> Result<Self, OutOfMemory> {
+        let what = "the spectra of weights";
+        Ok(Self { sums: zeros(what, len)?, lost: zeros(what, len)? })
     }
 
     /// As Kahan has it.
@@ -52,23 +55,22 @@ impl<T: Real> Sums<T> {
         let sums = self.sums.par_chunks_mut(CHUNK).zip(self.lost.par_chunks_mut(CHUNK));
         sums.zip(part.par_chunks(CHUNK)).for_each(|((sums, lost), part)| {
             for ((sum, lost), part) in sums.iter_mut().zip(lost).zip(part) {
-                let value = *part - *lost;
-                let next = *sum + value;
-                (*lost, *sum) = (next - *sum - value, next);
+                add_exactly(sum, lost, *part);
             }
         });
     }
 }
 
 impl<T: Real> Weight<'_, T> {
-    pub(super) fn run(&self, result: &mut [T]) {
+    pub(super) fn run(&self, result: &mut [T]) -> Result<(), OutOfMemory> {
+        let what = "the spectra of tiles";
         let Fft { geometry, blocks, .. } = self.fft;
         let bins = self.fft.bins();
         let mut scratch = Scratch {
-            inputs: zeros(blocks.tiles * blocks.sources * bins),
-            outputs: zeros(blocks.tiles * blocks.results * bins),
-            packed: vec![T::default(); self.fft.packed(blocks.tiles * blocks.results)],
-            part: vec![T::default(); self.fft.packed(blocks.sources * blocks.results)],
+            inputs: spectra(what, blocks.tiles * blocks.sources * bins)?,
+            outputs: spectra(what, blocks.tiles * blocks.results * bins)?,
+            packed: zeros(what, self.fft.packed(blocks.tiles * blocks.results))?,
+            part: zeros(what, self.fft.packed(blocks.sources * blocks.results))?,
         };
         let filter_rows = geometry.q * geometry.c * geometry.taps();
         for (group, result) in result.chunks_exact_mut(filter_rows).enumerate() {
@@ -76,7 +78,7 @@ impl<T: Real> Weight<'_, T> {
                 for q in ranges(geometry.q, blocks.results) {
                     let first = [group * geometry.c + c.start, group * geometry.q + q.start];
                     let channels = Channels { first, count: [c.len(), q.len()] };
-                    let mut sums = Sums::new(self.fft.packed(c.len() * q.len()));
+                    let mut sums = Sums::new(self.fft.packed(c.len() * q.len()))?;
                     for set in &self.fft.sets() {
                         for tiles in self.fft.tiles(set) {
                             self.add(&tiles, channels, &mut scratch, &mut sums);
@@ -86,6 +88,7 @@ impl<T: Real> Weight<'_, T> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Adds the products of all tiles of a phase, some at a time: long sums are sums of short ones.

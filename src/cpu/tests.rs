@@ -1,0 +1,217 @@
+//! No shape takes steps or memory out of proportion: ten thousand drawn problems with large kernels, steps and padding and few
+//! products, with every allocation and every step counted.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ndarray::ArrayD;
+
+use super::{CpuOperands, CpuPlan, CpuWeight, reference, steps};
+use crate::algorithm_name::Algorithm;
+use crate::problem::{Boundary, Conv, ConvProblem, Direction, Padding, PerAxis, TensorLayout};
+
+/// Counts what each thread has, and the most that it had.
+struct Counted;
+
+thread_local! {
+    static NOW: Cell<i64> = const { Cell::new(0) };
+    static MOST: Cell<i64> = const { Cell::new(0) };
+}
+
+#[allow(clippy::cast_possible_wrap, reason = "no allocation is that large")]
+fn add(bytes: usize, sign: i64) {
+    // A thread that ends may free after its counters are gone.
+    let _ = NOW.try_with(|now| {
+        now.set(now.get() + sign * bytes as i64);
+        MOST.try_with(|most| most.set(most.get().max(now.get())))
+    });
+}
+
+#[allow(unsafe_code, reason = "an allocator is unsafe to write; this one hands everything on")]
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        add(layout.size(), 1);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        add(layout.size(), 1);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        add(layout.size(), -1);
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        add(size, 1);
+        add(layout.size(), -1);
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+/// What `task` gives, and the most bytes that this thread had beside those of before.
+fn bytes_of<R>(task: impl FnOnce() -> R) -> (R, u64) {
+    let before = NOW.get();
+    MOST.set(before);
+    let result = task();
+    (result, MOST.get().abs_diff(before))
+}
+
+/// Numbers below a bound, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 20) % bound
+    }
+
+    /// As often of each number of digits.
+    fn of_any_size(&mut self, most: u64) -> u64 {
+        let bits = self.below(u64::from(most.ilog2()) + 1);
+        (1 + self.below(1 << (bits + 1).min(60))).min(most)
+    }
+
+    fn of<T: Copy>(&mut self, values: &[T]) -> T {
+        let at = self.below(values.len() as u64);
+        values[usize::try_from(at).unwrap()]
+    }
+
+    /// A problem with up to about so many products along each axis, as sizes have it.
+    fn problem(&mut self, most: u64) -> Option<ConvProblem> {
+        let rank = 1 + self.below(3);
+        let [mut x, mut k] = [0; 2].map(|_| Vec::new());
+        let [mut stride, mut dilation] = [0; 2].map(|_| Vec::new());
+        let mut padding = Vec::new();
+        for _ in 0..rank {
+            let (kernel, output) = (self.of_any_size(most), self.of_any_size(most));
+            let input = self.of_any_size(most);
+            let [s, d] = [0, 1].map(|_| if self.below(2) == 0 { 1 } else { self.of_any_size(1 << 32) });
+            let reach = (kernel - 1) * d + (output - 1) * s + 1;
+            let anywhere = self.below(reach);
+            let begin = self.of(&[0, 0, reach / 2, anywhere]);
+            x.push(input as usize);
+            k.push(kernel as usize);
+            stride.push(s);
+            dilation.push(d);
+            padding.push((begin, i64::try_from(reach).ok()? - i64::try_from(input + begin).ok()?));
+        }
+        let [groups, c, q, n] = [0; 4].map(|_| {
+            let any = self.of_any_size(most);
+            self.of(&[1, 1, 3, any]) as usize
+        });
+        let boundaries = [
+            Boundary::Zero,
+            Boundary::Zero,
+            Boundary::Constant(2.0),
+            Boundary::Wrap,
+            Boundary::Nearest,
+            Boundary::Mirror,
+        ];
+        let direction = self.of(&[Direction::Forward, Direction::GradInput, Direction::GradWeight]);
+        let conv = Conv::default()
+            .direction(direction)
+            .boundary(self.of(&boundaries))
+            .groups(groups)
+            .flip(self.below(2) == 0)
+            .padding(Padding::Explicit(padding));
+        let conv = Conv { stride: PerAxis::Each(stride), dilation: PerAxis::Each(dilation), ..conv };
+        ConvProblem::new(&[vec![n, c * groups], x].concat(), &[vec![q * groups, c], k].concat(), &conv).ok()
+    }
+}
+
+fn elements(problem: &ConvProblem) -> u64 {
+    let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
+    tensors.into_iter().map(TensorLayout::len).fold(0, u64::saturating_add)
+}
+
+/// Small integers.
+fn tensor(shape: &[usize], seed: usize) -> ArrayD<f64> {
+    let mut i = seed;
+    ArrayD::from_shape_simple_fn(shape, || {
+        i = i.wrapping_mul(25_173).wrapping_add(13_849) % 65_536;
+        (i % 7) as f64 - 3.0
+    })
+}
+
+/// What a plan may hold, and what tables and short lists may take beside what it states.
+const PLAN: u64 = 1 << 20;
+const TABLES: u64 = 6 << 20;
+
+#[test]
+fn no_shape_takes_steps_or_memory_out_of_proportion() {
+    // Everything on this thread, so that all is counted.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().unwrap();
+    pool.install(|| {
+        let (mut dice, mut ran, mut worst) = (Dice(1), 0, 0.0f64);
+        while ran < 10_000 {
+            let most = dice.of(&[3, 12, 40, 3000, 1 << 16]);
+            let Some(problem) = dice.problem(most) else { continue };
+            let elements = elements(&problem);
+            if problem.macs() > 1 << 16 || elements > 1 << 17 {
+                continue;
+            }
+            ran += 1;
+            let (plan, held) = bytes_of(|| CpuPlan::new(&problem, Some(Algorithm::Direct)).unwrap());
+            assert!(held < PLAN, "{held} bytes for the plan of {problem:?}");
+            let stated = plan.workspace_bytes();
+            assert!(stated <= 256 * elements + (8 << 20), "{stated} bytes are stated for {problem:?}");
+            let [x, w, h] = [problem.input(), problem.weight(), problem.output()].map(TensorLayout::shape);
+            let [x, w, h] = [tensor(&x, 1), tensor(&w, 2), tensor(&h, 3)];
+            let operands = CpuOperands {
+                input: Some(x.view()),
+                weight: Some(CpuWeight::View(w.view())),
+                grad_output: Some(h.view()),
+                ..CpuOperands::default()
+            };
+            steps::taken();
+            let (result, used) = bytes_of(|| plan.run(&operands).unwrap());
+            let taken = steps::taken();
+            let allowed = stated + 8 * problem.result().len() + TABLES;
+            assert!(used <= allowed, "{used} bytes, {allowed} stated or for tables, by {problem:?}");
+            let needed = problem.macs() + elements;
+            let ratio = taken as f64 / needed as f64;
+            worst = worst.max(ratio);
+            assert!(
+                taken <= 100 * needed + 2000,
+                "{taken} steps for {needed} products and elements by {problem:?}"
+            );
+            let operands = reference::Operands64 {
+                input: Some(x.view()),
+                weight: Some(w.view()),
+                grad_output: Some(h.view()),
+                ..reference::Operands64::default()
+            };
+            assert!(result == reference::run(&problem, &operands), "{problem:?}");
+        }
+        println!("at most {worst:.1} steps for a product or an element");
+    });
+}
+
+/// Of any number of products: what is planned is small, and what it states in proportion.
+#[test]
+fn no_plan_takes_memory_out_of_proportion() {
+    let (mut dice, mut planned) = (Dice(7), 0);
+    while planned < 10_000 {
+        let most = dice.of(&[40, 3000, 1 << 16, 1 << 20]);
+        let Some(problem) = dice.problem(most) else { continue };
+        planned += 1;
+        let (plan, held) = bytes_of(|| CpuPlan::new(&problem, Some(Algorithm::Direct)).unwrap());
+        assert!(held < PLAN, "{held} bytes for the plan of {problem:?}");
+        let (elements, stated) = (elements(&problem), plan.workspace_bytes());
+        assert!(
+            stated <= elements.saturating_mul(256).saturating_add(64 << 20),
+            "{stated} bytes are stated for {elements} elements of {problem:?}"
+        );
+    }
+}
