@@ -74,6 +74,14 @@ pub enum CpuUnsupported {
         /// At most so many are taken.
         limit: u64,
     },
+    /// Scratch memory beyond what operands of this size, or any, are worth.
+    #[error("transforms take {bytes} bytes of scratch memory, at most {limit} are taken")]
+    Workspace {
+        /// So many are needed.
+        bytes: u64,
+        /// At most so many are taken.
+        limit: u64,
+    },
     /// A tile must hold all taps of a kernel, and its transform fit memory.
     #[error("a tile holds all {taps} taps of a kernel, at most {limit} cells are transformed at once")]
     Taps {

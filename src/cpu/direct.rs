@@ -37,6 +37,9 @@ pub(super) struct Direct {
     loops: Loops,
 }
 
+/// Padded cells for a product, at most: each is summed and folded by itself.
+const WORTH_FOLDING: u64 = 4;
+
 /// How the products are walked.
 #[derive(Debug)]
 enum Loops {
@@ -60,7 +63,11 @@ impl Direct {
             Direction::GradInput => match Padded::new(&geometry) {
                 None if geometry.lines[2].stride > gather::MOST_STRIDE => Loops::Rows,
                 None => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
-                Some(padded) if padded.is_small() && geometry.lines[2].stride <= gather::MOST_STRIDE => {
+                Some(padded)
+                    if padded.is_small()
+                        && padded.all(geometry.n) <= problem.macs().saturating_mul(WORTH_FOLDING)
+                        && geometry.lines[2].stride <= gather::MOST_STRIDE =>
+                {
                     let geometry = Geometry { n: padded.at_once(), ..geometry.padded() };
                     Loops::Padded(Box::new(Gather::new(geometry)), padded)
                 }

@@ -19,7 +19,7 @@ use crate::cpu::direct::{Direct, Finish, Slices};
 use crate::cpu::memory::{self, OutOfMemory, zeros};
 use crate::cpu::padded::{self, Padded};
 use crate::cpu::{CpuUnsupported, Real};
-use crate::problem::{Boundary, ConvProblem, Direction, Element, to_usize};
+use crate::problem::{Boundary, ConvProblem, Direction, Element, TensorLayout, to_usize};
 use cells::Tile;
 use phase::{Phase, Phases, Taps};
 use tame::{Tame, Taming};
@@ -36,6 +36,10 @@ const TILES: usize = 64;
 const SUMMED_TILES: usize = 1024;
 /// Sub-images of strides and dilations: each has transforms of its own.
 const MOST_PHASES: u64 = 1 << 12;
+/// Bytes of scratch memory, unless operands and result have more.
+const MOST_WORKSPACE: u64 = 1 << 30;
+/// Points of a transform that is planned in a moment; the factors of a longer one are made in the first run.
+const PLANNED_AT_ONCE: usize = 1 << 20;
 /// Bytes of spectra of filters that are worth keeping.
 const PREPARED: u64 = 1 << 30;
 
@@ -126,11 +130,18 @@ impl Fft {
         })?;
         let blocks = Blocks::new(&axes, &tiling, &load);
         let fft = Self { geometry, axes, tiling, blocks, bytes, transforms: Transforms::default() };
-        Ok(fft)
+        let tensors = [problem.input(), problem.weight(), problem.output()];
+        let elements = tensors.into_iter().map(TensorLayout::len).fold(0, u64::saturating_add);
+        let limit = elements.saturating_mul(4 * bytes as u64).max(MOST_WORKSPACE);
+        let needed = fft.workspace_bytes();
+        if needed > limit { Err(CpuUnsupported::Workspace { bytes: needed, limit }) } else { Ok(fft) }
     }
 
-    /// Now, not in the first run.
+    /// Now, not in the first run, unless they take long to plan.
     pub(super) fn plan_transforms(&self, element: Element) {
+        if self.lengths().iter().product::<usize>() > PLANNED_AT_ONCE {
+            return;
+        }
         match element {
             Element::F64 => drop(self.transforms.double(self.lengths())),
             _ => drop(self.transforms.single(self.lengths())),
@@ -244,7 +255,14 @@ impl Fft {
             }
             _ => self.geometry.groups * c * r * self.geometry.taps(),
         });
-        let all = [numbers, padded, tamed].into_iter().fold(work, usize::saturating_add);
+        // Factors of transforms that are made in the first run.
+        let lengths = self.lengths();
+        let factors = if lengths.iter().product::<usize>() > PLANNED_AT_ONCE {
+            lengths.iter().sum::<usize>().saturating_mul(8)
+        } else {
+            0
+        };
+        let all = [numbers, padded, tamed, factors].into_iter().fold(work, usize::saturating_add);
         (all as u64).saturating_mul(self.bytes as u64)
     }
 

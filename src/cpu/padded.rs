@@ -8,9 +8,10 @@ use super::memory::{OutOfMemory, Pool, zeros};
 use super::real::add_exactly;
 use super::steps;
 
-/// Padded cells for an input cell, at most, and as many for any input.
+/// Padded cells for an input cell, at most, and as many for any input of few planes: of all planes so many.
 const MOST_RATIO: u64 = 64;
 const MOST_CELLS: u64 = 1 << 16;
+const MOST_PADDED: u64 = 1 << 24;
 
 /// Elements of padded planes at a time, unless an image has more.
 const AT_ONCE: u64 = 1 << 24;
@@ -35,8 +36,10 @@ impl Padded {
         let product = |extent: &dyn Fn(usize) -> u64| (0..3).map(extent).fold(1u64, u64::saturating_mul);
         let cells = product(&|axis| geometry.lines[axis].reach.unsigned_abs());
         let input = product(&|axis| geometry.lines[axis].input as u64);
-        let limit = input.saturating_mul(MOST_RATIO).saturating_add(MOST_CELLS);
         let planes = geometry.groups * geometry.c;
+        // A small plane may have many padded cells, unless there are many planes.
+        let few = (planes as u64).saturating_mul(geometry.n as u64) <= MOST_PADDED / MOST_CELLS;
+        let limit = input.saturating_mul(MOST_RATIO).saturating_add(if few { MOST_CELLS } else { 0 });
         let image = cells.saturating_mul(planes as u64).max(1);
         let images = (AT_ONCE / image).clamp(1, geometry.n.max(1) as u64);
         Some(Self { cells, limit, planes, images: usize::try_from(images).unwrap_or(1) })
@@ -49,6 +52,11 @@ impl Padded {
 
     pub(super) fn is_small(&self) -> bool {
         self.cells <= self.limit
+    }
+
+    /// Padded cells of so many images.
+    pub(super) fn all(&self, images: usize) -> u64 {
+        self.cells.saturating_mul(self.planes as u64).saturating_mul(images as u64)
     }
 
     /// Images at a time.

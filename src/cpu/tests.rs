@@ -145,7 +145,7 @@ fn tensor(shape: &[usize], seed: usize) -> ArrayD<f64> {
 }
 
 /// What a plan may hold, and what tables and short lists may take beside what it states.
-const PLAN: u64 = 1 << 20;
+const PLAN: u64 = 4 << 20;
 const TABLES: u64 = 6 << 20;
 
 #[test]
@@ -153,7 +153,7 @@ fn no_shape_takes_steps_or_memory_out_of_proportion() {
     // Everything on this thread, so that all is counted.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().unwrap();
     pool.install(|| {
-        let (mut dice, mut ran, mut worst) = (Dice(1), 0, 0.0f64);
+        let (mut dice, mut ran, mut transformed, mut worst) = (Dice(1), 0, 0, 0.0f64);
         while ran < 10_000 {
             let most = dice.of(&[3, 12, 40, 3000, 1 << 16]);
             let Some(problem) = dice.problem(most) else { continue };
@@ -186,6 +186,21 @@ fn no_shape_takes_steps_or_memory_out_of_proportion() {
                 taken <= 100 * needed + 2000,
                 "{taken} steps for {needed} products and elements by {problem:?}"
             );
+            // Transforms, where there are any, keep to what they state too.
+            if ran % 4 == 0
+                && let (Ok(plan), held) = bytes_of(|| CpuPlan::new(&problem, Some(Algorithm::Fft)))
+            {
+                transformed += 1;
+                assert!(held < PLAN + 64 * elements, "{held} bytes for the transforms of {problem:?}");
+                let stated = plan.workspace_bytes();
+                assert!(stated <= 512 * elements + (8 << 20), "{stated} bytes are stated for {problem:?}");
+                let (_, used) = bytes_of(|| plan.run(&operands).unwrap());
+                let allowed = stated + 8 * problem.result().len() + TABLES;
+                assert!(
+                    used <= allowed,
+                    "{used} bytes, {allowed} stated or for tables, by transforms of {problem:?}"
+                );
+            }
             let operands = reference::Operands64 {
                 input: Some(x.view()),
                 weight: Some(w.view()),
@@ -194,24 +209,37 @@ fn no_shape_takes_steps_or_memory_out_of_proportion() {
             };
             assert!(result == reference::run(&problem, &operands), "{problem:?}");
         }
-        println!("at most {worst:.1} steps for a product or an element");
+        println!("at most {worst:.1} steps for a product or an element; {transformed} were transformed too");
+        assert!(transformed > 1000, "only {transformed} of 10,000 problems were transformed");
     });
 }
 
 /// Of any number of products: what is planned is small, and what it states in proportion.
 #[test]
 fn no_plan_takes_memory_out_of_proportion() {
-    let (mut dice, mut planned) = (Dice(7), 0);
+    let (mut dice, mut planned, mut transformed) = (Dice(7), 0, 0);
     while planned < 10_000 {
         let most = dice.of(&[40, 3000, 1 << 16, 1 << 20]);
         let Some(problem) = dice.problem(most) else { continue };
         planned += 1;
         let (plan, held) = bytes_of(|| CpuPlan::new(&problem, Some(Algorithm::Direct)).unwrap());
         assert!(held < PLAN, "{held} bytes for the plan of {problem:?}");
+        // Whatever is chosen keeps to a budget, and its plan is small beside it.
+        if planned % 16 == 0 {
+            let (plan, held) = bytes_of(|| CpuPlan::new(&problem, None).unwrap());
+            assert!(held < 32 << 20, "{held} bytes for the plan of {problem:?}");
+            if plan.algorithm() == Algorithm::Fft {
+                transformed += 1;
+                let bytes = plan.workspace_bytes();
+                let limit = elements(&problem).saturating_mul(4 * 4 * 64).max(1 << 30);
+                assert!(bytes <= limit, "{bytes} bytes are stated for {problem:?}");
+            }
+        }
         let (elements, stated) = (elements(&problem), plan.workspace_bytes());
         assert!(
             stated <= elements.saturating_mul(256).saturating_add(64 << 20),
             "{stated} bytes are stated for {elements} elements of {problem:?}"
         );
     }
+    assert!(transformed > 10, "transforms were chosen for {transformed} problems only");
 }
