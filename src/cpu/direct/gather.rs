@@ -92,6 +92,8 @@ struct Run<'a, T> {
     /// Products added one after the other.
     sum_block: usize,
     constant: T,
+    /// The source rows of all result rows, if all tasks share them.
+    sources: Option<Sources>,
     finish: &'a Finish<'a, T>,
 }
 
@@ -102,7 +104,7 @@ struct Task<'r, T> {
     channels: Range<usize>,
     rows: Range<usize>,
     cells: Range<usize>,
-    /// One slice per channel.
+    /// One slice per channel, or of parts of rows one per channel and row.
     out: Vec<&'r mut [T]>,
 }
 
@@ -123,7 +125,9 @@ impl Gather {
             extents.reverse();
         }
         let line = geometry.lines[2];
-        let cells = extents[0][2].min(ROW_RANGE);
+        // Rows that many result rows read are laid out for several of these at once.
+        let range = (ARENA / (2 * geometry.kernel_rows())).clamp(ROW_RANGE / 8, ROW_RANGE);
+        let cells = extents[0][2].min(range);
         let mut taps = line.kernel.min(MOST_TAPS);
         while taps > 1 && laid(&line, forward, cells, taps) > MOST_LAID {
             taps /= 2;
@@ -184,8 +188,12 @@ impl Gather {
         let (rows, wanted) = (depth * height, 4 * rayon::current_num_threads());
         let row_macs = width.saturating_mul(channels * sources).saturating_mul(self.geometry.taps()).max(1);
         let mut task_rows = 1;
-        if self.cells == width && self.pairs == self.geometry.kernel_rows() {
+        let kernel_rows = self.geometry.kernel_rows();
+        if self.pairs == kernel_rows {
             let enough = BLOCK_CELLS.div_ceil(width).max(TASK_MACS / row_macs);
+            // A cell that is laid out has so many products: a quarter of as many are laid out.
+            let uses = self.geometry.taps().saturating_mul(channels).saturating_sub(4).max(1);
+            let enough = enough.max((4 * kernel_rows).div_ceil(uses).min(kernel_rows));
             task_rows =
                 enough.min((planes * rows).div_ceil(wanted)).min(MOST_TAPS / self.pairs).clamp(1, rows);
         }
@@ -262,7 +270,7 @@ impl Gather {
         let plain = geometry.unshared || !all_finite(weight);
         let block = if plain { 1 } else { self.block::<T>() };
         let sizes = self.sizes(block);
-        let run = Run {
+        let mut run = Run {
             gather: self,
             sizes,
             rows: match geometry.direction {
@@ -275,8 +283,13 @@ impl Gather {
             block,
             sum_block: self.sum_block(),
             constant: T::from_f64(geometry.boundary.fill()),
+            sources: None,
             finish,
         };
+        let of_plane = self.extents[0][0] * self.extents[0][1];
+        if sizes.rows == of_plane && self.pairs == geometry.kernel_rows() {
+            run.sources = Some(Sources::new(&run.rows, 0..of_plane, 0..self.pairs));
+        }
         let planes = geometry.n * geometry.groups;
         let [arena, sums] = self.scratch(sizes, block);
         let totals = if self.has_totals() { sums } else { 0 };
@@ -285,14 +298,23 @@ impl Gather {
             Ok(Scratch { arena: room(what, arena)?, sums: room(what, sums)?, totals: room(what, totals)? })
         })?;
         let plane = self.channels[0] * self.extents[0].iter().product::<usize>();
-        let one = |task: Task<'_, T>| pool.with(|scratch| run.task(task, scratch));
-        // The tasks of an image and group are there while it is computed: there may be as many as cells.
-        result.par_chunks_mut(plane).enumerate().for_each(|(at, result)| {
-            let tasks = run.cut(at, result);
-            if planes < 4 * rayon::current_num_threads() {
-                tasks.into_par_iter().for_each(one);
+        // The tasks of an image and group are there while it is computed: there may be as many as cells. Small ones are taken
+        // together.
+        let wanted = 4 * rayon::current_num_threads();
+        let macs = plane.saturating_mul(self.channels[1]).saturating_mul(geometry.taps()).max(1);
+        let batch = (TASK_MACS / macs).clamp(1, planes.div_ceil(wanted));
+        result.par_chunks_mut(plane * batch).enumerate().for_each(|(at, result)| {
+            if planes < wanted {
+                let tasks = run.cut(at, result);
+                tasks.into_par_iter().for_each(|task| pool.with(|scratch| run.task(task, scratch)));
             } else {
-                tasks.into_iter().for_each(one);
+                pool.with(|scratch| {
+                    for (i, result) in result.chunks_mut(plane).enumerate() {
+                        for task in run.cut(at * batch + i, result) {
+                            run.task(task, scratch);
+                        }
+                    }
+                });
             }
         });
         Ok(())
@@ -347,14 +369,22 @@ impl<T: Real> Run<'_, T> {
                 }
             }
         }
-        let pieces = rows.div_ceil(task_rows) * width.div_ceil(*task_cells);
-        // A task takes whole rows, or a part of one: a slice either way.
-        let cut = if *task_cells < width { *task_cells } else { task_rows * width };
+        let (pieces, of_row) =
+            (rows.div_ceil(task_rows) * width.div_ceil(*task_cells), width.div_ceil(*task_cells));
         for (channel, values) in result.chunks_mut(rows * width).enumerate() {
             let first = channel / task_channels * pieces;
-            let slices = values.chunks_mut(task_rows * width).flat_map(|rows| rows.chunks_mut(cut));
-            for (task, out) in tasks[first..first + pieces].iter_mut().zip(slices) {
-                task.out.push(out);
+            for (block, values) in values.chunks_mut(task_rows * width).enumerate() {
+                let tasks = &mut tasks[first + block * of_row..][..of_row];
+                if let [task] = tasks {
+                    task.out.push(values);
+                    continue;
+                }
+                // Parts of rows lie apart.
+                for values in values.chunks_mut(width) {
+                    for (task, out) in tasks.iter_mut().zip(values.chunks_mut(*task_cells)) {
+                        task.out.push(out);
+                    }
+                }
             }
         }
         tasks
@@ -375,7 +405,14 @@ impl<T: Real> Run<'_, T> {
             let tiles = blocks * self.block * task.rows.len() * layout.tiles.len();
             scratch.sums.resize(tiles, [T::default(); LANES]);
             for pairs in ranges(geometry.kernel_rows(), *pairs) {
-                let rows = Sources::new(&self.rows, task.rows.clone(), pairs);
+                let own;
+                let rows = match &self.sources {
+                    Some(sources) => sources,
+                    None => {
+                        own = Sources::new(&self.rows, task.rows.clone(), pairs);
+                        &own
+                    }
+                };
                 let per_channel = rows.rows.len() * layout.len;
                 for channels in ranges(*sources, block_channels.saturating_mul(self.sum_block)) {
                     let blocks = channels.len().div_ceil(*block_channels);
@@ -393,8 +430,8 @@ impl<T: Real> Run<'_, T> {
                         let channels = channels.start + part.start..channels.start + part.end;
                         arena.clear();
                         arena.resize(per_channel * channels.len(), T::default());
-                        self.fill(&task, &rows, layout, channels.clone(), arena);
-                        self.add(&task, &rows, layout, channels.start, arena, sums);
+                        self.fill(&task, rows, layout, channels.clone(), arena);
+                        self.add(&task, rows, layout, channels.start, arena, sums);
                     }
                 }
             }
@@ -503,9 +540,11 @@ impl<T: Real> Run<'_, T> {
         let [depth, height, width] = extents[0];
         let (rows, tiles) = (task.rows.len(), layout.tiles.len());
         let channel = task.group * channels + task.channels.start;
-        for (i, out) in task.out.into_iter().enumerate() {
+        let slices = task.out.len() / task.channels.len();
+        for (at, out) in task.out.into_iter().enumerate() {
             steps::count(1 + out.len());
-            let first = i / self.block * rows * tiles * self.block + i % self.block;
+            let (i, row) = (at / slices, at % slices);
+            let first = ((i / self.block * rows + row) * tiles) * self.block + i % self.block;
             let mut sums = sums.iter().skip(first).step_by(self.block);
             for out in out.chunks_mut(task.cells.len()) {
                 for (tile, sums) in layout.tiles.iter().zip(&mut sums) {
@@ -515,7 +554,8 @@ impl<T: Real> Run<'_, T> {
                 }
             }
             let plane = (task.image * geometry.groups * channels + channel + i) * depth * height * width;
-            self.finish.apply(out, plane + task.rows.start * width + task.cells.start, channel + i);
+            let first = plane + (task.rows.start + row) * width + task.cells.start;
+            self.finish.apply(out, first, channel + i);
         }
     }
 }
