@@ -1,70 +1,17 @@
 //! No shape takes steps or memory out of proportion: ten thousand drawn problems with large kernels, steps and padding and few
 //! products, with every allocation and every step counted.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use ndarray::ArrayD;
 
 use super::{CpuOperands, CpuPlan, CpuWeight, reference, steps};
 use crate::algorithm_name::Algorithm;
 use crate::problem::{Boundary, Conv, ConvProblem, Direction, Padding, PerAxis, TensorLayout};
 
-/// Counts what each thread has, and the most that it had.
-struct Counted;
-
-thread_local! {
-    static NOW: Cell<i64> = const { Cell::new(0) };
-    static MOST: Cell<i64> = const { Cell::new(0) };
-}
-
-#[allow(clippy::cast_possible_wrap, reason = "no allocation is that large")]
-fn add(bytes: usize, sign: i64) {
-    // A thread that ends may free after its counters are gone.
-    let _ = NOW.try_with(|now| {
-        now.set(now.get() + sign * bytes as i64);
-        MOST.try_with(|most| most.set(most.get().max(now.get())))
-    });
-}
-
-#[allow(unsafe_code, reason = "an allocator is unsafe to write; this one hands everything on")]
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add(layout.size(), 1);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        add(layout.size(), 1);
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        add(layout.size(), -1);
-        // SAFETY: as above.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        add(size, 1);
-        add(layout.size(), -1);
-        // SAFETY: as above.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counted = Counted;
-
 /// What `task` gives, and the most bytes that this thread had beside those of before.
 fn bytes_of<R>(task: impl FnOnce() -> R) -> (R, u64) {
-    let before = NOW.get();
-    MOST.set(before);
-    let result = task();
-    (result, MOST.get().abs_diff(before))
+    let mut result = None;
+    let counted = allocation_counter::measure(|| result = Some(task()));
+    (result.unwrap(), counted.bytes_max)
 }
 
 /// Numbers below a bound, the same in every run.
