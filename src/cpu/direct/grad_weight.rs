@@ -435,22 +435,26 @@ impl<T: Real, const CB: usize> Dots<'_, T, CB> {
         arena: &[T],
         planes: [&[T]; CB],
     ) {
-        let (mut acc, mut added) = ([[T::default(); LANES]; CB], 0);
         let cells = tap.valid.start.wrapping_sub(tap.base)..tap.valid.end.wrapping_sub(tap.base);
-        for pair in list {
-            let (mut first, last) = (cells.start / LANES, cells.end.div_ceil(LANES));
-            while first < last {
-                let end = last.min(first + self.block);
-                if added + (end - first) > self.block {
-                    add_lanes(sums, &mut acc);
-                    added = 0;
+        let tiles = cells.start / LANES..cells.end.div_ceil(LANES);
+        // A block is some rows, or a part of one.
+        let rows = (self.block / tiles.len().max(1)).max(1);
+        for list in list.chunks(rows) {
+            let mut first = tiles.start;
+            while first < tiles.end {
+                let end = if tiles.len() <= self.block { tiles.end } else { tiles.end.min(first + self.block) };
+                let mut acc = [[T::default(); LANES]; CB];
+                for pair in list {
+                    self.add_row(&mut acc, pair, tap, layout, arena, planes, &cells, first..end);
                 }
-                added += end - first;
-                self.add_row(&mut acc, pair, tap, layout, arena, planes, &cells, first..end);
+                for (sums, acc) in sums.iter_mut().zip(acc) {
+                    for (sum, acc) in sums.iter_mut().zip(acc) {
+                        *sum += acc;
+                    }
+                }
                 first = end;
             }
         }
-        add_lanes(sums, &mut acc);
     }
 
     /// Adds the products of some tiles of a row of which `cells` count.
