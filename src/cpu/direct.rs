@@ -90,7 +90,8 @@ impl Direct {
             Loops::None | Loops::Rows => 0,
             Loops::Gather(gather) => gather.scratch_elements::<T>(),
             Loops::Padded(gather, padded) => {
-                gather.scratch_elements::<T>().saturating_add(padded.elements() as u64)
+                let padded = padded.scratch_elements::<T>(&self.geometry);
+                gather.scratch_elements::<T>().saturating_add(padded as u64)
             }
             Loops::Planes => scatter::planes_elements(&self.geometry),
             Loops::Weights => grad_weight::scratch_elements::<T>(&self.geometry),

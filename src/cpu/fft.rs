@@ -245,7 +245,13 @@ impl Fft {
         } else {
             filters.saturating_add(at_once).saturating_add(self.packed(tiles * (sources + results)))
         };
-        let padded = self.padded().unwrap_or(0).saturating_mul(self.geometry.n * self.geometry.groups * r);
+        let planes = self.geometry.n * self.geometry.groups * r;
+        let fold = if self.bytes == 8 {
+            padded::fold_elements::<f64>(&self.geometry, planes)
+        } else {
+            padded::fold_elements::<f32>(&self.geometry, planes)
+        };
+        let padded = self.padded().map_or(0, |plane| plane.saturating_mul(planes).saturating_add(fold));
         // Operands with numbers that a transform would spread are copied.
         let tamed = self.geometry.n * self.geometry.groups * c * self.source_plane();
         let tamed = tamed.saturating_add(match self.geometry.direction {
@@ -343,10 +349,11 @@ impl Fft {
         };
         let tame_source = taming.tame();
         let tame_filter = prepared.map_or(of_filter.tame(), |prepared| prepared.tame.as_ref());
-        if matches!(taming, Taming::Hopeless)
+        let hopeless = matches!(taming, Taming::Hopeless)
             || matches!(of_filter, Taming::Hopeless)
-            || (self.is_far() && [tame_source, tame_filter].into_iter().flatten().any(Tame::has_specials))
-        {
+            || (self.is_far() && [tame_source, tame_filter].into_iter().flatten().any(Tame::has_specials));
+        if hopeless {
+            drop((taming, of_filter));
             return Direct::new(problem).run(problem, operands);
         }
         let mut result = zeros("the result", to_usize(problem.result().len()))?;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Real;
 use super::direct::geometry::{Geometry, index};
-use super::memory::{OutOfMemory, Pool, zeros};
+use super::memory::{OutOfMemory, Pool, room, threads, zeros};
 use super::real::add_exactly;
 use super::steps;
 
@@ -64,9 +64,14 @@ impl Padded {
         self.images
     }
 
-    /// Elements of all padded planes, and what folding them loses, of [`Self::is_small`] ones.
-    pub(super) fn elements(&self) -> usize {
+    /// Elements of all padded planes, of [`Self::is_small`] ones.
+    fn elements(&self) -> usize {
         self.images * self.planes * usize::try_from(self.cells).unwrap_or(usize::MAX)
+    }
+
+    /// Elements that [`Self::run`] allocates.
+    pub(super) fn scratch_elements<T>(&self, geometry: &Geometry) -> usize {
+        self.elements().saturating_add(fold_elements::<T>(geometry, self.images * self.planes))
     }
 }
 
@@ -96,18 +101,27 @@ impl Padded {
     }
 }
 
+/// Elements that [`fold`] allocates for so many planes.
+pub(super) fn fold_elements<T>(geometry: &Geometry, planes: usize) -> usize {
+    let tables = geometry.lines.iter().map(|line| index(line.reach)).fold(0, usize::saturating_add);
+    let lost = geometry.input().iter().product::<usize>().saturating_mul(threads(planes));
+    (tables.saturating_mul(size_of::<usize>()) / size_of::<T>()).saturating_add(lost)
+}
+
 /// Adds what the cells of padded planes have to the input's cells that they stand for.
 pub(super) fn fold<T: Real>(geometry: &Geometry, padded: &[T], result: &mut [T]) -> Result<(), OutOfMemory> {
     let [_, height, width] = geometry.input();
     let [depth, rows, columns] = geometry.lines.each_ref().map(|line| index(line.reach));
     let plane: usize = geometry.input().iter().product();
     // The cell that each coordinate stands for; that of a boundary which reads nothing would be any.
-    let of = |axis: usize| -> Vec<usize> {
+    let of = |axis: usize| -> Result<Vec<usize>, OutOfMemory> {
         let line = &geometry.lines[axis];
         let cell = |at: i64| line.cell(geometry.boundary, at - line.begin).unwrap_or_default();
-        (0..line.reach).map(cell).collect()
+        let mut cells = room("the cells of padded coordinates", index(line.reach))?;
+        cells.extend((0..line.reach).map(cell));
+        Ok(cells)
     };
-    let [z, y, x] = [of(0), of(1), of(2)];
+    let [z, y, x] = [of(0)?, of(1)?, of(2)?];
     // A cell may collect thousands: what each addition loses is carried along (Kahan).
     let pool = Pool::new(result.len() / plane, || zeros("what additions lose", plane))?;
     let planes = result.par_chunks_mut(plane).zip(padded.par_chunks(depth * rows * columns));

@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 
 use super::{CpuOperands, CpuPlan, CpuWeight, reference, steps};
 use crate::algorithm_name::Algorithm;
-use crate::problem::{Boundary, Conv, ConvProblem, Direction, Padding, PerAxis, TensorLayout};
+use crate::problem::{Boundary, Conv, ConvProblem, Direction, Padding, PerAxis, TensorLayout, to_usize};
 
 /// What `task` gives, and the most bytes that this thread had beside those of before.
 fn bytes_of<R>(task: impl FnOnce() -> R) -> (R, u64) {
@@ -47,15 +47,15 @@ impl Dice {
             let reach = (kernel - 1) * d + (output - 1) * s + 1;
             let anywhere = self.below(reach);
             let begin = self.of(&[0, 0, reach / 2, anywhere]);
-            x.push(input as usize);
-            k.push(kernel as usize);
+            x.push(to_usize(input));
+            k.push(to_usize(kernel));
             stride.push(s);
             dilation.push(d);
             padding.push((begin, i64::try_from(reach).ok()? - i64::try_from(input + begin).ok()?));
         }
         let [groups, c, q, n] = [0; 4].map(|_| {
             let any = self.of_any_size(most);
-            self.of(&[1, 1, 3, any]) as usize
+            to_usize(self.of(&[1, 1, 3, any]))
         });
         let boundaries = [
             Boundary::Zero,
@@ -156,8 +156,41 @@ fn no_shape_takes_steps_or_memory_out_of_proportion() {
             };
             assert!(result == reference::run(&problem, &operands), "{problem:?}");
         }
-        println!("at most {worst:.1} steps for a product or an element; {transformed} were transformed too");
+        assert!(worst < 64.0, "{worst} steps for a product or an element");
         assert!(transformed > 1000, "only {transformed} of 10,000 problems were transformed");
+    });
+}
+
+/// Kernels and outputs of which nearly none meet, in rows of many ranges.
+#[test]
+fn long_rows_take_steps_in_proportion() {
+    let back = || Conv::default().direction(Direction::GradInput);
+    let pad = |by: u64| Padding::Explicit(vec![(by, i64::try_from(by).unwrap())]);
+    let rows = [
+        ("one output", [1, 1, 200_000], [1, 1, 200_000], back()),
+        ("ten cells", [1, 1, 10], [1, 1, 200_000], Conv::default().padding(pad(199_999))),
+        ("two far taps", [1, 1, 2_000_000], [1, 1, 2], back().stride(65).dilation(1_000_000)),
+        ("a far stride", [1, 1, 1_000_000], [1, 1, 50], back().stride(20_000)),
+        (
+            "many channels of one cell",
+            [1, 900, 1],
+            [700, 900, 1],
+            Conv::default().direction(Direction::GradWeight),
+        ),
+    ];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().unwrap();
+    pool.install(|| {
+        for (name, x, w, conv) in rows {
+            let problem = ConvProblem::new(&x, &w, &conv).unwrap();
+            let plan = CpuPlan::new(&problem, Some(Algorithm::Direct)).unwrap();
+            // Absent operands are zeros.
+            steps::taken();
+            let (_, used) = bytes_of(|| plan.run::<f32>(&CpuOperands::default()).unwrap());
+            let (taken, needed) = (steps::taken(), problem.macs() + elements(&problem));
+            assert!(taken <= 64 * needed, "{name}: {taken} steps for {needed} products and elements");
+            let allowed = plan.workspace_bytes() + 4 * (elements(&problem)) + TABLES;
+            assert!(used <= allowed, "{name}: {used} bytes, {allowed} allowed");
+        }
     });
 }
 

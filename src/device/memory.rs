@@ -7,7 +7,7 @@ use crate::error::Error;
 /// Bytes that are asked for besides. They are left for all that is small and not asked for.
 const BESIDES: u64 = 4 << 20;
 
-/// Asks the allocator for `bytes` of memory and 1 MiB more, and gives them back: a hopeless size is an error, where taking it
+/// Asks the allocator for `bytes` of memory and 4 MiB more, and gives them back: a hopeless size is an error, where taking it
 /// would end the process. Plans ask so for their results and copies; an application can for its own arrays. What is taken next
 /// must be no more, all of it together, and nobody else may take much meanwhile.
 ///

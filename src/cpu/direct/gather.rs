@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::geometry::{Geometry, Line};
+use super::geometry::{Geometry, Line, div_ceil, index};
 use super::row::{LANES, MARGIN, RowLayout};
 use super::sources::{Rows, Sources};
 use super::tile::{self, Lanes, Packed, Strides, Window};
@@ -19,7 +19,7 @@ use super::{Finish, all_finite};
 use crate::cpu::Real;
 use crate::cpu::memory::{OutOfMemory, Pool, room, threads};
 use crate::cpu::steps;
-use crate::problem::{Direction, to_usize};
+use crate::problem::{Boundary, Direction, to_usize};
 
 /// Longest range of a row that one task takes: with its source rows it stays in the first cache.
 const ROW_RANGE: usize = 1024;
@@ -175,6 +175,23 @@ impl Gather {
         }
     }
 
+    /// The taps of a kernel row that count for any of these cells.
+    fn taps_of(&self, cells: &Range<usize>) -> Range<usize> {
+        let line = &self.geometry.lines[2];
+        let [first, last] = [cells.start, cells.end - 1].map(|cell| cell as i64);
+        // Padded coordinates of tap 0, and the cells beyond which a tap reads nothing.
+        let (least, most) = match self.geometry.direction {
+            Direction::Forward if self.geometry.boundary == Boundary::Zero => {
+                (line.begin - last * line.stride, line.begin + line.input as i64 - 1 - first * line.stride)
+            }
+            Direction::Forward => return 0..line.kernel,
+            _ => (first + line.begin - (line.output as i64 - 1) * line.stride, last + line.begin),
+        };
+        let bound = |k: i64| index(k.clamp(0, line.kernel as i64));
+        let start = bound(div_ceil(least, line.dilation));
+        start..bound(most.div_euclid(line.dilation) + 1).max(start)
+    }
+
     /// Result channels that `T` sums side by side.
     fn block<T: Real>(&self) -> usize {
         T::CHANNEL_BLOCK.min(self.channels[0].next_power_of_two())
@@ -216,7 +233,9 @@ impl Gather {
     /// Elements of laid out rows, and of sums in tiles, of a thread.
     fn scratch(&self, sizes: Sizes, block: usize) -> [usize; 2] {
         let channel = sizes.slots * self.laid;
-        let arena = channel * self.at_once(channel);
+        // Of fewer rows more channels are taken.
+        let all = channel * self.channels[1].next_multiple_of(self.block_channels);
+        let arena = all.min(ARENA.max(channel * self.block_channels));
         let channels = sizes.channels.min(self.channels[0]).next_multiple_of(block);
         [arena, channels * sizes.rows * self.tiles]
     }
@@ -231,12 +250,33 @@ impl Gather {
 
     /// Elements that a run allocates beside the result.
     pub(super) fn scratch_elements<T: Real>(&self) -> u64 {
-        let block = self.block::<T>();
+        // Weights per position, or such that are not finite, are not packed.
+        let plain = self.scratch_elements_of::<T>(1);
+        if self.geometry.unshared {
+            plain
+        } else {
+            plain.max(self.scratch_elements_of::<T>(self.block::<T>()))
+        }
+    }
+
+    fn scratch_elements_of<T: Real>(&self, block: usize) -> u64 {
         let sizes = self.sizes(block);
         let threads = threads(self.geometry.n * self.geometry.groups * self.tasks(sizes));
         let [arena, sums] = self.scratch(sizes, block);
         let sums = sums * LANES * (1 + usize::from(self.has_totals()));
-        (self.packed_elements(block) as u64).saturating_add((threads * (arena + sums)) as u64)
+        // Lists of the tasks of an image and group, and of their slices.
+        let [depth, height, width] = self.extents[0];
+        let parts = if self.cells < width {
+            depth * height * width.div_ceil(self.cells)
+        } else {
+            depth * height / sizes.rows + 1
+        };
+        let slices = self.channels[0].saturating_mul(parts).saturating_mul(16);
+        let lists = slices.saturating_add(self.tasks(sizes).saturating_mul(256)) / size_of::<T>();
+        let at_once = threads.min(self.geometry.n * self.geometry.groups);
+        (self.packed_elements(block) as u64)
+            .saturating_add((threads * (arena + sums)) as u64)
+            .saturating_add((at_once.saturating_mul(lists)) as u64)
     }
 
     fn packed_elements(&self, block: usize) -> usize {
@@ -396,10 +436,18 @@ impl<T: Real> Run<'_, T> {
         let (mut own, mut added) = (None, 0);
         scratch.sums.clear();
         scratch.totals.clear();
-        for taps in ranges(geometry.lines[2].kernel, *taps) {
+        let counting = match &self.gather.layout {
+            Some(_) => 0..1,
+            None => self.gather.taps_of(&task.cells),
+        };
+        // Once at least: what is the sum of nothing is stored too.
+        for part in ranges(counting.len().max(1), *taps) {
             let layout = match &self.gather.layout {
                 Some(layout) => layout,
-                None => own.insert(self.gather.lay_out(task.cells.clone(), taps)),
+                None => {
+                    let taps = counting.start + part.start..counting.end.min(counting.start + part.end);
+                    own.insert(self.gather.lay_out(task.cells.clone(), taps))
+                }
             };
             // Whatever the taps, the tiles are the same.
             let tiles = blocks * self.block * task.rows.len() * layout.tiles.len();

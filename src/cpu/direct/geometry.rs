@@ -126,13 +126,38 @@ impl Line {
     pub(in crate::cpu) fn products_of_input(
         &self,
         steps: &Steps,
-        fold: &Fold,
+        boundary: Boundary,
         x: usize,
     ) -> Vec<(usize, usize)> {
-        let of = |(_, at): (usize, i64)| {
-            self.taps_of_coordinate(steps, at).taps().map(move |k| (k, self.output_at(at, k)))
+        let of = |at: i64| self.taps_of_coordinate(steps, at).taps().map(move |k| (k, self.output_at(at, k)));
+        self.coordinates_of(boundary, x).into_iter().flat_map(of).collect()
+    }
+
+    /// The padded coordinates that stand for cell `x`.
+    fn coordinates_of(&self, boundary: Boundary, x: usize) -> Vec<i64> {
+        let (x, cells) = (x as i64, self.input as i64);
+        let here = x + self.begin;
+        // Every `period`-th coordinate from those of `cells` on, of which the first is the input's first.
+        let repeated = |cells: [i64; 2], period: i64| {
+            let [one, other] = cells.map(|cell| (cell + self.begin).rem_euclid(period));
+            let of = |first: i64| (first..self.reach).step_by(to_usize(period.unsigned_abs()));
+            let mut all: Vec<i64> =
+                if one == other { of(one).collect() } else { of(one).chain(of(other)).collect() };
+            all.sort_unstable();
+            all
         };
-        fold.coordinates(x..x + 1).into_iter().flat_map(of).collect()
+        match boundary {
+            Boundary::Wrap => repeated([x; 2], cells),
+            Boundary::Reflect => repeated([x, 2 * cells - 1 - x], 2 * cells),
+            Boundary::Mirror if cells > 1 => repeated([x, 2 * (cells - 1) - x], 2 * (cells - 1)),
+            Boundary::Mirror => (0..self.reach).collect(),
+            Boundary::Nearest => {
+                let first = if x == 0 { 0 } else { here };
+                let end = if x == cells - 1 { self.reach } else { here + 1 };
+                (first..end.min(self.reach)).collect()
+            }
+            Boundary::Zero | Boundary::Constant(_) => (here..self.reach.min(here + 1)).collect(),
+        }
     }
 }
 
@@ -178,47 +203,6 @@ pub(in crate::cpu) fn inverse(a: i64, m: i64) -> i64 {
 /// What was checked not to be negative.
 pub(in crate::cpu) fn index(coordinate: i64) -> usize {
     to_usize(coordinate.unsigned_abs())
-}
-
-/// Which padded coordinates (0 is the first padded cell) stand for which input cell.
-#[derive(Debug)]
-pub(in crate::cpu) enum Fold {
-    /// Cell `x` is coordinate `x + begin`, if a window comes that far.
-    Shift {
-        /// Padding before the input.
-        begin: i64,
-        /// Coordinates that the windows visit.
-        reach: i64,
-    },
-    /// Pairs of cell and coordinate, sorted.
-    Table(Vec<(usize, i64)>),
-}
-
-impl Fold {
-    /// Of an input that is read again outside, this has an entry for every coordinate that is visited.
-    pub(in crate::cpu) fn new(line: &Line, boundary: Boundary) -> Self {
-        if !boundary.repeats() {
-            return Self::Shift { begin: line.begin, reach: line.reach };
-        }
-        let pair = |at: i64| line.cell(boundary, at - line.begin).map(|cell| (cell, at));
-        let mut table: Vec<_> = (0..line.reach).filter_map(pair).collect();
-        table.sort_unstable();
-        Self::Table(table)
-    }
-
-    /// The coordinates that stand for the cells `x`, each with its cell.
-    pub(in crate::cpu) fn coordinates(&self, x: std::ops::Range<usize>) -> Vec<(usize, i64)> {
-        match self {
-            Self::Shift { begin, reach } => {
-                x.map(|x| (x, x as i64 + begin)).filter(|(_, at)| at < reach).collect()
-            }
-            Self::Table(table) => {
-                let from = table.partition_point(|&(cell, _)| cell < x.start);
-                let to = table.partition_point(|&(cell, _)| cell < x.end);
-                table[from..to].to_vec()
-            }
-        }
-    }
 }
 
 /// A problem's extents, with the spatial axes brought to three.

@@ -193,7 +193,14 @@ pub(super) fn scratch_elements<T: Real>(geometry: &Geometry) -> u64 {
     let threads = threads(geometry.groups * sizes.tasks(geometry)) as u64;
     let [depth, height, width] = geometry.output();
     let padded = geometry.n * geometry.groups * geometry.q * depth * height * width.next_multiple_of(LANES);
-    padded as u64 + threads * (arena + copies * sums * block * LANES) as u64
+    // Lists of the tasks of a group, and of their slices.
+    let pieces: usize = (0..3).map(|axis| geometry.lines[axis].kernel.div_ceil(sizes.taps[axis])).product();
+    let slices = geometry.q.saturating_mul(geometry.c).saturating_mul(pieces).saturating_mul(16);
+    let lists = slices.saturating_add(sizes.tasks(geometry).saturating_mul(256)) / size_of::<T>();
+    let at_once = threads.min(geometry.groups as u64);
+    (padded as u64)
+        .saturating_add(threads * (arena + copies * sums * block * LANES) as u64)
+        .saturating_add(at_once.saturating_mul(lists as u64))
 }
 
 /// Adds the sums to `result`, which is all zeros, and finishes them.
@@ -442,7 +449,8 @@ impl<T: Real, const CB: usize> Dots<'_, T, CB> {
         for list in list.chunks(rows) {
             let mut first = tiles.start;
             while first < tiles.end {
-                let end = if tiles.len() <= self.block { tiles.end } else { tiles.end.min(first + self.block) };
+                let end =
+                    if tiles.len() <= self.block { tiles.end } else { tiles.end.min(first + self.block) };
                 let mut acc = [[T::default(); LANES]; CB];
                 for pair in list {
                     self.add_row(&mut acc, pair, tap, layout, arena, planes, &cells, first..end);

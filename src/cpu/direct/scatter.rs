@@ -126,6 +126,10 @@ impl<T: Real> Sums<'_, T> {
         let bound = |o: i64| o.clamp(0, line.output as i64);
         let first = bound(div_ceil(at(cells.start) - last_tap, line.stride));
         let end = bound(div_ceil(at(cells.end), line.stride)).max(first);
+        // Of few taps far apart most outputs between meet nothing.
+        if (line.kernel as i64) < end - first {
+            return self.add_by_tap(row, cells);
+        }
         for start in (first..end).step_by(self.block) {
             let outputs = start..end.min(start.saturating_add(self.block as i64));
             let count = index(outputs.end - outputs.start);
@@ -153,6 +157,36 @@ impl<T: Real> Sums<'_, T> {
                     acc.iter_mut().zip(weights).for_each(|(acc, w)| *acc += gradient * w);
                 } else {
                     acc.iter_mut().step_by(step).zip(weights).for_each(|(acc, w)| *acc += gradient * w);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Real> Sums<'_, T> {
+    /// The same, tap by tap.
+    fn add_by_tap(&mut self, row: &Row<'_, T>, cells: &Range<usize>) {
+        let line = &row.line;
+        for k in 0..line.kernel {
+            steps::count(1);
+            let ahead = k as i64 * line.dilation - line.begin;
+            let bound =
+                |cell: usize| index(div_ceil(cell as i64 - ahead, line.stride).clamp(0, line.output as i64));
+            let outputs = bound(cells.start)..bound(cells.end);
+            if outputs.is_empty() {
+                continue;
+            }
+            // A tap brings a cell one product at most.
+            if self.added == self.block {
+                self.flush();
+            }
+            self.added += 1;
+            steps::count(outputs.len());
+            let first = index(outputs.start as i64 * line.stride + ahead) - cells.start;
+            let acc = self.acc[first..cells.len()].iter_mut().step_by(index(line.stride));
+            for (acc, o) in acc.zip(outputs) {
+                if let Some(w) = row.weights(o, k..k + 1).next() {
+                    *acc += row.gradient[o] * w;
                 }
             }
         }

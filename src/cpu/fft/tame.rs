@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rayon::prelude::*;
 
 use crate::cpu::Real;
-use crate::cpu::direct::geometry::{Fold, Geometry, Steps};
+use crate::cpu::direct::geometry::{Geometry, Steps};
 use crate::cpu::memory::{OutOfMemory, room};
 use crate::problem::{Boundary, Direction};
 
@@ -183,16 +183,12 @@ impl<T: Real> Operands<'_, T> {
         if self.tame_source.is_none() && self.tame_filter.is_none() {
             return;
         }
-        let geometry = self.geometry;
         let has_specials = [self.tame_source, self.tame_filter].into_iter().flatten().any(Tame::has_specials);
-        // Which coordinates stand for a cell is asked for cells that are special.
-        let folds =
-            has_specials.then(|| geometry.lines.each_ref().map(|line| Fold::new(line, geometry.boundary)));
         let plane: usize = self.extents(self.sides()[2]).iter().product();
         result.par_chunks_mut(plane.max(1)).enumerate().for_each(|(at, out)| {
             self.scale(at, out);
-            if let Some(folds) = &folds {
-                self.add(at, out, folds);
+            if has_specials {
+                self.add(at, out);
             }
         });
     }
@@ -232,18 +228,18 @@ impl<T: Real> Operands<'_, T> {
     }
 
     /// Adds what the elements that are not finite bring to one plane of the result.
-    fn add(&self, plane: usize, out: &mut [T], folds: &[Fold; 3]) {
+    fn add(&self, plane: usize, out: &mut [T]) {
         let [source, filter, _] = self.sides();
         // With every number of the filter, also with those that are not finite.
         let with = |i: Option<usize>| i.map(|i| self.filter[i]);
-        self.add_specials(self.tame_source, source, plane, out, folds, with);
+        self.add_specials(self.tame_source, source, plane, out, with);
         // What is not finite in the source has met it there.
         let constant = T::from_f64(self.geometry.boundary.fill());
         let with = |i: Option<usize>| match i {
             Some(i) => Some(self.source[i]).filter(|value| value.is_finite()),
             None => Some(constant),
         };
-        self.add_specials(self.tame_filter, filter, plane, out, folds, with);
+        self.add_specials(self.tame_filter, filter, plane, out, with);
     }
 
     fn add_specials(
@@ -252,13 +248,12 @@ impl<T: Real> Operands<'_, T> {
         side: Side,
         plane: usize,
         out: &mut [T],
-        folds: &[Fold; 3],
         with: impl Fn(Option<usize>) -> Option<T>,
     ) {
         let Some(tame) = tame.filter(|tame| tame.has_specials()) else { return };
         for [special, partner] in self.partners(side, plane) {
             for special in tame.in_plane(special) {
-                self.add_products(special, side, partner, out, folds, &with);
+                self.add_products(special, side, partner, out, &with);
             }
         }
     }
@@ -270,13 +265,12 @@ impl<T: Real> Operands<'_, T> {
         side: Side,
         partner: usize,
         out: &mut [T],
-        folds: &[Fold; 3],
         with: impl Fn(Option<usize>) -> Option<T>,
     ) {
         let [source, filter, result] = self.sides();
         let other = if side == source { filter } else { source };
         let first = partner * self.extents(other).iter().product::<usize>();
-        let along = |axis: usize| self.along(side, axis, special.at[axis], &folds[axis]);
+        let along = |axis: usize| self.along(side, axis, special.at[axis]);
         let [outer, middle, inner] = [0, 1, 2].map(along);
         let all = outer.iter().flat_map(|a| {
             let inner = &inner;
@@ -326,12 +320,12 @@ impl<T: Real> Operands<'_, T> {
     }
 
     /// The products along an axis that the element at `at` of `side` is a factor of.
-    fn along(&self, side: Side, axis: usize, at: usize, fold: &Fold) -> Vec<Product> {
+    fn along(&self, side: Side, axis: usize, at: usize) -> Vec<Product> {
         let (line, boundary) = (&self.geometry.lines[axis], self.geometry.boundary);
         match side {
             Side::Input => {
                 let product = |(tap, output)| Product { cell: Some(at), tap, output };
-                line.products_of_input(&Steps::new(line), fold, at).into_iter().map(product).collect()
+                line.products_of_input(&Steps::new(line), boundary, at).into_iter().map(product).collect()
             }
             Side::Output => {
                 let product = |tap| Product { cell: line.cell_of(boundary, at, tap), tap, output: at };
