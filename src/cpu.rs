@@ -108,7 +108,8 @@ pub struct CpuPlan {
 #[derive(Clone, Debug)]
 enum Loops {
     Direct(Arc<direct::Direct>),
-    Fft(Arc<fft::Fft>),
+    /// And what takes over where too many numbers are not finite.
+    Fft(Arc<fft::Fft>, Arc<direct::Direct>),
     Reference,
 }
 
@@ -183,7 +184,7 @@ impl CpuPlan {
             Algorithm::Fft => {
                 let fft = fft::Fft::new(problem)?;
                 fft.plan_transforms(element);
-                Loops::Fft(Arc::new(fft))
+                Loops::Fft(Arc::new(fft), Arc::new(direct::Direct::new(problem)))
             }
             Algorithm::Reference => Loops::Reference,
             _ => Loops::Direct(Arc::new(direct::Direct::new(problem))),
@@ -207,7 +208,7 @@ impl CpuPlan {
 
     fn fft(&self) -> Option<&fft::Fft> {
         match &self.loops {
-            Loops::Fft(fft) => Some(fft),
+            Loops::Fft(fft, _) => Some(fft),
             _ => None,
         }
     }
@@ -252,9 +253,7 @@ impl CpuPlan {
         let problem = &self.problem;
         match &self.loops {
             // What is not finite may be more than transforms are worth.
-            Loops::Fft(fft) => {
-                fft.workspace_bytes().max(direct::Direct::new(problem).workspace_bytes(problem.element()))
-            }
+            Loops::Fft(fft, direct) => fft.workspace_bytes().max(direct.workspace_bytes(problem.element())),
             Loops::Direct(direct) => direct.workspace_bytes(problem.element()),
             Loops::Reference => {
                 let tensors = [problem.input(), problem.weight(), problem.output(), problem.result()];
@@ -345,7 +344,7 @@ fn run_slices<T: Real>(
         _ => None,
     };
     let result = match loops {
-        Loops::Fft(fft) => fft.run(problem, slices, prepared)?,
+        Loops::Fft(fft, direct) => fft.run(problem, direct, slices, prepared)?,
         Loops::Direct(direct) => direct.run(problem, slices)?,
         Loops::Reference => Vec::new(),
     };

@@ -312,10 +312,11 @@ impl Fft {
         Taming::new(weight, kernel, geometry.q * geometry.c, None, 0.0)
     }
 
-    /// The result in logical order.
+    /// The result in logical order, by `direct` where too many numbers are not finite.
     pub(super) fn run<T: Real>(
         &self,
         problem: &ConvProblem,
+        direct: &Direct,
         operands: Slices<'_, T>,
         prepared: Option<&Prepared<T>>,
     ) -> Result<Vec<T>, OutOfMemory> {
@@ -354,7 +355,7 @@ impl Fft {
             || (self.is_far() && [tame_source, tame_filter].into_iter().flatten().any(Tame::has_specials));
         if hopeless {
             drop((taming, of_filter));
-            return Direct::new(problem).run(problem, operands);
+            return direct.run(problem, operands);
         }
         let mut result = zeros("the result", to_usize(problem.result().len()))?;
         let given = tame::Operands { geometry, source, filter, tame_source, tame_filter };

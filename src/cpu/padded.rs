@@ -73,9 +73,7 @@ impl Padded {
     pub(super) fn scratch_elements<T>(&self, geometry: &Geometry) -> usize {
         self.elements().saturating_add(fold_elements::<T>(geometry, self.images * self.planes))
     }
-}
 
-impl Padded {
     /// Has `gradient(part of the gradient of y, padded planes of as many images)` add sums to zeros, and folds them onto `result`.
     pub(super) fn run<T: Real>(
         &self,

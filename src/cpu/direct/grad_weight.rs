@@ -124,12 +124,14 @@ impl Sizes {
         if self.steps() > block { self.steps().div_ceil(block) + 1 } else { self.steps() }
     }
 
+    /// Boxes of taps.
+    fn pieces(&self, geometry: &Geometry) -> usize {
+        (0..3).map(|axis| geometry.lines[axis].kernel.div_ceil(self.taps[axis])).product()
+    }
+
     /// Tasks of a group.
     fn tasks(&self, geometry: &Geometry) -> usize {
-        let along = |axis: usize| geometry.lines[axis].kernel.div_ceil(self.taps[axis]);
-        geometry.c.div_ceil(self.inputs)
-            * geometry.q.div_ceil(self.outputs)
-            * (0..3).map(along).product::<usize>()
+        geometry.c.div_ceil(self.inputs) * geometry.q.div_ceil(self.outputs) * self.pieces(geometry)
     }
 }
 
@@ -194,8 +196,8 @@ pub(super) fn scratch_elements<T: Real>(geometry: &Geometry) -> u64 {
     let [depth, height, width] = geometry.output();
     let padded = geometry.n * geometry.groups * geometry.q * depth * height * width.next_multiple_of(LANES);
     // Lists of the tasks of a group, and of their slices.
-    let pieces: usize = (0..3).map(|axis| geometry.lines[axis].kernel.div_ceil(sizes.taps[axis])).product();
-    let slices = geometry.q.saturating_mul(geometry.c).saturating_mul(pieces).saturating_mul(16);
+    let slices =
+        geometry.q.saturating_mul(geometry.c).saturating_mul(sizes.pieces(geometry)).saturating_mul(16);
     let lists = slices.saturating_add(sizes.tasks(geometry).saturating_mul(256)) / size_of::<T>();
     let at_once = threads.min(geometry.groups as u64);
     (padded as u64)

@@ -161,9 +161,7 @@ impl<T: Real> Sums<'_, T> {
             }
         }
     }
-}
 
-impl<T: Real> Sums<'_, T> {
     /// The same, tap by tap.
     fn add_by_tap(&mut self, row: &Row<'_, T>, cells: &Range<usize>) {
         let line = &row.line;
