@@ -16,7 +16,8 @@
 //          LANES = 4 reads four neighbouring channels c at once
 // outside  TABLE = false: taps outside a are skipped. TABLE = true: table[coordinate + pad] is the cell
 //          to read, or OUTSIDE for the constant scale.z
-// parts    long sums are cut into boxes of k and c, each of which writes its own copy of r; fold.wgsl adds them
+// boxes    a sum is that of boxes of k and c, dilation.w of which are a part; of more parts than one each writes its own copy of
+//          r, and fold.wgsl adds them
 // grid     Grid::linear(tiles, WG); surplus invocations return
 // rust     Kernel::Direct, DirectParams (src/kernel/params.rs)
 // import: shared/activation.wgsl
@@ -114,21 +115,6 @@ fn end_of(end: End, c: u32, i: u32) -> u32 {
     return end.at + c * p.r_stride.w + i * p.r_stride.z;
 }
 
-// Adds what was summed up to what is there, if anything `is_there`, and begins anew.
-fn settle(acc: ptr<function, array<array<Lane, TILE_X>, TILE_C>>, end: End, is_there: bool) {
-    for (var c = 0u; c < TILE_C; c++) {
-        for (var i = 0u; i < TILE_X; i++) {
-            if c < end.channels && i < end.cells {
-                let at = end_of(end, c, i);
-                var sum = sum_of_lanes((*acc)[c][i]);
-                if is_there { sum += f32(r[at]); }
-                r[at] = Sum(sum);
-            }
-            (*acc)[c][i] = Lane();
-        }
-    }
-}
-
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -137,118 +123,96 @@ fn main(
 ) {
     let index = invocation_index(group, groups, local);
     if index >= p.parts.x { return; }
-    let tile = (vec4<u32>(index) / p.tile_step) % p.tile_count;
-    let channel_tile = (index / p.channel_tiles.x) % p.channel_tiles.y;
-    let channel_group = channel_tile / p.channel_tiles.z;
-    let channels = p.channel_tiles.w;
-    let c0 = (channel_tile % p.channel_tiles.z) * TILE_C;
-    let z = place(tile.x, p.phase_tiles.x, p.rows.x, 1u);
-    let y = place(tile.y, p.phase_tiles.y, p.rows.y, 1u);
-    let x = place(tile.z, p.phase_tiles.z, p.rows.z, TILE_X);
-
-    // Phases differ by a cell in length; so do their last tiles.
-    if z.cell >= z.cells || y.cell >= y.cells || x.cell >= x.cells { return; }
-
-    // Where most taps meet nothing, the loops begin at the first that does, and end at the last.
-    var skip = vec3<u32>();
-    var taps = vec3<u32>(z.taps, y.taps, x.taps);
-    if p.epilogue.w != 0u {
-        if (p.epilogue.w & 1u) != 0u {
-            let some = inside_of(z.cell * p.stride.x - z.pad, p.dilation.x, p.a_extent.x, z.taps);
-            skip.x = some.x;
-            taps.x = some.y - some.x;
-        }
-        if (p.epilogue.w & 2u) != 0u {
-            let some = inside_of(y.cell * p.stride.y - y.pad, p.dilation.y, p.a_extent.y, y.taps);
-            skip.y = some.x;
-            taps.y = some.y - some.x;
-        }
-        if (p.epilogue.w & 4u) != 0u {
-            let one = inside_of(x.cell * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
-            let last = min(x.cell + TILE_X, x.cells) - 1u;
-            let other = inside_of(last * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
-            skip.z = min(one.x, other.x);
-            taps.z = max(one.y, other.y) - skip.z;
-        }
-        if any(taps == vec3<u32>()) { taps = vec3<u32>(); }
-    }
-
-    // The box of taps and channels that this part sums.
+    // In one accumulator the roundings of a long sum of numbers of one sign all go the same way: no more than a box of products
+    // is added up one after the other, then added to the result.
     let part = index / p.parts.y;
-    let box = (vec4<u32>(part) / vec4<u32>(1u, p.part_count.x, p.part_count.x * p.part_count.y, p.parts.w)) % p.part_count;
-    let begin = box * p.chunk;
-    let extent = vec4<u32>(taps, p.a_extent.w);
-    let count = min(max(extent, begin) - begin, p.chunk);
-    let first = begin + vec4<u32>(skip, 0u);
-    let z0 = z.cell * p.stride.x + first.x * p.dilation.x - z.pad;
-    let y0 = y.cell * p.stride.y + first.y * p.dilation.y - y.pad;
-    let x0 = first.z * p.dilation.z - x.pad;
+    let first_box = part * p.dilation.w;
+    let past_box = min(first_box + p.dilation.w, p.parts.w * p.part_count.w);
+    for (var number = first_box; number < past_box; number++) {
+        // Nothing of a box is kept for the next one, where registers are none to spare: stride.w is 0, but known to the host alone.
+        let own = index + p.stride.w * number;
+        let tile = (vec4<u32>(own) / p.tile_step) % p.tile_count;
+        let channel_tile = (own / p.channel_tiles.x) % p.channel_tiles.y;
+        let channel_group = channel_tile / p.channel_tiles.z;
+        let channels = p.channel_tiles.w;
+        let c0 = (channel_tile % p.channel_tiles.z) * TILE_C;
+        let z = place(tile.x, p.phase_tiles.x, p.rows.x, 1u);
+        let y = place(tile.y, p.phase_tiles.y, p.rows.y, 1u);
+        let x = place(tile.z, p.phase_tiles.z, p.rows.z, TILE_X);
 
-    let a_base = p.rows.w + tile.w * p.base.x + channel_group * p.base.y + first.w * p.a_stride.w;
-    let skipped = first * p.b_stride;
-    let b_base = p.tables.w + channel_group * p.b_position.w + z.b_first + y.b_first + x.b_first
-        + z.cell * p.b_position.x + y.cell * p.b_position.y + x.cell * p.b_position.z
-        + skipped.x + skipped.y + skipped.z + skipped.w;
-    let r_base = p.phase_tiles.w + part * p.parts.z + tile.w * p.base.z + z.r_first + y.r_first + x.r_first
-        + z.cell * p.r_stride.x + y.cell * p.r_stride.y;
-    var b_channel: array<u32, TILE_C>;
-    for (var c = 0u; c < TILE_C; c++) {
-        // A tile that hangs over its group reads the last channel again and does not store.
-        b_channel[c] = b_base + min(c0 + c, channels - 1u) * p.base.w;
-    }
+        // Phases differ by a cell in length; so do their last tiles.
+        if z.cell >= z.cells || y.cell >= y.cells || x.cell >= x.cells { return; }
 
-    let end = End(r_base + (channel_group * channels + c0) * p.r_stride.w + x.cell * p.r_stride.z, channels - c0, x.cells - x.cell);
-    // In one accumulator the roundings of a long sum of numbers of one sign all go the same way: no more than a block of
-    // products is added up one after the other, then added to the result. How many the accumulators hold, at most; whether more
-    // are too many; whether blocks were added; and whether a row of taps alone may be too many.
-    var held = 0u;
-    var is_full = false;
-    var is_there = false;
-    let of_row = p.chunk.z * p.chunk.w;
-    let is_long = of_row > p.dilation.w;
-    var acc: array<array<Lane, TILE_X>, TILE_C>;
-    for (var kz = 0u; kz < count.x; kz++) {
-        let iz = source(z0 + kz * p.dilation.x, p.tables.x);
-        if !TABLE && iz >= p.a_extent.x { continue; }
-        for (var ky = 0u; ky < count.y; ky++) {
-            let iy = source(y0 + ky * p.dilation.y, p.tables.y);
-            if !TABLE && iy >= p.a_extent.y { continue; }
-            if !is_long {
-                is_full = held + of_row > p.dilation.w;
-                held = select(held, 0u, is_full) + of_row;
+        // Where most taps meet nothing, the loops begin at the first that does, and end at the last.
+        var skip = vec3<u32>();
+        var taps = vec3<u32>(z.taps, y.taps, x.taps);
+        if p.epilogue.w != 0u {
+            if (p.epilogue.w & 1u) != 0u {
+                let some = inside_of(z.cell * p.stride.x - z.pad, p.dilation.x, p.a_extent.x, z.taps);
+                skip.x = some.x;
+                taps.x = some.y - some.x;
             }
-            let row_inside = iz < p.a_extent.x && iy < p.a_extent.y;
-            let row = a_base + iz * p.a_stride.x + iy * p.a_stride.y;
-            for (var kx = 0u; kx < count.z; kx++) {
-                var offset: array<u32, TILE_X>;
-                var inside = 0u;
-                for (var i = 0u; i < TILE_X; i++) {
-                    // Past the last cell the table ends: what is summed there is not stored.
-                    let m = select(x.cell + i, min(x.cell + i, x.cells - 1u), TABLE);
-                    let ix = source(m * p.stride.z + x0 + kx * p.dilation.z, p.tables.z);
-                    offset[i] = row + ix * p.a_stride.z;
-                    inside |= select(0u, 1u << i, row_inside && ix < p.a_extent.z);
-                }
-                if !TABLE && inside == 0u { continue; }
-                var tap = kz * p.b_stride.x + ky * p.b_stride.y + kx * p.b_stride.z;
-                var left = count.w;
-                while left > 0u {
-                    var block = left;
-                    if is_long {
-                        block = min(left, p.dilation.w);
-                        is_full = held + block > p.dilation.w;
-                        held = select(held, 0u, is_full) + block;
+            if (p.epilogue.w & 2u) != 0u {
+                let some = inside_of(y.cell * p.stride.y - y.pad, p.dilation.y, p.a_extent.y, y.taps);
+                skip.y = some.x;
+                taps.y = some.y - some.x;
+            }
+            if (p.epilogue.w & 4u) != 0u {
+                let one = inside_of(x.cell * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
+                let last = min(x.cell + TILE_X, x.cells) - 1u;
+                let other = inside_of(last * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
+                skip.z = min(one.x, other.x);
+                taps.z = max(one.y, other.y) - skip.z;
+            }
+            if any(taps == vec3<u32>()) { taps = vec3<u32>(); }
+        }
+
+        let r_base = p.phase_tiles.w + part * p.parts.z + tile.w * p.base.z + z.r_first + y.r_first + x.r_first
+            + z.cell * p.r_stride.x + y.cell * p.r_stride.y;
+        let end = End(r_base + (channel_group * channels + c0) * p.r_stride.w + x.cell * p.r_stride.z, channels - c0, x.cells - x.cell);
+
+        let box = (vec4<u32>(number) / vec4<u32>(1u, p.part_count.x, p.part_count.x * p.part_count.y, p.parts.w)) % p.part_count;
+        let begin = box * p.chunk;
+        let extent = vec4<u32>(taps, p.a_extent.w);
+        let count = min(max(extent, begin) - begin, p.chunk);
+        let first = begin + vec4<u32>(skip, 0u);
+        let z0 = z.cell * p.stride.x + first.x * p.dilation.x - z.pad;
+        let y0 = y.cell * p.stride.y + first.y * p.dilation.y - y.pad;
+        let x0 = first.z * p.dilation.z - x.pad;
+        let a_base = p.rows.w + tile.w * p.base.x + channel_group * p.base.y + first.w * p.a_stride.w;
+        let skipped = first * p.b_stride;
+        let b_base = p.tables.w + channel_group * p.b_position.w + z.b_first + y.b_first + x.b_first
+            + z.cell * p.b_position.x + y.cell * p.b_position.y + x.cell * p.b_position.z
+            + skipped.x + skipped.y + skipped.z + skipped.w;
+        var b_channel: array<u32, TILE_C>;
+        for (var c = 0u; c < TILE_C; c++) {
+            // A tile that hangs over its group reads the last channel again and does not store.
+            b_channel[c] = b_base + min(c0 + c, channels - 1u) * p.base.w;
+        }
+
+        var acc = array<array<Lane, TILE_X>, TILE_C>();
+        for (var kz = 0u; kz < count.x; kz++) {
+            let iz = source(z0 + kz * p.dilation.x, p.tables.x);
+            if !TABLE && iz >= p.a_extent.x { continue; }
+            for (var ky = 0u; ky < count.y; ky++) {
+                let iy = source(y0 + ky * p.dilation.y, p.tables.y);
+                if !TABLE && iy >= p.a_extent.y { continue; }
+                let row_inside = iz < p.a_extent.x && iy < p.a_extent.y;
+                let row = a_base + iz * p.a_stride.x + iy * p.a_stride.y;
+                for (var kx = 0u; kx < count.z; kx++) {
+                    var offset: array<u32, TILE_X>;
+                    var inside = 0u;
+                    for (var i = 0u; i < TILE_X; i++) {
+                        // Past the last cell the table ends: what is summed there is not stored.
+                        let m = select(x.cell + i, min(x.cell + i, x.cells - 1u), TABLE);
+                        let ix = source(m * p.stride.z + x0 + kx * p.dilation.z, p.tables.z);
+                        offset[i] = row + ix * p.a_stride.z;
+                        inside |= select(0u, 1u << i, row_inside && ix < p.a_extent.z);
                     }
-                    if is_full {
-                        // Nothing that follows from it is computed before the loops and kept: stride.w is 0, but known to the
-                        // host alone.
-                        let none = p.stride.w * held;
-                        settle(&acc, End(end.at + none, end.channels + none, end.cells + none), is_there);
-                        is_there = true;
-                        is_full = false;
-                    }
+                    if !TABLE && inside == 0u { continue; }
+                    let tap = kz * p.b_stride.x + ky * p.b_stride.y + kx * p.b_stride.z;
                     if inside == ALL_INSIDE {
-                        for (var ci = 0u; ci < block; ci++) {
+                        for (var ci = 0u; ci < count.w; ci++) {
                             var factor: array<Lane, TILE_C>;
                             for (var c = 0u; c < TILE_C; c++) {
                                 factor[c] = Lane(b[b_channel[c] + tap + ci * p.b_stride.w]);
@@ -261,7 +225,7 @@ fn main(
                             }
                         }
                     } else {
-                        for (var ci = 0u; ci < block; ci++) {
+                        for (var ci = 0u; ci < count.w; ci++) {
                             for (var i = 0u; i < TILE_X; i++) {
                                 let here = (inside & (1u << i)) != 0u;
                                 if TABLE || here {
@@ -274,26 +238,26 @@ fn main(
                             }
                         }
                     }
-                    left -= block;
-                    if left == 0u { break; }
-                    tap += block * p.b_stride.w;
-                    for (var i = 0u; i < TILE_X; i++) { offset[i] += block * p.a_stride.w; }
                 }
             }
         }
-    }
 
-    for (var c = 0u; c < TILE_C; c++) {
-        for (var i = 0u; i < TILE_X; i++) {
-            if c < end.channels && i < end.cells {
-                let q = channel_group * channels + c0 + c;
-                let at = end_of(end, c, i);
-                var sum = sum_of_lanes(acc[c][i]);
-                if is_there { sum += f32(r[at]); }
-                var v = p.scale.x * sum;
-                if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
-                if p.epilogue.z != 0u { v += f32(bias[q]); }
-                r[at] = Sum(activate(p.epilogue.x, p.activation.xy, v));
+        for (var c = 0u; c < TILE_C; c++) {
+            for (var i = 0u; i < TILE_X; i++) {
+                if c < end.channels && i < end.cells {
+                    let q = channel_group * channels + c0 + c;
+                    let at = end_of(end, c, i);
+                    var sum = sum_of_lanes(acc[c][i]);
+                    if number > first_box { sum += f32(r[at]); }
+                    if number + 1u < past_box {
+                        r[at] = Sum(sum);
+                    } else {
+                        var v = p.scale.x * sum;
+                        if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }
+                        if p.epilogue.z != 0u { v += f32(bias[q]); }
+                        r[at] = Sum(activate(p.epilogue.x, p.activation.xy, v));
+                    }
+                }
             }
         }
     }

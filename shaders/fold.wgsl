@@ -16,8 +16,8 @@ const WG: u32 = 64u;          // @spec invocations per workgroup
 const FOLD: bool = false;     // @spec whether cells of the last three axes have lists of places
 alias Scalar = f32;           // @spec element of bias, residual and r
 
-// In one accumulator the roundings of a long sum of numbers of one sign all go the same way: so many are added one after the
-// other, then to a total.
+// In one accumulator the roundings of a long sum of numbers of one sign all go the same way: so many places are added one after
+// the other, then to a total. Of parts, p.run.x.
 const BLOCK: u32 = 128u;
 
 struct FoldParams {
@@ -29,6 +29,7 @@ struct FoldParams {
     epilogue: vec4<u32>,
     scale: vec4<f32>,
     activation: vec4<f32>,
+    run: vec4<u32>,
 }
 
 @group(0) @binding(0) var<uniform> p: FoldParams;
@@ -42,6 +43,23 @@ struct FoldParams {
 fn places(axis: u32, cell: u32) -> vec2<u32> {
     let at = p.places[axis] + cell;
     return vec2<u32>(table[at], table[at + 1u]);
+}
+
+// What all parts have at `at`: by runs, as one invocation adds up the blocks of a run where a sum is not cut at each of them.
+fn sum_of_parts(at: u32) -> f32 {
+    var total = 0.0;
+    var sum = 0.0;
+    var held = 0u;
+    for (var part = 0u; part < p.counts.y; part++) {
+        sum += s[at + part * p.counts.z];
+        held += 1u;
+        if held == p.run.x {
+            total += sum;
+            sum = 0.0;
+            held = 0u;
+        }
+    }
+    return total + sum;
 }
 
 @compute @workgroup_size(WG)
@@ -76,31 +94,22 @@ fn main(
         let z = places(0u, cell.x);
         let y = places(1u, cell.y);
         let x = places(2u, cell.z);
-        for (var part = 0u; part < p.counts.y; part++) {
-            for (var jz = z.x; jz < z.y; jz++) {
-                for (var jy = y.x; jy < y.y; jy++) {
-                    let row = from_other + part * p.counts.z
-                        + table[jz] * p.s_stride[1].y + table[jy] * p.s_stride[1].z;
-                    for (var jx = x.x; jx < x.y; jx++) {
-                        sum += s[row + table[jx] * p.s_stride[1].w];
-                        held += 1u;
-                        if held == BLOCK {
-                            total += sum;
-                            sum = 0.0;
-                            held = 0u;
-                        }
+        for (var jz = z.x; jz < z.y; jz++) {
+            for (var jy = y.x; jy < y.y; jy++) {
+                let row = from_other + table[jz] * p.s_stride[1].y + table[jy] * p.s_stride[1].z;
+                for (var jx = x.x; jx < x.y; jx++) {
+                    sum += sum_of_parts(row + table[jx] * p.s_stride[1].w);
+                    held += 1u;
+                    if held == BLOCK {
+                        total += sum;
+                        sum = 0.0;
+                        held = 0u;
                     }
                 }
             }
         }
     } else {
-        for (var part = 0u; part < p.counts.y; part++) {
-            sum += s[from_other + part * p.counts.z];
-            if part % BLOCK == BLOCK - 1u {
-                total += sum;
-                sum = 0.0;
-            }
-        }
+        sum = sum_of_parts(from_other);
     }
 
     var v = p.scale.x * (total + sum);

@@ -8,8 +8,7 @@ use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Elem
 
 const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::GradInput];
 
-/// Odd sizes, groups, strides, dilations, boundaries, ranks and layouts with images outermost. The first extent of `x` is the
-/// batch.
+/// Odd sizes, groups, strides, dilations, boundaries, ranks and layouts. The first extent of `x` is the batch.
 fn specs() -> Vec<Spec> {
     let conv = Conv::default;
     let spec = Spec::new;
@@ -24,6 +23,12 @@ fn specs() -> Vec<Spec> {
         spec(&[2, 2, 5, 6, 7], &[3, 2, 2, 3, 3], conv().stride([1, 2, 1]).padding(1)),
         spec(&[6, 8, 9, 5], &[6, 8, 3, 3], conv().layouts(Layout::Nxc).padding(1)),
         spec(&[4, 1, 21, 18], &[1, 1, 15, 9], conv().padding(4).boundary(Boundary::Nearest)),
+        spec(&[4, 5, 3, 7], &[3, 5, 3, 3], conv().layouts(Layout::Cxn).padding(1)),
+        spec(
+            &[5, 2, 9, 8],
+            &[2, 1, 3, 5],
+            conv().layouts(Layout::Cxn).groups(2).padding(2).boundary(Boundary::Reflect),
+        ),
     ]
 }
 
@@ -114,9 +119,6 @@ mod gpu {
         Algorithm::Fft,
     ];
 
-    /// Sums of so many products, channels of a group times taps, are never cut into parts to fill a device.
-    const NEVER_CUT: u64 = 240;
-
     fn only(data: &Data, at: usize) -> Data {
         Data {
             x: image(&data.x, at),
@@ -134,7 +136,8 @@ mod gpu {
         forced(target, algorithm, problem)
     }
 
-    fn check(choice: Choice, alone: &ConvProblem) -> Result<(), String> {
+    /// Whether the sums of one image are cut into other parts than those of the batch.
+    fn check(choice: Choice, alone: &ConvProblem, target: &Target) -> Result<bool, String> {
         // Each kernel is compiled on one device.
         let device = gpu_for(&choice.config.to_string());
         let gpu = device.gpu().expect("a GPU device");
@@ -143,8 +146,12 @@ mod gpu {
             let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
             run_guarded(&plan.map_err(|e| e.to_string())?, data)
         };
-        let program = algorithm.lower(alone, gpu.target(), config).map_err(|e| e.to_string())?;
+        let program = algorithm.lower(alone, target, config).map_err(|e| e.to_string())?;
         let single = Choice { problem: alone.clone(), program, ..choice.clone() };
+        let (of_one, of_all) = (order(&single), order(&choice));
+        if of_one.0 != of_all.0 {
+            return Err(format!("alone {of_one:?}, in a batch {of_all:?}"));
+        }
         let data = Data::reals(&batch, 23);
         let together = run(choice, &data)?;
         // The first one of a batch shares nothing with one before it.
@@ -155,22 +162,39 @@ mod gpu {
                 return Err(format!("{differ} of {} elements of image {at} differ", want.len()));
             }
         }
-        Ok(())
+        Ok(of_one.1 != of_all.1)
+    }
+
+    /// Sums that are cut into parts for one image, and for a batch are not: on a device of one unit by products of matrices, or by
+    /// `direct`.
+    fn long_specs() -> Vec<(Spec, &'static [Algorithm])> {
+        let (conv, spec) = (|| Conv::default().padding(1), Spec::new);
+        let products = &[Algorithm::ImplicitGemm, Algorithm::Im2colGemm];
+        let direct = &[Algorithm::Direct];
+        vec![
+            (spec(&[10, 60, 9, 8], &[30, 60, 3, 3], conv()), products),
+            (spec(&[9, 64, 7, 7], &[32, 64, 3, 3], conv().layouts(Layout::Nxc)), products),
+            (spec(&[12, 30, 5, 9], &[30, 30, 3, 3], conv().boundary(Boundary::Wrap)), products),
+            (spec(&[40, 60, 16, 16], &[8, 60, 3, 3], conv()), direct),
+            (spec(&[40, 8, 14, 16], &[16, 8, 9, 3], conv().padding([4, 1]).boundary(Boundary::Wrap)), direct),
+            (spec(&[36, 16, 15, 15], &[24, 8, 5, 5], conv().groups(2).stride([2, 1])), direct),
+        ]
     }
 
     fn alone_and_in_a_batch(tier: Tier) {
         let Some(device) = any_gpu() else { return };
-        let target = device.gpu().expect("a GPU device").target();
+        // Of one unit, which few images fill.
+        let target =
+            Target { compute_units: Some(1), ..device.gpu().expect("a GPU device").target().clone() };
+        let target = &target;
         let mut rows = Vec::new();
-        for (spec, direction) in
-            specs().into_iter().flat_map(|spec| DIRECTIONS.map(|d| (spec.direction(d), d)))
-        {
-            for algorithm in ALGORITHMS {
-                rows.push((
-                    format!("{algorithm} {direction:?} {:?} {:?}", spec.x, spec.w),
-                    algorithm,
-                    spec.clone(),
-                ));
+        let all = specs().into_iter().map(|spec| (spec, &ALGORITHMS[..]));
+        for (spec, algorithms) in all.chain(long_specs()) {
+            for (direction, algorithm) in
+                DIRECTIONS.into_iter().flat_map(|d| algorithms.iter().map(move |a| (d, *a)))
+            {
+                let name = format!("{algorithm} {direction:?} {:?} {:?}", spec.x, spec.w);
+                rows.push((name, algorithm, spec.direction(direction)));
             }
         }
         let ran = Mutex::new(Vec::new());
@@ -183,14 +207,20 @@ mod gpu {
                     tally.skip(name, "is not supported, or has no usual kernel");
                     return;
                 };
-                tally.check(check(choice, &alone).map_err(|e| format!("{name}: {e}")));
-                ran.lock().expect("no row panicked").push((*algorithm, spec.conv.direction));
+                let checked = check(choice, &alone, target);
+                let is_cut = *checked.as_ref().unwrap_or(&false);
+                tally.check(checked.map(|_| ()).map_err(|e| format!("{name}: {e}")));
+                ran.lock().expect("no row panicked").push((*algorithm, spec.conv.direction, is_cut));
             },
         );
         tally.finish("GPU, alone and in a batch");
         let ran = ran.into_inner().expect("no row panicked");
         for pair in ALGORITHMS.into_iter().flat_map(|a| DIRECTIONS.map(|d| (a, d))) {
-            assert!(ran.iter().filter(|ran| **ran == pair).count() >= 3, "{pair:?} ran too seldom");
+            let of_pair = || ran.iter().filter(|(a, d, _)| (*a, *d) == pair);
+            assert!(of_pair().count() >= 3, "{pair:?} ran too seldom");
+            let is_ever = !matches!(pair.0, Algorithm::Depthwise | Algorithm::Fft);
+            let cut = of_pair().filter(|ran| ran.2).count();
+            assert_eq!(cut > 0, is_ever, "{pair:?}: {cut} were cut otherwise");
         }
     }
 
@@ -224,27 +254,77 @@ mod gpu {
         Planner::new(target.clone()).choose(problem, Some(algorithm)).ok()
     }
 
-    /// What the order of a sum depends on: the transform, the taps along the rows of a box, whether parts are added up.
-    fn order(choice: &Choice) -> (Option<Config>, Vec<u32>, usize) {
-        let transform = Some(choice.config).filter(|config| matches!(config, Config::Fft(_)));
-        let launches = &choice.program.launches;
-        let rows = |params: &Params| match params {
-            Params::Depthwise(block) => Some(block.taps[0]),
-            _ => None,
-        };
-        let folds = launches.iter().filter(|launch| launch.kernel == Kernel::Fold).count();
-        (transform, launches.iter().filter_map(|launch| rows(&launch.params)).collect(), folds)
+    /// What the order of a sum depends on.
+    #[derive(PartialEq, Debug)]
+    struct Order {
+        transform: Option<Config>,
+        /// Of every launch that multiplies: the products or the box of taps and channels that are added up by themselves, and how
+        /// many of them before they are added to a total.
+        blocks: Vec<([u32; 4], u32)>,
+        /// Whether channels or taps are innermost among the products of a matrix.
+        channels_inner: Vec<u32>,
     }
 
-    /// On devices of any size, of an algorithm that was named: the order of a sum does not depend on the batch, if
-    /// sums are short enough that none is ever cut. `depthwise` and `fft` never cut one.
+    /// Also into how many parts the sums are cut.
+    fn order(choice: &Choice) -> (Order, u32) {
+        let launches = &choice.program.launches;
+        let fold = launches.iter().find_map(|launch| match launch.params {
+            Params::Fold(block) => Some((block.counts[1], block.run[0])),
+            _ => None,
+        });
+        let (parts, run) = fold.unwrap_or((1, 0));
+        let mut order = Order {
+            transform: Some(choice.config).filter(|config| matches!(config, Config::Fft(_))),
+            blocks: Vec::new(),
+            channels_inner: Vec::new(),
+        };
+        for launch in launches {
+            match &launch.params {
+                Params::Depthwise(block) => order.blocks.push(([block.taps[0], 0, 0, 0], 0)),
+                Params::Direct(block) => {
+                    let all: u32 = block.part_count.iter().product();
+                    let of_part = block.dilation[3];
+                    assert!(of_part > 1 || all == parts);
+                    let run = if of_part > 1 || parts == 1 { of_part } else { run };
+                    order.blocks.push((block.chunk, run.min(all)));
+                }
+                Params::Gemm(block) if launch.kernel != Kernel::Im2col => {
+                    let [of_block, of_run, ..] = block.cut;
+                    let (Config::ImplicitGemm(tile) | Config::Im2colGemm(tile)) = choice.config else {
+                        panic!("{}", choice.config)
+                    };
+                    // A fold adds up blocks as a run, or runs as a part.
+                    let wanted = match block.steps[0] {
+                        of_part if of_part == of_block => of_run / of_block,
+                        // Two runs and more, if they are too many for one part.
+                        of_part if of_part == of_run => run.max(2),
+                        _ => 1,
+                    };
+                    assert!(parts == 1 || run == wanted, "{run} instead of {wanted}");
+                    order.blocks.push(([of_block * tile.depth, of_run * tile.depth, 0, 0], 0));
+                    order.channels_inner.push(block.order[1]);
+                }
+                _ => {}
+            }
+        }
+        // Launches of chunks are alike.
+        order.blocks.dedup();
+        order.channels_inner.dedup();
+        (order, parts)
+    }
+
+    /// On devices of any size, of an algorithm that was named: the order of a sum does not depend on the batch, whether one
+    /// invocation adds it up or each block has one.
     #[test]
     fn the_order_of_a_sum_does_not_depend_on_the_batch() {
         let conv = || Conv::default().padding(1);
         let mut specs = specs();
-        for (c, k) in [(16, 3), (8, 5), (60, 2), (3, 7)] {
+        for (c, k) in [(16, 3), (8, 5), (60, 2), (3, 7), (64, 3), (200, 1), (700, 3), (2100, 3)] {
             specs.push(Spec::new(&[1, c, 28, 28], &[64, c, k, k], conv()));
+            specs.push(Spec::new(&[1, c, 9, 7], &[40, c, k, k], conv().layouts(Layout::Nxc)));
+            specs.push(Spec::new(&[1, c, 14, 14], &[96, c, k, k], conv().stride(2).layouts(Layout::Cxn)));
         }
+        specs.push(Spec::new(&[1, 1, 9000], &[2, 1, 5000], Conv::default().boundary(Boundary::Wrap)));
         for (groups, extent, k) in
             [(1, 64, 31), (1, 40, 17), (32, 56, 31), (2, 200, 65), (8, 100, 41), (3, 300, 12)]
         {
@@ -254,38 +334,35 @@ mod gpu {
         }
         specs.push(Spec::new(&[1, 64, 28, 28], &[64, 64, 9, 9], conv()));
         specs.push(Spec::new(&[1, 256, 14, 14], &[256, 256, 5, 5], conv()));
-        let mut compared = 0;
+        let (mut compared, mut cut) = (0, Vec::new());
         for spec in specs {
             for direction in DIRECTIONS {
                 let of = |n: usize| {
                     let x = [&[n], &spec.x[1..]].concat();
                     Spec { x, ..spec.direction(direction) }.problem(Element::F32)
                 };
-                let problem = of(1);
-                let summed = match direction {
-                    Direction::Forward => problem.c_in(),
-                    _ => problem.c_out(),
-                };
-                let taps: u64 = problem.axes().iter().map(|axis| axis.kernel).product();
-                let products = summed / problem.groups() * taps;
                 for (units, algorithm) in
                     [1, 12, 64, 200].into_iter().flat_map(|u| ALGORITHMS.map(|a| (u, a)))
                 {
-                    let cuts = !matches!(algorithm, Algorithm::Depthwise | Algorithm::Fft);
-                    if cuts && products > NEVER_CUT {
-                        continue;
-                    }
                     let target = device(units);
                     let Some(alone) = forced(&target, algorithm, &of(1)) else { continue };
                     for n in [2, 3, 8, 64] {
                         let batch = forced(&target, algorithm, &of(n)).expect("it takes one image");
                         let what = format!("{algorithm} {direction:?} on {units} units, {n} of {spec:?}");
-                        assert_eq!(order(&alone), order(&batch), "{what}");
+                        let ((alone, parts), (batch, others)) = (order(&alone), order(&batch));
+                        assert_eq!(alone, batch, "{what}");
                         compared += 1;
+                        if parts != others {
+                            cut.push(algorithm);
+                        }
                     }
                 }
             }
         }
         assert!(compared > 1000, "{compared}");
+        for algorithm in [Algorithm::Direct, Algorithm::ImplicitGemm, Algorithm::Im2colGemm] {
+            let times = cut.iter().filter(|&&of| of == algorithm).count();
+            assert!(times > 20, "{algorithm} was cut otherwise {times} times");
+        }
     }
 }

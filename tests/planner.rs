@@ -120,7 +120,7 @@ fn chain(program: &Program) -> Vec<(Kernel, Vec<Buffer>, u32)> {
     let of = |launch: &Launch| {
         let parts = match launch.params {
             Params::Probe(_) => unreachable!("no convolution is a probe"),
-            Params::Direct(p) => p.part_count.iter().product(),
+            Params::Direct(p) => p.parts[0] / p.parts[1],
             Params::Fold(p) => p.counts[1],
             Params::Gemm(p) => p.tiles[3],
             Params::Depthwise(_) | Params::Pack(_) => 1,
@@ -137,12 +137,12 @@ fn long_sums_are_cut_into_parts() {
     let conv = Conv::default().bias(true).activation(wgconv::Activation::Relu);
     let program = choose(&problem(&[1, 1, 20_010], &[1, 1, 20_000], &conv)).program;
     let (direct, fold, sums) = (Buffer::Table(0), Buffer::Table(1), Buffer::Workspace(0));
-    // Eleven outputs do not fill a device, so the sums are cut down to 256 products. The epilogue comes last.
+    // Eleven outputs do not fill a device, so there is a part for every box of 128 products. The epilogue comes last.
     let gather = vec![Buffer::Input, Buffer::Weight, direct, direct, direct, sums];
     let add = vec![sums, Buffer::Bias, fold, fold, Buffer::Result];
-    assert_eq!(chain(&program), [(Kernel::Direct, gather, 79), (Kernel::Fold, add, 79)]);
-    assert_eq!(program.workspace, [79 * 11 * 4]);
-    assert_eq!(program.workspace_bytes(), 79 * 11 * 4);
+    assert_eq!(chain(&program), [(Kernel::Direct, gather, 157), (Kernel::Fold, add, 157)]);
+    assert_eq!(program.workspace, [157 * 11 * 4]);
+    assert_eq!(program.workspace_bytes(), 157 * 11 * 4);
     // Enough outputs fill it, so only sums of more than 4,096 products are cut.
     let wide = |taps: usize| {
         let problem = problem(&[1, 1, 99_999 + taps], &[1, 1, taps], &Conv::default());

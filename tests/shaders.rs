@@ -159,9 +159,10 @@ fn uniform_blocks_are_what_the_host_writes() {
     let direct = offsets!(DirectParams: a_extent, stride, dilation, a_stride, b_stride, b_position, r_stride, base,
         tile_step, tile_count, channel_tiles, phase_tiles, rows, tables, part_count, chunk, parts, epilogue, scale,
         activation);
-    let fold = offsets!(FoldParams: extent, r_stride, s_stride, places, counts, epilogue, scale, activation);
+    let fold = offsets!(FoldParams: extent, r_stride, s_stride, places, counts, epilogue, scale, activation,
+        run);
     let gemm = offsets!(GemmParams: a_extent, stride, pad, a_stride, cells, r_stride, base, first, tiles, steps, counts, chunk,
-        order, tables, epilogue, scale, activation);
+        order, tables, epilogue, scale, activation, cut);
     let pack = offsets!(PackParams: counts, tile, taps, b_stride, base);
     let probe = offsets!(ProbeParams: counts, start);
     let depthwise = offsets!(DepthwiseParams: window, factors, plane_radix, plane_inverse, plane_a, plane_b, plane_r,

@@ -19,6 +19,7 @@ struct GemmParams {
     epilogue: vec4<u32>,
     scale: vec4<f32>,
     activation: vec4<f32>,
+    cut: vec4<u32>,
 }
 
 // Image, z, y and x of a column: the images are innermost, order.x of them, or outermost.

@@ -15,8 +15,10 @@ const_assert BM * BK % (4u * WG) == 0u && BN * BK % (4u * WG) == 0u && WG % FOUR
 
 const ROW_GROUP: u32 = 8u;            // row tiles that are gone through together
 
-// Mesa keeps up to 256 bytes in registers all the same, whatever the index: one four more.
-const TOTALS: u32 = 17u;
+const ACC: u32 = 4u * SM * SN;        // fours of sums of an invocation
+
+// Of blocks, then of runs. Mesa keeps up to 256 bytes in registers, whatever the index: these are more.
+const TOTALS: u32 = 33u;
 
 var<workgroup> rows: array<vec4f, BK * BM / 4u>;
 var<workgroup> columns: array<vec4f, BK * PITCH>;
@@ -61,7 +63,7 @@ fn end_of(cell: vec4<u32>) -> u32 {
 }
 
 // Adds the products of what is in workgroup memory. Four to a turn: a turn's addresses are then one sum and constants.
-fn multiply(acc: ptr<function, array<vec4f, 4u * SM * SN>>, local: u32) {
+fn multiply(acc: ptr<function, array<vec4f, ACC>>, local: u32) {
     let tx = local % TN;
     let ty = local / TN;
     for (var k4 = 0u; k4 < BK; k4 += 4u) {
@@ -82,18 +84,29 @@ fn multiply(acc: ptr<function, array<vec4f, 4u * SM * SN>>, local: u32) {
 }
 
 // Adds what was summed up to the totals and begins anew: in one accumulator the roundings of a long sum of numbers of one sign all
-// go the same way. The totals lie in memory, where registers are none to spare: for that the index is no constant.
-fn settle(acc: ptr<function, array<vec4f, 4u * SM * SN>>, totals: ptr<function, array<vec4f, TOTALS>>) {
-    for (var i = 0u; i < 4u * SM * SN; i++) {
-        (*totals)[p.epilogue.w + i] += (*acc)[i];
+// go the same way. Totals of blocks are those of a run, which are added up in turn: where runs have invocations of their own, and
+// where blocks have, the same numbers are added in the same order.
+//
+// The totals lie in memory, where registers are none to spare: for that the index is no constant. And one is written before the
+// next one is read, because only the host knows that both indices are the same.
+fn settle(acc: ptr<function, array<vec4f, ACC>>, totals: ptr<function, array<vec4f, TOTALS>>) {
+    for (var i = 0u; i < ACC; i++) {
+        (*totals)[p.cut.z + i] = (*totals)[p.epilogue.w + i] + (*acc)[i];
         (*acc)[i] = vec4f();
     }
 }
 
-// The epilogue of `steps` steps, of which the last block is not among the totals. Sums that are continued are parts, which have
-// none.
+fn settle_run(totals: ptr<function, array<vec4f, TOTALS>>) {
+    for (var i = 0u; i < ACC; i++) {
+        (*totals)[p.cut.z + ACC + i] = (*totals)[p.epilogue.w + ACC + i] + (*totals)[p.epilogue.w + i];
+        (*totals)[p.cut.z + i] = vec4f();
+    }
+}
+
+// The epilogue of `steps` steps, of which the last block is not among the totals, nor the last run among those of runs. Sums that
+// are continued are parts, which have none.
 fn store(
-    acc: ptr<function, array<vec4f, 4u * SM * SN>>, totals: ptr<function, array<vec4f, TOTALS>>, tile: Tile, local: u32, steps: u32,
+    acc: ptr<function, array<vec4f, ACC>>, totals: ptr<function, array<vec4f, TOTALS>>, tile: Tile, local: u32, steps: u32,
 ) {
     let tx = local % TN;
     let ty = local / TN;
@@ -107,7 +120,8 @@ fn store(
                         let q = tile.group * p.counts.x + row;
                         let at = tile.part * p.counts.z + ends[column] + q * p.r_stride.w;
                         var sum = (*acc)[i * SN + j][c];
-                        if steps > p.first.w { sum += (*totals)[p.epilogue.w + i * SN + j][c]; }
+                        if steps > p.cut.x { sum += (*totals)[p.epilogue.w + i * SN + j][c]; }
+                        if steps > p.cut.y { sum += (*totals)[p.epilogue.w + ACC + i * SN + j][c]; }
                         var v = p.scale.x * sum;
                         if p.order.w != 0u { v += f32(r[at]); }
                         if p.epilogue.y != 0u { v += p.scale.y * f32(residual[at]); }

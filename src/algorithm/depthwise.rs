@@ -150,7 +150,7 @@ pub(super) fn lower(
     program.launches.push(launch);
     if folded {
         program.workspace.push(copies);
-        fold::append(&mut program, problem, target, &written, (1, size))?;
+        fold::append(&mut program, problem, target, &written, (fold::Parts::of(1), size))?;
     }
     Ok(program)
 }

@@ -34,8 +34,8 @@ const FILLS_A_GPU: u64 = 1 << 14;
 /// below the 65,535 after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader without a word.
 const MAX_STEPS: u64 = 1 << 12;
 
-/// Sums are cut no shorter to fill a GPU.
-const MIN_STEPS: u64 = 1 << 8;
+/// Cells of the widest tile.
+const WIDEST: u64 = 4;
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     accepts(problem, target)?;
@@ -96,24 +96,24 @@ pub(super) fn lower(
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
-    let sparse = proportion::is_sparse(problem, &direct);
-    let cut = Cut::new(&direct, &config, size, (binding_limit(target), parts), sparse)?;
-    check_steps(problem, &direct, cut.parts())?;
-    // Blocks of a long sum are added to the result, but not in half the precision.
+    let cut = Cut::new(problem, &direct, &config, size, (binding_limit(target), parts))?;
+    let parts = cut.parts();
+    check_steps(problem, &direct, parts.count)?;
+    // Boxes of a long sum are added to the result, but not in half the precision.
     let is_coarse = problem.element() == Element::F16 && cut.is_long();
-    let in_parts = cut.parts() > 1 || is_folded(problem) || is_coarse;
+    let in_parts = parts.count > 1 || is_folded(problem) || is_coarse;
     let compact = compact_strides(&written);
     let roles = if in_parts { Roles::new(problem, &compact) } else { direct };
     let mut program =
         Program { tables: vec![tables::direct(problem, &roles, config.lanes)], ..Program::default() };
     let sums = if in_parts { Buffer::Workspace(0) } else { Buffer::Result };
     if in_parts {
-        program.workspace.push(fold::copies(target, size, cut.parts())?);
+        program.workspace.push(fold::copies(target, size, parts.count)?);
     }
     let launch = gather(problem, &roles, target, config, &cut, &program.tables[0], sums, size)?;
     program.launches.push(launch);
     if in_parts {
-        fold::append(&mut program, problem, target, &written, (cut.parts(), size))?;
+        fold::append(&mut program, problem, target, &written, (parts, size))?;
     }
     Ok(program)
 }
@@ -134,7 +134,7 @@ fn gather(
     let counts = params::tile_counts(roles, &config);
     // Saturating: a product past 64 bits is refused by the grid like any other that is too large.
     let tiles = counts.iter().fold(1u64, |product, &c| product.saturating_mul(c));
-    let invocations = tiles.saturating_mul(cut.parts());
+    let invocations = tiles.saturating_mul(cut.parts().count);
     let grid = Grid::linear(invocations, WORKGROUP, &target.limits)
         .ok_or(Unsupported::GridTooLarge { invocations })?;
     let DirectConfig { tile_c, tile_x, lanes } = config;
@@ -142,6 +142,6 @@ fn gather(
     let sum = if whole { element } else { Element::F32 };
     let spec = DirectSpec { tile_c, tile_x, lanes, table: has_table(problem), element, sum };
     let block = params::direct(problem, roles, &config, cut, counts, !whole, size);
-    let bindings = bind_gather(problem, table, roles, sums, size * cut.parts() * 4);
+    let bindings = bind_gather(problem, table, roles, sums, size * cut.parts().count * 4);
     Ok(Launch { kernel: Kernel::Direct, spec: spec.into(), params: Params::Direct(block), bindings, grid })
 }

@@ -166,7 +166,7 @@ pub(super) fn lower(
     (program.workspace, program.prepared, program.prepare, program.launches) =
         (workspace, prepared, prepare, launches);
     if folded {
-        fold::append(&mut program, problem, target, &written, (1, size))?;
+        fold::append(&mut program, problem, target, &written, (fold::Parts::of(1), size))?;
     }
     Ok(program)
 }

@@ -220,6 +220,6 @@ fn added_up(
     }
     all.workspace.insert(0, copies);
     let written = &problem.result().extents;
-    fold::append(&mut all, problem, target, written, (parts, size)).ok()?;
+    fold::append(&mut all, problem, target, written, (fold::Parts::of(parts), size)).ok()?;
     Some(all)
 }

@@ -63,7 +63,7 @@ pub struct DirectParams {
     pub a_extent: [u32; 4],
     /// Steps in `a`'s cells per cell of the result; then 0.
     pub stride: [u32; 4],
-    /// Steps in `a`'s cells per tap; then most products that are added one after the other.
+    /// Steps in `a`'s cells per tap; then boxes of a part.
     pub dilation: [u32; 4],
     /// Steps in `a` per cell; then per channel summed over.
     pub a_stride: [u32; 4],
@@ -87,11 +87,11 @@ pub struct DirectParams {
     pub rows: [u32; 4],
     /// Where the boundary tables begin in the table; then first element of `b`.
     pub tables: [u32; 4],
-    /// Into how many parts the taps and the channels summed over are cut.
+    /// Into how many boxes the taps and the channels summed over are cut.
     pub part_count: [u32; 4],
-    /// Taps and channels of one part.
+    /// Taps and channels of one box.
     pub chunk: [u32; 4],
-    /// Invocations; invocations per part; steps in the result per part; parts of all taps.
+    /// Invocations; invocations per part; steps in the result per part; boxes of all taps.
     pub parts: [u32; 4],
     /// Code of the activation; whether there is a residual; whether there is a bias; a bit for z, y and x each, along which taps
     /// are searched for the first and last inside.
@@ -122,6 +122,8 @@ pub struct FoldParams {
     pub scale: [f32; 4],
     /// The activation's two parameters, 0, 0.
     pub activation: [f32; 4],
+    /// Parts that are added up by themselves before they are added to a total, 0: all; 0, 0, 0.
+    pub run: [u32; 4],
 }
 
 /// `GemmParams` of `shaders/shared/columns.wgsl`. Triples are (z, y, x), the innermost axis last; steps count elements, in
@@ -143,8 +145,7 @@ pub struct GemmParams {
     pub r_stride: [u32; 4],
     /// Steps in `a` per image and per group, in the result per image; then the last tap.
     pub base: [u32; 4],
-    /// First elements of `a` and of the phase in the result; last element of `a`; steps whose products are added one after the
-    /// other.
+    /// First elements of `a` and of the phase in the result; last element of `a`; 0.
     pub first: [u32; 4],
     /// Row tiles and column tiles of a group, groups, parts.
     pub tiles: [u32; 4],
@@ -166,6 +167,8 @@ pub struct GemmParams {
     pub scale: [f32; 4],
     /// The activation's two parameters, 0, 0.
     pub activation: [f32; 4],
+    /// Steps of a block, whose products are added one after the other, and of a run of blocks; 0, 0.
+    pub cut: [u32; 4],
 }
 
 /// `PackParams` of `shaders/pack.wgsl`. Steps count elements, in wrapping 32-bit arithmetic.

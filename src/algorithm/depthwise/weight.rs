@@ -260,7 +260,7 @@ pub(super) fn lower(
     program.launches.push(launch(problem, &sum, &program.tables[0], block, grid, written_to));
     if parts > 1 {
         program.workspace.push(copies);
-        fold::append(&mut program, problem, target, &written, (parts, size))?;
+        fold::append(&mut program, problem, target, &written, (fold::Parts::of(parts), size))?;
     }
     Ok(program)
 }

@@ -1,82 +1,102 @@
 //! The uniform block of the direct kernel, and how its sums are cut into parts.
 
-use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, MIN_STEPS, Unsupported};
+use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, Unsupported, WIDEST, may_tile};
+use crate::algorithm::shared::fold::Parts;
 use crate::algorithm::shared::roles::{Loop, Roles};
 use crate::algorithm::shared::{
-    ENDLESS, MAX_INDEX, MAX_RUN, RUN, count, first, proportion, set_epilogue, single, tables, tensor, word,
+    MAX_INDEX, MAX_RUN, RUN, count, first, proportion, set_epilogue, single, tables, tensor, word,
 };
 use crate::kernel::DirectParams;
 use crate::problem::ConvProblem;
 
-/// Boxes of taps and channels summed over, each summed by an invocation of its own.
+/// Boxes of taps and channels summed over. Each is added up by itself, and a sum is that of its boxes, one after the other: they
+/// do not depend on the batch, and either one invocation adds up the boxes of a sum or each has an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     /// Boxes along z, y, x and the channels.
     counts: [u64; 4],
     /// Extents of a box; the last ones of an axis may be smaller.
     chunk: [u64; 4],
+    /// Boxes that an invocation adds up.
+    boxes: u64,
 }
 
 impl Cut {
-    /// Sums no longer than [`MAX_STEPS`], shorter while that fills a GPU and the parts of `size` elements fit
-    /// a binding of `limit` bytes; at most `most` parts.
+    /// Of sums of results of `size` elements: a box for each invocation while that fills a GPU, fits a binding of `limit` bytes and
+    /// is no more than `most` parts.
     pub(super) fn new(
+        problem: &ConvProblem,
         roles: &Roles,
         config: &DirectConfig,
         size: u64,
         (limit, most): (u64, u64),
-        sparse: [bool; 3],
     ) -> Result<Self, Unsupported> {
-        let [z, y, mut x] =
-            [0, 1, 2].map(|i| if sparse[i] { most_inside(&roles.axes[i]) } else { roles.axes[i].taps() });
-        if sparse[2] {
-            // What any of a tile's cells reaches.
-            let Loop { stride, dilation, .. } = roles.axes[2];
-            let others = u64::from(config.tile_x - 1) * stride.unsigned_abs();
-            x = x.saturating_add(others.div_ceil(dilation.unsigned_abs().max(1))).min(roles.axes[2].taps());
-        }
-        let extents = [z, y, x, roles.summed / u64::from(config.lanes)];
-        let steps = extents.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let whole = Self::whole(extents(problem, roles, config));
         let tiles = tile_counts(roles, config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
-        // So many parts fill the device; so many find room.
-        let wanted = FILLS_A_GPU
-            .div_ceil(tiles.max(1))
-            .min(limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1))
-            .max(1);
-        // Boxes are whole along some axes, so there may be twice as many as the quotient.
-        let least = MIN_STEPS.max(steps / most.div_ceil(2).max(1)).min(MAX_STEPS);
-        let cut = Self::of(extents, (steps / wanted).clamp(least, MAX_STEPS));
-        if cut.parts() > most {
-            let what = "parts of one sum";
-            return Err(Unsupported::Limit { what, needed: cut.parts(), limit: most });
+        let room = limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
+        let each = Self { boxes: 1, ..whole };
+        let is_filled = tiles.saturating_mul(whole.parts().count) > FILLS_A_GPU / 2;
+        let cut = if is_filled || each.parts().count > room.min(most) { whole } else { each };
+        let needed = cut.parts().count;
+        if needed > most {
+            return Err(Unsupported::Limit { what: "parts of one sum", needed, limit: most });
         }
         Ok(cut)
     }
 
-    /// Boxes of at most `steps` products, as long as they can be along the innermost axes.
-    fn of(extents: [u64; 4], steps: u64) -> Self {
-        let mut cut = Self { counts: [1; 4], chunk: [1; 4] };
+    /// Boxes of no more products than are added up one after the other, in as few parts as there may be.
+    fn whole(extents: [u64; 4]) -> Self {
+        let steps = extents.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let mut cut = Self { counts: [1; 4], chunk: [1; 4], boxes: 1 };
+        let of_box = if steps > MAX_RUN { RUN } else { MAX_RUN };
         let mut inner = 1u64;
+        // As long as they can be along the innermost axes.
         for axis in (0..4).rev() {
             let extent = extents[axis].max(1);
-            let most = (steps / inner).clamp(1, extent);
+            let most = (of_box / inner).clamp(1, extent);
             cut.counts[axis] = extent.div_ceil(most);
             // Evenly, rather than a short one at the end.
             cut.chunk[axis] = extent.div_ceil(cut.counts[axis]);
             inner = inner.saturating_mul(cut.chunk[axis]);
         }
-        cut
+        Self { boxes: cut.most(), ..cut }
     }
 
-    /// Whether the sum of a box is one of blocks.
-    pub(super) fn is_long(&self) -> bool {
-        self.chunk.iter().product::<u64>() > MAX_RUN
+    /// Boxes that one invocation may add up.
+    fn most(&self) -> u64 {
+        (MAX_STEPS / self.chunk.iter().product::<u64>()).max(1)
     }
 
-    /// How many boxes.
-    pub(super) fn parts(&self) -> u64 {
+    /// Boxes of a sum.
+    fn all(&self) -> u64 {
         self.counts.iter().fold(1, |product, &c| product.saturating_mul(c))
     }
+
+    /// Whether an invocation adds up more than one box.
+    pub(super) fn is_long(&self) -> bool {
+        self.all().min(self.boxes) > 1
+    }
+
+    /// What a fold adds up.
+    pub(super) fn parts(&self) -> Parts {
+        // Parts of one box are added up as an invocation adds up as many of them.
+        let run = if self.boxes == 1 { self.most() } else { 1 };
+        Parts { count: self.all().div_ceil(self.boxes), run }
+    }
+}
+
+/// Taps along z, y and x that an invocation goes through, and channels summed over, in loads.
+fn extents(problem: &ConvProblem, roles: &Roles, config: &DirectConfig) -> [u64; 4] {
+    let sparse = proportion::is_sparse(problem, roles);
+    let [z, y, mut x] =
+        [0, 1, 2].map(|i| if sparse[i] { most_inside(&roles.axes[i]) } else { roles.axes[i].taps() });
+    if sparse[2] && may_tile(problem, roles) {
+        // What any of a tile's cells reaches, in the widest tile, whatever the batch makes of it.
+        let Loop { stride, dilation, .. } = roles.axes[2];
+        let others = WIDEST.saturating_sub(1) * stride.unsigned_abs();
+        x = x.saturating_add(others.div_ceil(dilation.unsigned_abs().max(1))).min(roles.axes[2].taps());
+    }
+    [z, y, x, roles.summed / u64::from(config.lanes)]
 }
 
 /// Most taps that reach the inside of `a` for one cell.
@@ -129,7 +149,7 @@ pub(super) fn direct(
         // A step that is never taken may be of any size, but where taps are looked for it divides.
         dilation: four(
             each(|a| if a.taps() > 1 { a.dilation } else { a.dilation.signum() }),
-            if cut.is_long() { RUN } else { ENDLESS } as i64,
+            cut.boxes.min(cut.all()) as i64,
         ),
         a_stride: four(loads(each(|a| a.a_stride as i64)), channel(a_channel)),
         b_stride: four(loads(each(|a| a.b_stride)), channel(b_summed)),
@@ -149,7 +169,7 @@ pub(super) fn direct(
         tables: [boundary[0], boundary[1], boundary[2], first_of(roles.b.0)],
         part_count: cut.counts.map(count),
         chunk: cut.chunk.map(count),
-        parts: [tiles.saturating_mul(cut.parts()), tiles, size, inner].map(count),
+        parts: [tiles.saturating_mul(cut.parts().count), tiles, size, inner].map(count),
         scale: [1.0, 0.0, single(problem.boundary().fill()), 0.0],
         ..DirectParams::default()
     };

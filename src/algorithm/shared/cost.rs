@@ -40,8 +40,8 @@ pub(in crate::algorithm) struct Launches {
     pub(in crate::algorithm) count: u64,
     /// Tiles of the result in each.
     pub(in crate::algorithm) tiles: u64,
-    /// Steps of a sum in each, over all its parts.
-    pub(in crate::algorithm) steps: u64,
+    /// Products of a sum in each, over all its parts.
+    pub(in crate::algorithm) products: u64,
 }
 
 /// Invocations that fill the device.
@@ -80,7 +80,7 @@ pub(in crate::algorithm) fn products(
     let of = |launches: &Launches| {
         let tiles = u128::from(launches.tiles).saturating_mul(parts.into());
         let each = issued.saturating_mul(tiles.max(at_once)).saturating_add(loaded.saturating_mul(tiles));
-        let steps = launches.steps.div_ceil(parts.max(1));
+        let steps = launches.products.div_ceil(parts.max(1)).div_ceil(tile.depth.into());
         let time = shared(target, each.saturating_mul(steps.into()));
         time.saturating_add(LAUNCH * SCALE).saturating_mul(launches.count.into())
     };

@@ -2,8 +2,8 @@
 
 use super::roles::is_folded;
 use super::{
-    MAX_INDEX, bind, bind_tensor, binding_limit, compact_strides, count, epilogue_bindings, epilogue_words,
-    first, tables,
+    MAX_INDEX, RUN, bind, bind_tensor, binding_limit, compact_strides, count, epilogue_bindings,
+    epilogue_words, first, tables,
 };
 use crate::algorithm::Unsupported;
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
@@ -12,6 +12,21 @@ use crate::program::{Buffer, Grid, Launch, Program, Table, Target};
 
 /// Axes of the kernel: those of an unshared weight of rank 3.
 const AXES: usize = 8;
+
+/// What a fold adds up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::algorithm) struct Parts {
+    pub(in crate::algorithm) count: u64,
+    /// So many are added up by themselves before they are added to a total.
+    pub(in crate::algorithm) run: u64,
+}
+
+impl Parts {
+    /// Parts that stand for nothing but themselves.
+    pub(in crate::algorithm) fn of(count: u64) -> Self {
+        Self { count, run: RUN }
+    }
+}
 
 /// Bytes of `parts` copies of `size` sums in f32, for a fold to add up.
 pub(in crate::algorithm) fn copies(target: &Target, size: u64, parts: u64) -> Result<u64, Unsupported> {
@@ -26,13 +41,13 @@ pub(in crate::algorithm) fn copies(target: &Target, size: u64, parts: u64) -> Re
     Ok(bytes)
 }
 
-/// Ends `program` with the launch that folds `parts` copies of `size` elements from its first workspace.
+/// Ends `program` with the launch that folds `parts`, copies of `size` elements in its first workspace.
 pub(in crate::algorithm) fn append(
     program: &mut Program,
     problem: &ConvProblem,
     target: &Target,
     written: &[u64],
-    (parts, size): (u64, u64),
+    (parts, size): (Parts, u64),
 ) -> Result<(), Unsupported> {
     let (launch, table) = launch(problem, target, written, (parts, size), program.tables.len())?;
     program.launches.push(launch);
@@ -40,13 +55,13 @@ pub(in crate::algorithm) fn append(
     Ok(())
 }
 
-/// For `parts` copies in the first workspace of a tensor of `written` extents, `size` elements apart; the launch's table is
+/// For `parts`, copies in the first workspace of a tensor of `written` extents, `size` elements apart; the launch's table is
 /// the program's number `index`.
 fn launch(
     problem: &ConvProblem,
     target: &Target,
     written: &[u64],
-    (parts, size): (u64, u64),
+    (parts, size): (Parts, u64),
     index: usize,
 ) -> Result<(Launch, Table), Unsupported> {
     let result = problem.result();
@@ -78,15 +93,16 @@ fn launch(
         r_stride: eight(&result.strides, 0),
         s_stride: eight(&compact_strides(written), 0),
         places: [places[0], places[1], places[2], count(per_channel)],
-        counts: [elements, parts, size, problem.bias_len()].map(count),
+        counts: [elements, parts.count, size, problem.bias_len()].map(count),
         epilogue,
         scale: [alpha, beta, 0.0, 0.0],
         activation,
+        run: [count(parts.run), 0, 0, 0],
     };
     let spec = FoldSpec { fold, element: problem.element() };
     let [bias, residual] = epilogue_bindings(problem, &table, index, true);
     let bindings = vec![
-        bind(&table, index, Buffer::Workspace(0), size * parts * 4),
+        bind(&table, index, Buffer::Workspace(0), size * parts.count * 4),
         bias,
         residual,
         bind(&table, index, Buffer::Table(index), 0),

@@ -2,7 +2,7 @@
 //! that have it in memory.
 
 use super::outside::{MOST, Outside, step};
-use super::product::{self, Product};
+use super::product::{self, Cut, Product};
 use super::roles::{Loop, MAX_PHASES, Roles, all_phases, phases, three_axes};
 use super::{
     TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, cost, count, epilogue_bindings,
@@ -100,17 +100,23 @@ pub(in crate::algorithm) struct Order {
 impl Order {
     /// By the smallest step in the gathered tensor; one with few places does not fill a load.
     pub(in crate::algorithm) fn new(roles: &Roles) -> Self {
-        let order = |images_inner, channels_inner, along| Self { images_inner, channels_inner, along };
         let (x, [image, _, channel]) = (&roles.axes[2], roles.a.1);
         let step = |steps: i64| steps.unsigned_abs().saturating_mul(x.a_stride);
-        let ways = [
-            (x.cells(), step(x.stride), order(false, false, false)),
-            (roles.images, image, order(true, false, false)),
-            (roles.summed, channel, order(false, true, true)),
-            (x.taps(), step(x.dilation), order(false, false, true)),
-        ];
-        let best = ways.iter().min_by_key(|(places, step, _)| (*places < 4, *step));
-        best.map_or(order(false, false, false), |(_, _, order)| *order)
+        let order = |channels_inner, along| Self { images_inner: false, channels_inner, along };
+        let mut best = (x.cells() < 4, step(x.stride), order(false, false));
+        for (places, step, order) in
+            [(roles.summed, channel, order(true, true)), (x.taps(), step(x.dilation), order(false, true))]
+        {
+            if (places < 4, step) < (best.0, best.1) {
+                best = (places < 4, step, order);
+            }
+        }
+        let (few, step, order) = best;
+        if (roles.images < 4, image) < (few, step) {
+            // Sums are in the order that they have without a batch.
+            return Self { images_inner: true, along: false, ..order };
+        }
+        order
     }
 
     /// How many products are counted before the outer one goes on.
@@ -175,7 +181,7 @@ pub(in crate::algorithm) struct Sums {
     pub(in crate::algorithm) buffer: Buffer,
     /// Elements of a copy.
     pub(in crate::algorithm) size: u64,
-    pub(in crate::algorithm) parts: u64,
+    pub(in crate::algorithm) cut: Cut,
 }
 
 impl Gemm<'_> {
@@ -237,7 +243,7 @@ impl Gemm<'_> {
             r_stride: four(of(|axis| axis.r_stride), roles.r[1]),
             base: [count(a_image), count(a_group), count(roles.r[0]), count(product.taps.saturating_sub(1))],
             first: [first[0], first[1], 0, 0],
-            tiles: [product.row_tiles, product.column_tiles, roles.groups, sums.parts].map(count),
+            tiles: [product.row_tiles, product.column_tiles, roles.groups, sums.cut.parts.count].map(count),
             steps: [0, count(product.steps), 0, 0],
             counts: [roles.channels, product.columns, sums.size, 0].map(count),
             chunk: [0, 0, count(product.products), 0],
@@ -265,16 +271,16 @@ impl Gemm<'_> {
         let depth = u64::from(tile.depth);
         block.counts[3] = count(workgroups);
         block.first[2] = last_of(problem, matrix);
-        let steps = u64::from(block.chunk[2]).div_ceil(depth).div_ceil(sums.parts);
-        block.steps[0] = count(steps);
-        block.first[3] = count(steps.div_ceil(blocks(steps * depth)).max(1));
+        let [of_part, of_block, of_run] = sums.cut.steps(depth).map(count);
+        block.steps[0] = of_part;
+        block.cut[..2].copy_from_slice(&[of_block, of_run]);
         let minor = u64::from(block.stride[3]);
         block.steps[2..].copy_from_slice(&[depth / minor, depth % minor].map(count));
         if self.is_whole() {
             set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
         }
         let [bias, residual] = epilogue_bindings(problem, &self.tables[0], 0, self.is_whole());
-        let sums = bind_sums(problem, &self.tables[0], sums.buffer, sums.size * sums.parts * 4);
+        let sums = bind_sums(problem, &self.tables[0], sums.buffer, sums.size * sums.cut.parts.count * 4);
         let bindings = [&[matrix, packed, bias, residual], tables, &[sums]].concat();
         Ok(Launch { kernel, spec, params: Params::Gemm(block), bindings, grid })
     }
@@ -288,12 +294,6 @@ impl Gemm<'_> {
     fn is_whole(&self) -> bool {
         self.sums.buffer == Buffer::Result
     }
-}
-
-/// Into how many even blocks a sum of so many products is cut, of which each is added up by itself. To end one costs what a few
-/// products do for every sum of an invocation, and its memory: it is done no more often than once in 224 products.
-fn blocks(products: u64) -> u64 {
-    (products + 32) / 256 + 1
 }
 
 /// The whole of both tables: the taps, the boundary.

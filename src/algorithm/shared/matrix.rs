@@ -5,7 +5,7 @@ use super::cost::{self, Launches};
 use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile};
 use super::im2col::Padded;
 use super::outside::Outside;
-use super::product::{Product, offsets, parts};
+use super::product::{Cut, Product, Summed, cut, offsets};
 use super::roles::{Roles, is_folded, written_extents};
 use super::{
     LAUNCHES, MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides,
@@ -106,8 +106,8 @@ struct Sizes {
     time: u128,
     /// Elements that are written, before a fold.
     size: u64,
-    /// Ranges into which the sums of a chunk are cut.
-    parts: u64,
+    /// How the sums of a chunk are cut.
+    cut: Cut,
     /// Bytes of them in a workspace; 0: the result is written at once.
     copies: u64,
     /// Bytes of the largest chunk in memory.
@@ -151,7 +151,8 @@ impl Sizes {
             return Err(Unsupported::Limit { what: LAUNCHES[0], needed: all.launches, limit: MAX_LAUNCHES });
         }
         let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
-        let parts = parts(target, tile, &all.products, (size, most))?;
+        let cut = cut(target, tile, &all.products, Summed::new(problem, &roles, size, most))?;
+        let parts = cut.parts.count;
         let time = cost::products(target, tile, &all.products, (parts, size));
         let in_parts = parts > 1 || folded || all.continued;
         let copies = if in_parts { fold::copies(target, size, parts)? } else { 0 };
@@ -176,7 +177,7 @@ impl Sizes {
                 return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
             }
         }
-        Ok(Self { time, size, parts, copies, matrix, padded })
+        Ok(Self { time, size, cut, copies, matrix, padded })
     }
 }
 
@@ -213,7 +214,7 @@ impl Chunks {
             let count = across.saturating_mul(along).saturating_mul(sets);
             let columns = chunk.columns.div_ceil(tile.columns.into());
             let tiles = product.row_tiles.saturating_mul(columns).saturating_mul(together);
-            all.products.push(Launches { count, tiles, steps: chunk.products.div_ceil(tile.depth.into()) });
+            all.products.push(Launches { count, tiles, products: chunk.products });
             all.elements = all.elements.max(elements);
             all.launches = all.launches.saturating_add(count.saturating_mul(each));
             all.continued |= along > 1;
@@ -274,7 +275,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
     let products: Vec<_> = products.into_iter().map(|product| (M::outside(&product), product)).collect();
     let (tables, begins) = gemm::tables(problem, &products);
     let (gathered, padding) = gathered::<M>(problem, target, &roles, &tables, (memory.padded, sizes.padded))?;
-    let sums = Sums { buffer: memory.sums, size: sizes.size, parts: sizes.parts };
+    let sums = Sums { buffer: memory.sums, size: sizes.size, cut: sizes.cut };
     let order = Order::new(&roles);
     let gemm = Gemm { problem, target, roles: &roles, tile, order, sums, tables: &tables, gathered };
     let (mut packs, mut launches) = (Vec::new(), Vec::from_iter(padding));
@@ -295,7 +296,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
         program.launches = launches;
     }
     if in_parts {
-        fold::append(&mut program, problem, target, &written, (sizes.parts, sizes.size))?;
+        fold::append(&mut program, problem, target, &written, (sizes.cut.parts, sizes.size))?;
     }
     Ok(program)
 }

@@ -1,19 +1,30 @@
 //! The matrix products of a problem: one per phase, and how they fill a device.
 
 use super::cost::Launches;
+use super::fold::Parts;
 use super::roles::{Loop, Phase, Roles};
 use super::{MAX_INDEX, MAX_PARTS, binding_limit, cost};
 use crate::algorithm::Unsupported;
 use crate::kernel::Tile;
-use crate::problem::ConvProblem;
+use crate::problem::{ConvProblem, Direction};
 use crate::program::Target;
 
 /// Most products that one invocation sums up one after the other: it bounds the time of an invocation, and keeps its
 /// loops below the 65,535 iterations after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader.
 const MAX_PRODUCTS: u64 = 1 << 14;
 
-/// Sums are cut no shorter to fill a device: the parts must be added up again.
+/// Sums that are cut to fill a device are cut no shorter: the parts must be added up again.
 const MIN_PRODUCTS: u64 = 1 << 7;
+
+/// Products of a block of a sum, of which each is added up by itself. To end one costs what a few products do for every sum of
+/// an invocation, and its memory: it is done no more often than once in 224 products, where blocks do not fill a device.
+const BLOCK: u64 = 1 << 8;
+
+/// Blocks are of whole steps of every tile.
+const DEPTH: u64 = 16;
+
+/// Results of an invocation, at most.
+const RESULTS: u64 = 64;
 
 /// The matrix product of one phase along z, y and x.
 pub(in crate::algorithm) struct Product<'a> {
@@ -62,7 +73,7 @@ impl<'a> Product<'a> {
     /// The one launch that multiplies all of it.
     fn launches(&self, roles: &Roles) -> Launches {
         let tiles = self.row_tiles.saturating_mul(self.column_tiles).saturating_mul(roles.groups);
-        Launches { count: 1, tiles, steps: self.steps }
+        Launches { count: 1, tiles, products: self.products.max(1) }
     }
 
     /// Elements of its packed factors.
@@ -72,38 +83,128 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Into how many ranges of products the sums of launches are cut: none longer than [`MAX_PRODUCTS`], and enough for invocations
-/// that fill the device, for results of `size` elements, at most `most`. The launches run one after the other: the largest
-/// decides.
-pub(in crate::algorithm) fn parts(
+/// How the sums of a problem are cut.
+///
+/// Products are added up by blocks, blocks by runs, and runs to the sum, one after the other. Where images are not summed over,
+/// blocks and runs begin at the same products whatever the batch, and either one invocation adds up a sum, or each run of it has
+/// one, or each block: the bits of the sum are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::algorithm) struct Cut {
+    /// Products of a block, whole steps of the tile.
+    block: u64,
+    /// Products of a run, whole blocks.
+    run: u64,
+    /// Products of a part, that one invocation adds up.
+    part: u64,
+    pub(in crate::algorithm) parts: Parts,
+}
+
+impl Cut {
+    /// With as few parts as there may be of a sum of so many products, in blocks of so many; then with a part for each run and, of
+    /// a sum that one invocation may add up, for each block.
+    fn ways(products: u64, block: u64) -> (Self, Vec<Self>) {
+        let (blocks, most) = (products.div_ceil(block), MAX_PRODUCTS / block);
+        let is_one = blocks <= most;
+        // About as many as there are runs; fewer where parts cannot be single blocks.
+        let of_run = if is_one { blocks.isqrt() + 1 } else { most.isqrt() / 2 };
+        let whole = if is_one { blocks.next_multiple_of(of_run) } else { most / of_run * of_run };
+        let way = |of_part: u64, together: u64| Self {
+            block,
+            run: block * of_run,
+            part: block * of_part,
+            parts: Parts { count: blocks.div_ceil(of_part), run: together },
+        };
+        // A fold adds up runs as an invocation adds up those of a part, and blocks as it adds up those of a run.
+        let mut others = vec![way(of_run, whole / of_run)];
+        if is_one {
+            others.push(way(1, of_run));
+        }
+        (way(whole, 1), others)
+    }
+
+    /// Of a sum over images, into any number of parts.
+    fn over_images(products: u64, parts: u64, depth: u64) -> Self {
+        let part = products.div_ceil(parts).next_multiple_of(depth);
+        let block = part.div_ceil(blocks(part)).next_multiple_of(depth);
+        // Evenly: the last part is not shorter than it must be.
+        Self { block, run: part, part, parts: Parts::of(products.div_ceil(part)) }
+    }
+
+    /// Steps of a part, of a block and of a run, for a tile of this depth.
+    pub(in crate::algorithm) fn steps(&self, depth: u64) -> [u64; 3] {
+        [self.part, self.block, self.run].map(|products| products / depth)
+    }
+}
+
+/// Into how many blocks a sum of so many products is cut.
+fn blocks(products: u64) -> u64 {
+    (products + BLOCK / 8) / BLOCK + 1
+}
+
+/// What is cut: results of `size` elements, into at most `most` parts.
+#[derive(Clone, Copy)]
+pub(in crate::algorithm) struct Summed {
+    pub(in crate::algorithm) size: u64,
+    pub(in crate::algorithm) most: u64,
+    /// Whether that over images.
+    pub(in crate::algorithm) over_images: bool,
+    /// Not summed over.
+    pub(in crate::algorithm) images: u64,
+}
+
+impl Summed {
+    pub(in crate::algorithm) fn new(problem: &ConvProblem, roles: &Roles, size: u64, most: u64) -> Self {
+        let over_images = problem.direction() == Direction::GradWeight;
+        Self { size, most: most.max(1), over_images, images: roles.images }
+    }
+}
+
+/// How the sums of launches are cut: no part is longer than [`MAX_PRODUCTS`], and there are enough for invocations that fill the
+/// device. The launches run one after the other: the largest decides.
+pub(in crate::algorithm) fn cut(
     target: &Target,
     tile: Tile,
     launches: &[Launches],
-    (size, most): (u64, u64),
-) -> Result<u64, Unsupported> {
+    summed: Summed,
+) -> Result<Cut, Unsupported> {
+    let Summed { size, most, over_images, images } = summed;
     let depth = u64::from(tile.depth);
-    let steps = launches.iter().map(|launches| launches.steps).max().unwrap_or(0).max(1);
-    let tiles = launches.iter().map(|launches| launches.tiles).max().unwrap_or(0).max(1);
-    let least = steps.div_ceil(MAX_PRODUCTS / depth);
-    // So many find room, so many are long enough.
+    let products = launches.iter().map(|launches| launches.products).max().unwrap_or(0).max(1);
+    let busy = cost::busy(target);
+    // So many find room.
     let room = binding_limit(target).min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
-    let room = room.min(steps.saturating_mul(depth) / MIN_PRODUCTS).max(1);
-    let invocations = tiles.saturating_mul(tile.invocations().into());
-    let wanted = cost::busy(target).div_ceil(invocations).min(room).min(most.max(1)).max(least);
-    // Evenly: the last range is not shorter than it must be.
-    let parts = steps.div_ceil(steps.div_ceil(wanted));
-    if parts > most {
-        return Err(Unsupported::Limit { what: "parts of one sum", needed: parts, limit: most });
+    let room = room.min(most).max(1);
+    let cut = if over_images {
+        let tiles = launches.iter().map(|launches| launches.tiles).max().unwrap_or(0).max(1);
+        let invocations = tiles.saturating_mul(tile.invocations().into());
+        let long_enough = (products.next_multiple_of(depth) / MIN_PRODUCTS).max(1);
+        let least = products.div_ceil(MAX_PRODUCTS);
+        let wanted = busy.div_ceil(invocations).min(room).min(long_enough).max(least);
+        Cut::over_images(products, wanted, depth)
+    } else {
+        // By one image: its blocks fill the device, or are as short as they may be.
+        let fill = busy.saturating_mul(RESULTS).div_ceil((size / images.max(1)).max(1));
+        let blocks = fill.min(products / MIN_PRODUCTS).max(blocks(products));
+        let block = products.div_ceil(blocks).next_multiple_of(DEPTH);
+        let time = |cut: &Cut| cost::products(target, tile, launches, (cut.parts.count, size));
+        let (whole, others) = Cut::ways(products, block);
+        let fits = others.into_iter().filter(|cut| cut.parts.count <= room);
+        // Copies take memory: they have to save a sixteenth of the time.
+        fits.fold(whole, |best, cut| if time(&cut) < time(&best) / 16 * 15 { cut } else { best })
+    };
+    if cut.parts.count > most {
+        return Err(Unsupported::Limit { what: "parts of one sum", needed: cut.parts.count, limit: most });
     }
-    Ok(parts)
+    Ok(cut)
 }
 
 /// Time of all products of a problem in one launch each, as [`cost`] estimates it.
 pub(in crate::algorithm) fn time(problem: &ConvProblem, target: &Target, roles: &Roles, tile: Tile) -> u128 {
     let size = problem.result().len();
     let launches: Vec<_> = Product::all(roles, tile).iter().map(|product| product.launches(roles)).collect();
+    let cut = cut(target, tile, &launches, Summed::new(problem, roles, size, MAX_PARTS));
     // What needs more is cut into pieces.
-    let parts = parts(target, tile, &launches, (size, MAX_PARTS)).unwrap_or(MAX_PARTS);
+    let parts = cut.map_or(MAX_PARTS, |cut| cut.parts.count);
     cost::products(target, tile, &launches, (parts, size))
 }
 
