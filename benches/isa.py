@@ -9,8 +9,8 @@ what one pass of its outermost loop costs, inner loops times their trip count: o
 transforms, arithmetic is all of it in single precision, once, without activations, and radices is what their passes need: sums
 and products, of a complex product two of each pair as multiply-adds; what takes pairs apart, or puts them together, is of one
 frequency. Of `depthwise`, multiply-adds per load from global memory are those of a square kernel of KB taps each way on a tile
-that fits. What adds blocks of a long sum to totals (`settle`) is no part of a step: `block_slots` is what it takes, once in 224
-products and more.
+that fits. What adds blocks of a long sum to totals is no part of a step: `block_slots` is what `settle` takes, once in 128
+products and more, and `settle_run` is seldom.
 """
 import argparse
 import json
@@ -97,7 +97,8 @@ def compiled(tool, path):
     if "fn settle(" in path.read_text() and (is_product or path.name.startswith("depthwise__")):
         with tempfile.TemporaryDirectory() as folder:
             bare = pathlib.Path(folder) / path.name
-            bare.write_text(with_body(path.read_text(), "settle", "{}"))
+            text = with_body(path.read_text(), "settle", "{}")
+            bare.write_text(with_body(text, "settle_run", "{}"))
             steps = of_kernel(tool, bare)
         for entry, step in zip(entries, steps):
             if is_product:

@@ -88,7 +88,6 @@ fn main(
     var acc: array<vec4f, 4u * SM * SN>;
     var totals: array<vec4f, TOTALS>;
     var block_end = p.cut.x;
-    var run_end = p.cut.y;
     for (var step = 0u; step < steps.y; step++) {
         let entries = (step & 1u) * BK + depth;
         for (var i = 0u; i < ROW_LOADS; i++) { rows[local + i * WG] = vec4f(next_rows[i]); }
@@ -102,10 +101,7 @@ fn main(
         if step == block_end {
             settle(&acc, &totals);
             block_end += p.cut.x;
-            if step == run_end {
-                settle_run(&totals);
-                run_end += p.cut.y;
-            }
+            if step % p.cut.y == 0u { settle_run(&totals); }
         }
         workgroupBarrier();
         if step + 1u < steps.y {

@@ -96,10 +96,11 @@ fn settle(acc: ptr<function, array<vec4f, ACC>>, totals: ptr<function, array<vec
     }
 }
 
+// Seldom, and so one by one, in as few registers as there are.
 fn settle_run(totals: ptr<function, array<vec4f, TOTALS>>) {
-    for (var i = 0u; i < ACC; i++) {
-        (*totals)[p.cut.z + ACC + i] = (*totals)[p.epilogue.w + ACC + i] + (*totals)[p.epilogue.w + i];
-        (*totals)[p.cut.z + i] = vec4f();
+    for (var i = p.epilogue.w; i < 4u * ACC; i++) {
+        (*totals)[ACC + i / 4u][i % 4u] += (*totals)[i / 4u][i % 4u];
+        (*totals)[i / 4u][i % 4u] = 0.0;
     }
 }
 
