@@ -158,8 +158,11 @@ fn main(
                 taps.y = some.y - some.x;
             }
             if (p.epilogue.w & 4u) != 0u {
-                let one = inside_of(x.cell * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
-                let last = min(x.cell + TILE_X, x.cells) - 1u;
+                // Of the cells of the widest tile, whatever tile this is: its boxes are the same.
+                let widest = select(1u, 4u, (p.epilogue.w & 8u) != 0u);
+                let left = x.cell - x.cell % widest;
+                let one = inside_of(left * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
+                let last = min(left + widest, x.cells) - 1u;
                 let other = inside_of(last * p.stride.z - x.pad, p.dilation.z, p.a_extent.z, x.taps);
                 skip.z = min(one.x, other.x);
                 taps.z = max(one.y, other.y) - skip.z;

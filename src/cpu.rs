@@ -58,7 +58,7 @@ pub enum CpuUnsupported {
     Unshared,
     /// The gradient of an input that is read again outside would first be computed for every cell that windows visit.
     #[error(
-        "windows visit {cells} cells, a gradient that is folded back takes at most {limit} of this input"
+        "windows visit {cells} cells of a plane, a gradient that is folded back takes at most {limit} for these operands"
     )]
     PaddedCells {
         /// So many are visited.

@@ -53,6 +53,13 @@ fn cpu_specs() -> Vec<Spec> {
     all.push(Spec::new(&[16, 24, 30, 30], &[24, 24, 5, 5], Conv::default().padding(2)));
     all.push(Spec::new(&[7, 2, 1500], &[2, 2, 300], Conv::default()));
     all.push(Spec::new(&[12, 16, 20, 20], &[16, 1, 7, 7], Conv::default().groups(16).stride(2)));
+    // Images of one channel that no tap crosses; windows that visit many times the input.
+    all.push(Spec::new(&[2, 1, 101], &[1, 1, 1], Conv::default()));
+    all.push(Spec::new(&[3, 1, 37, 41], &[1, 1, 1, 1], Conv::default()));
+    let wrap = |by: usize| Conv::default().padding(by).boundary(Boundary::Wrap);
+    all.push(Spec::new(&[65, 4, 5], &[3, 4, 400], wrap(399)));
+    all.push(Spec::new(&[300, 1, 7], &[1, 1, 3000], wrap(3000)));
+    all.push(Spec::new(&[33, 2, 2, 3], &[3, 2, 25, 31], wrap(30).boundary(Boundary::Reflect)));
     all
 }
 
@@ -130,14 +137,22 @@ mod gpu {
 
     /// In a short run of kernels that a software adapter compiles in a moment.
     fn choice(algorithm: Algorithm, problem: &ConvProblem, target: &Target, tier: Tier) -> Option<Choice> {
-        if is_short(tier, target) {
+        if is_short(tier, target) && algorithm != Algorithm::Direct {
             return usual_choice(algorithm, problem, target);
         }
         forced(target, algorithm, problem)
     }
 
+    /// What a single image gets by itself, if that has other kernels: they may be fused in another way, but not by the software
+    /// adapters.
+    fn own(algorithm: Algorithm, alone: &ConvProblem, target: &Target, tier: Tier) -> Option<Choice> {
+        let is_quick = tier != Tier::Quick || algorithm == Algorithm::Direct;
+        let compared = is_quick && target.device_class == DeviceClass::Software;
+        if compared { forced(target, algorithm, alone) } else { None }
+    }
+
     /// Whether the sums of one image are cut into other parts than those of the batch.
-    fn check(choice: Choice, alone: &ConvProblem, target: &Target) -> Result<bool, String> {
+    fn check(choice: Choice, alone: &ConvProblem, target: &Target, tier: Tier) -> Result<bool, String> {
         // Each kernel is compiled on one device.
         let device = gpu_for(&choice.config.to_string());
         let gpu = device.gpu().expect("a GPU device");
@@ -147,22 +162,32 @@ mod gpu {
             run_guarded(&plan.map_err(|e| e.to_string())?, data)
         };
         let program = algorithm.lower(alone, target, config).map_err(|e| e.to_string())?;
-        let single = Choice { problem: alone.clone(), program, ..choice.clone() };
-        let (of_one, of_all) = (order(&single), order(&choice));
-        if of_one.0 != of_all.0 {
-            return Err(format!("alone {of_one:?}, in a batch {of_all:?}"));
+        let mut singles = vec![Choice { problem: alone.clone(), program, ..choice.clone() }];
+        singles.extend(own(algorithm, alone, target, tier).filter(|own| own.config != config));
+        let of_all = order(&choice);
+        let orders: Vec<_> = singles.iter().map(order).collect();
+        for of_one in &orders {
+            if of_one.0 != of_all.0 {
+                return Err(format!("alone {of_one:?}, in a batch {of_all:?}"));
+            }
         }
         let data = Data::reals(&batch, 23);
         let together = run(choice, &data)?;
         // The first one of a batch shares nothing with one before it.
-        for at in [1, batch.n() as usize - 1] {
+        for (single, at) in
+            singles.iter().flat_map(|single| [1, batch.n() as usize - 1].map(|at| (single, at)))
+        {
             let (got, want) = (run(single.clone(), &only(&data, at))?, image(&together, at));
             if bits(&got) != bits(&want) {
                 let differ = got.iter().zip(&want).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-                return Err(format!("{differ} of {} elements of image {at} differ", want.len()));
+                let how = single.config;
+                return Err(format!(
+                    "{differ} of {} elements of image {at} differ, alone by {how}",
+                    want.len()
+                ));
             }
         }
-        Ok(of_one.1 != of_all.1)
+        Ok(orders.iter().any(|of_one| of_one.1 != of_all.1))
     }
 
     /// Sums that are cut into parts for one image, and for a batch are not: on a device of one unit by products of matrices, or by
@@ -178,6 +203,13 @@ mod gpu {
             (spec(&[40, 60, 16, 16], &[8, 60, 3, 3], conv()), direct),
             (spec(&[40, 8, 14, 16], &[16, 8, 9, 3], conv().padding([4, 1]).boundary(Boundary::Wrap)), direct),
             (spec(&[36, 16, 15, 15], &[24, 8, 5, 5], conv().groups(2).stride([2, 1])), direct),
+            // More than one invocation adds up, and phases of which some have fewer products than others.
+            (spec(&[6, 1900, 2, 3], &[8, 1900, 3, 3], conv()), products),
+            (spec(&[8, 20, 9, 9], &[150, 20, 3, 3], conv().stride(2)), products),
+            (spec(&[8, 20, 9, 9], &[90, 20, 3, 3], conv().stride(2).boundary(Boundary::Reflect)), products),
+            // Taps that mostly meet nothing: in a batch tiles of four cells, alone of one.
+            (spec(&[280, 16, 20], &[2, 16, 100], conv().padding(99)), direct),
+            (spec(&[160, 2, 208], &[32, 2, 201], conv().padding(0)), direct),
         ]
     }
 
@@ -193,21 +225,26 @@ mod gpu {
             for (direction, algorithm) in
                 DIRECTIONS.into_iter().flat_map(|d| algorithms.iter().map(move |a| (d, *a)))
             {
-                let name = format!("{algorithm} {direction:?} {:?} {:?}", spec.x, spec.w);
-                rows.push((name, algorithm, spec.direction(direction)));
+                // Parts are kept in f32 whatever the operands are.
+                let is_long = algorithms.len() < ALGORITHMS.len();
+                let elements = if is_long { &[Element::F32, Element::F16][..] } else { &[Element::F32] };
+                for &element in elements {
+                    let name = format!("{algorithm} {direction:?} {element:?} {:?} {:?}", spec.x, spec.w);
+                    rows.push((name, algorithm, spec.direction(direction), element));
+                }
             }
         }
         let ran = Mutex::new(Vec::new());
         let tally = Tally::of(
             &rows,
             |(name, ..)| name,
-            |(name, algorithm, spec), tally| {
-                let (batch, alone) = (spec.problem(Element::F32), of_one(spec).problem(Element::F32));
+            |(name, algorithm, spec, element), tally| {
+                let (batch, alone) = (spec.problem(*element), of_one(spec).problem(*element));
                 let Some(choice) = choice(*algorithm, &batch, target, tier) else {
                     tally.skip(name, "is not supported, or has no usual kernel");
                     return;
                 };
-                let checked = check(choice, &alone, target);
+                let checked = check(choice, &alone, target, tier);
                 let is_cut = *checked.as_ref().unwrap_or(&false);
                 tally.check(checked.map(|_| ()).map_err(|e| format!("{name}: {e}")));
                 ran.lock().expect("no row panicked").push((*algorithm, spec.conv.direction, is_cut));
@@ -284,7 +321,7 @@ mod gpu {
                 Params::Direct(block) => {
                     let all: u32 = block.part_count.iter().product();
                     let of_part = block.dilation[3];
-                    assert!(of_part > 1 || all == parts);
+                    assert!(if of_part > 1 { parts == 1 || run == 1 } else { all == parts });
                     let run = if of_part > 1 || parts == 1 { of_part } else { run };
                     order.blocks.push((block.chunk, run.min(all)));
                 }

@@ -55,7 +55,8 @@ enum Loops {
 
 impl Direct {
     pub(super) fn new(problem: &ConvProblem) -> Self {
-        let geometry = Geometry::new(problem);
+        let mut geometry = Geometry::new(problem);
+        geometry.join_images();
         let loops = match geometry.direction {
             _ if problem.macs() == 0 => Loops::None,
             Direction::Forward => Loops::Gather(Box::new(Gather::new(geometry.clone()))),

@@ -8,10 +8,9 @@ use super::memory::{OutOfMemory, Pool, room, threads, zeros};
 use super::real::add_exactly;
 use super::steps;
 
-/// Padded cells for an input cell, at most, and as many for any input of few planes: of all planes so many.
-const MOST_RATIO: u64 = 64;
-const MOST_CELLS: u64 = 1 << 16;
-const MOST_PADDED: u64 = 1 << 24;
+/// Padded cells for an element of the operands and the result, at most, and as many for any.
+const MOST_RATIO: u64 = 32;
+const MOST_CELLS: u64 = 1 << 20;
 
 /// Elements of padded planes at a time, unless an image has more.
 const AT_ONCE: u64 = 1 << 24;
@@ -37,11 +36,21 @@ impl Padded {
         let cells = product(&|axis| geometry.lines[axis].reach.unsigned_abs());
         let input = product(&|axis| geometry.lines[axis].input as u64);
         let planes = geometry.groups * geometry.c;
-        // A small plane may have many padded cells, unless there are many planes.
-        let few = (planes as u64).saturating_mul(geometry.n as u64) <= MOST_PADDED / MOST_CELLS;
-        let limit = input.saturating_mul(MOST_RATIO).saturating_add(if few { MOST_CELLS } else { 0 });
-        let image = cells.saturating_mul(planes as u64).max(1);
-        let images = (AT_ONCE / image).clamp(1, geometry.n.max(1) as u64);
+        let output = geometry.output().iter().product::<usize>() as u64;
+        let all = |factors: &[usize]| factors.iter().fold(1u64, |all, &n| all.saturating_mul(n as u64));
+        let positions = if geometry.unshared { output } else { 1 };
+        let weight =
+            all(&[geometry.groups, geometry.q, geometry.c, geometry.taps()]).saturating_mul(positions);
+        // Of one image: whatever the batch, an image is computed in the same way.
+        let image =
+            input.saturating_mul(planes as u64).saturating_add(output * all(&[geometry.groups, geometry.q]));
+        let most = |images: u64| {
+            let elements = image.saturating_mul(images).saturating_add(weight);
+            elements.saturating_mul(MOST_RATIO).max(MOST_CELLS)
+        };
+        let n = geometry.n.max(1) as u64;
+        let at_once = most(n).min(AT_ONCE) / cells.saturating_mul(planes as u64).max(1);
+        let (limit, images) = (most(1) / (planes as u64).max(1), at_once.clamp(1, n));
         Some(Self { cells, limit, planes, images: usize::try_from(images).unwrap_or(1) })
     }
 

@@ -94,7 +94,7 @@ pub struct DirectParams {
     /// Invocations; invocations per part; steps in the result per part; boxes of all taps.
     pub parts: [u32; 4],
     /// Code of the activation; whether there is a residual; whether there is a bias; a bit for z, y and x each, along which taps
-    /// are searched for the first and last inside.
+    /// are searched for the first and last inside, and one for doing so along x for four cells together.
     pub epilogue: [u32; 4],
     /// Factor of the sum, factor of the residual, value outside, 0.
     pub scale: [f32; 4],
@@ -122,7 +122,7 @@ pub struct FoldParams {
     pub scale: [f32; 4],
     /// The activation's two parameters, 0, 0.
     pub activation: [f32; 4],
-    /// Parts that are added up by themselves before they are added to a total, 0: all; 0, 0, 0.
+    /// Parts that are added up by themselves before they are added to a total; 0, 0, 0.
     pub run: [u32; 4],
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Of sums of results of `size` elements: a box for each invocation while that fills a GPU, fits a binding of `limit` bytes and
-    /// is no more than `most` parts.
+    /// Of sums of results of `size` elements: a box for each invocation, unless few parts fill most of a GPU already, or so many
+    /// parts do not fit a binding of `limit` bytes or are more than `most`.
     pub(super) fn new(
         problem: &ConvProblem,
         roles: &Roles,
@@ -35,6 +35,7 @@ impl Cut {
         let tiles = tile_counts(roles, config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
         let room = limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
         let each = Self { boxes: 1, ..whole };
+        // Twice the invocations are not worth many times the copies.
         let is_filled = tiles.saturating_mul(whole.parts().count) > FILLS_A_GPU / 2;
         let cut = if is_filled || each.parts().count > room.min(most) { whole } else { each };
         let needed = cut.parts().count;
@@ -177,7 +178,8 @@ pub(super) fn direct(
         set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
     }
     let sparse = proportion::is_sparse(problem, roles);
-    block.epilogue[3] = (0..3).filter(|&i| sparse[i]).map(|i| 1 << i).sum();
+    let wide = sparse[2] && may_tile(problem, roles);
+    block.epilogue[3] = (0..3).filter(|&i| sparse[i]).map(|i| 1 << i).sum::<u32>() | u32::from(wide) << 3;
     block
 }
 

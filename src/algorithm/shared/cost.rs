@@ -28,8 +28,8 @@ const LAUNCH: u128 = 1 << 18;
 const DIRECT_PRODUCT: u128 = 2;
 const DIRECT_LOAD: u128 = 8;
 
-/// Products that the direct kernel sums up before it cuts a sum to fill a device.
-const DIRECT_PART: u128 = 1 << 8;
+/// Products of a box of the direct kernel, roughly, into which it cuts a sum to fill a device.
+const DIRECT_PART: u128 = 1 << 7;
 
 /// Thousandths, so that no choice hangs on what a division cuts off.
 pub(in crate::algorithm) const SCALE: u128 = 1000;

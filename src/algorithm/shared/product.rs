@@ -105,7 +105,7 @@ impl Cut {
     fn ways(products: u64, block: u64) -> (Self, Vec<Self>) {
         let (blocks, most) = (products.div_ceil(block), MAX_PRODUCTS / block);
         let is_one = blocks <= most;
-        // About as many as there are runs; fewer where parts cannot be single blocks.
+        // About as many as there are runs; half of that where parts cannot be single blocks, so that there may be more of them.
         let of_run = if is_one { blocks.isqrt() + 1 } else { most.isqrt() / 2 };
         let whole = if is_one { blocks.next_multiple_of(of_run) } else { most / of_run * of_run };
         let way = |of_part: u64, together: u64| Self {
@@ -183,7 +183,9 @@ pub(in crate::algorithm) fn cut(
         Cut::over_images(products, wanted, depth)
     } else {
         // By one image: its blocks fill the device, or are as short as they may be.
-        let fill = busy.saturating_mul(RESULTS).div_ceil((size / images.max(1)).max(1));
+        // Phases run one after the other.
+        let at_once = size / images.max(1) / (launches.len() as u64).max(1);
+        let fill = busy.saturating_mul(RESULTS).div_ceil(at_once.max(1));
         let blocks = fill.min(products / MIN_PRODUCTS).max(blocks(products));
         let block = products.div_ceil(blocks).next_multiple_of(DEPTH);
         let time = |cut: &Cut| cost::products(target, tile, launches, (cut.parts.count, size));

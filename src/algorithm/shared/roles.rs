@@ -201,12 +201,15 @@ pub(in crate::algorithm) fn forwards(axis: &Loop) -> Loop {
     axis
 }
 
-/// Whether neighbours along `channel` are adjacent, and every other step is a whole number of loads of four.
+/// Whether neighbours along `channel` are adjacent, and every other step is a whole number of loads of four: that of a single
+/// image as well, which is loaded as it would be in a batch.
 fn steps_by_four((tensor, channel): (&TensorLayout, usize)) -> bool {
     let axes = tensor.strides.iter().zip(&tensor.extents).enumerate();
     tensor.strides[channel] == 1
         && tensor.first.is_multiple_of(4)
-        && axes.filter(|&(a, (_, &e))| a != channel && e > 1).all(|(_, (s, _))| s.is_multiple_of(4))
+        && axes
+            .filter(|&(a, (_, &e))| a != channel && (e > 1 || a == 0))
+            .all(|(_, (s, _))| s.is_multiple_of(4))
 }
 
 /// A step that is taken was checked to be far below 2^63 when the problem was made. One along a single place may be any number:

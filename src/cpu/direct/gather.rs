@@ -431,7 +431,7 @@ impl<T: Real> Run<'_, T> {
     }
 
     fn task(&self, task: Task<'_, T>, scratch: &mut Scratch<T>) {
-        let Gather { geometry, channels: [_, sources], taps, pairs, block_channels, .. } = self.gather;
+        let Gather { channels: [_, sources], taps, pairs, block_channels, .. } = self.gather;
         let blocks = task.channels.len().div_ceil(self.block);
         let (mut own, mut added) = (None, 0);
         scratch.sums.clear();
@@ -440,7 +440,8 @@ impl<T: Real> Run<'_, T> {
             Some(_) => 0..1,
             None => self.gather.taps_of(&task.cells),
         };
-        // Once at least: what is the sum of nothing is stored too.
+        // A row of a tall kernel's result may read few of its rows. Once at least: what is the sum of nothing is stored too.
+        let most = task.rows.clone().map(|row| self.rows.kernel_rows(row).count()).max().unwrap_or(0).max(1);
         for part in ranges(counting.len().max(1), *taps) {
             let layout = match &self.gather.layout {
                 Some(layout) => layout,
@@ -452,7 +453,7 @@ impl<T: Real> Run<'_, T> {
             // Whatever the taps, the tiles are the same.
             let tiles = blocks * self.block * task.rows.len() * layout.tiles.len();
             scratch.sums.resize(tiles, [T::default(); LANES]);
-            for pairs in ranges(geometry.kernel_rows(), *pairs) {
+            for pairs in ranges(most, *pairs) {
                 let own;
                 let rows = match &self.sources {
                     Some(sources) => sources,

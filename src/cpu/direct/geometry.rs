@@ -224,10 +224,11 @@ pub(in crate::cpu) struct Geometry {
 }
 
 impl Geometry {
+    /// Of the problem as it is.
     pub(in crate::cpu) fn new(problem: &ConvProblem) -> Self {
         let [n, c_in, c_out, groups] =
             [problem.n(), problem.c_in(), problem.c_out(), problem.groups()].map(to_usize);
-        let mut geometry = Self {
+        Self {
             n,
             groups,
             c: c_in / groups,
@@ -238,13 +239,12 @@ impl Geometry {
             unshared: problem.unshared(),
             direction: problem.direction(),
             terms: problem.terms(),
-        };
-        geometry.join_images();
-        geometry
+        }
     }
 
-    /// Images of one channel are one long row if no tap crosses cells.
-    fn join_images(&mut self) {
+    /// Images of one channel are one long row if no tap crosses cells: for sums in which images do not meet, as they do in a
+    /// transform.
+    pub(super) fn join_images(&mut self) {
         let is_row = self.lines.iter().all(Line::is_pointwise);
         if is_row && self.n > 1 && [self.groups, self.c, self.q] == [1; 3] && !self.unshared {
             let cells = self.n * self.input().iter().product::<usize>();

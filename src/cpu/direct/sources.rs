@@ -166,7 +166,8 @@ struct Builder {
 impl Builder {
     fn push_row(&mut self, rows: &Rows<'_>, row: usize, kernel_rows: KernelRows, which: Range<usize>) {
         let Sources { rows: sources, pairs, ends } = &mut self.built;
-        steps::count(1);
+        // A list and a map.
+        steps::count(16);
         for at in which.start..which.end.min(kernel_rows.count()) {
             steps::count(1);
             let (kernel_row, source, output_row) = rows.pair(row, kernel_rows, at);
