@@ -5,6 +5,7 @@ mod common;
 mod architecture;
 mod batch;
 mod boundaries;
+mod choices;
 mod cpu;
 mod cpu_direct;
 mod cpu_fft;

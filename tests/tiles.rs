@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use crate::common::shapes::Shape;
 use wgconv::internals::algorithm::Config;
 use wgconv::internals::kernel::{Params, Tile};
 use wgconv::internals::planner::{Choice, Planner};
@@ -122,7 +122,8 @@ fn sums_are_cut_until_invocations_fill_the_device() {
     assert_eq!(launched(&few)[0].1, 4);
 }
 
-/// Phases of a stride run one after the other, so each has to fill the device by itself.
+/// Phases of a stride run one after the other, so each has to fill the device by itself, or more than half of it where the rest is
+/// not worth the copies.
 #[test]
 fn each_phase_of_a_stride_fills_the_device() {
     let conv = Conv::default().padding(1).stride(2).direction(Direction::GradInput);
@@ -130,7 +131,7 @@ fn each_phase_of_a_stride_fills_the_device() {
     let launched = launched(&choice);
     assert_eq!(launched.len(), 4);
     for (invocations, parts) in launched {
-        assert!(invocations >= 32 * BUSY, "{invocations}, {parts} parts");
+        assert!(invocations * 2 >= 32 * BUSY, "{invocations}, {parts} parts");
     }
 }
 
@@ -142,32 +143,6 @@ fn unknown_devices_have_as_many_units_as_their_class() {
     assert_eq!(classes.map(units), [64, 12, 32]);
     assert_eq!(device(7).units(), 7);
     assert_eq!(device(0).units(), 1);
-}
-
-/// The published shapes that `wgconv bench` times by default.
-fn core() -> Vec<(String, Vec<usize>, Vec<usize>, Conv)> {
-    let text = wgconv_testing::BENCH_SHAPES;
-    let all: Value = serde_json::from_str(text).expect("JSON");
-    let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("an extent");
-    let list = |value: &Value| value.as_array().expect("a list").iter().map(number).collect::<Vec<_>>();
-    let shape = |name: &Value| {
-        let shapes = all["shapes"].as_array().expect("shapes");
-        let shape = shapes.iter().find(|shape| shape["name"] == *name).expect("a shape of that name");
-        let kernel = list(&shape["kernel"]);
-        let (c, k, groups) = (number(&shape["C"]), number(&shape["K"]), number(&shape["groups"]));
-        let extents = ["D", "H", "W"][3 - kernel.len()..].iter().map(|axis| number(&shape[*axis]));
-        let x = [number(&shape["N"]), c].into_iter().chain(extents).collect();
-        let w = [k, c / groups].into_iter().chain(kernel).collect();
-        let pads: Vec<_> =
-            list(&shape["pad"]).into_iter().map(|p| (p, isize::try_from(p).expect("a pad"))).collect();
-        let conv = Conv::default()
-            .stride(list(&shape["stride"]))
-            .dilation(list(&shape["dilation"]))
-            .padding(pads)
-            .groups(groups);
-        (name.as_str().expect("a name").to_owned(), x, w, conv)
-    };
-    all["meta"]["core"].as_array().expect("names").iter().map(shape).collect()
 }
 
 /// How many times the true products the tile has that has fewest, with what hangs over.
@@ -193,7 +168,7 @@ fn padded(problem: &ConvProblem) -> f64 {
 #[test]
 fn published_shapes_go_to_direct_only_where_tiles_would_be_mostly_empty() {
     let (mut direct, mut asked) = (Vec::new(), 0);
-    for (name, x, w, conv) in core() {
+    for Shape { name, x, w, conv } in Shape::core() {
         for direction in DIRECTIONS {
             let problem = problem(&x, &w, &conv.clone().direction(direction));
             for units in [12, 32, 128] {

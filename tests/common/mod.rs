@@ -6,6 +6,7 @@ pub mod device;
 #[cfg(feature = "gpu")]
 pub mod indices;
 pub mod operation;
+pub mod shapes;
 pub mod space;
 #[cfg(feature = "gpu")]
 pub mod usual;

@@ -1,0 +1,152 @@
+//! What is chosen for every published shape in three directions, on three models of a GPU and on the CPU. No device anywhere.
+//!
+//! `tests/data/choices.json` holds what was chosen last; `WGCONV_WRITE_CHOICES=1 cargo test choices` writes it anew. A change of
+//! the file is a change of the planner, and a commit that makes one says why.
+#![cfg(feature = "gpu")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::Value;
+use wgconv::internals::cpu::CpuPlan;
+use wgconv::internals::kernel::Params;
+use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::program::{DeviceClass, Features, Limits, Target};
+use wgconv::{ConvProblem, Direction};
+
+use crate::common::shapes::Shape;
+
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
+
+/// Columns of a table: three devices, and the CPU.
+const DEVICES: [&str; 4] = ["H200", "RDNA 3 card", "integrated", "CPU"];
+
+fn targets() -> [Target; 3] {
+    let target = |device_class, units, workgroup: u32, max_invocations| Target {
+        limits: Limits {
+            max_binding_bytes: 1 << 31,
+            max_buffer_bytes: 1 << 33,
+            max_storage_buffers: 16,
+            max_workgroup_bytes: workgroup << 10,
+            max_invocations,
+            ..Limits::default()
+        },
+        features: Features { f16: true, subgroup: true, timestamps: true },
+        device_class,
+        compute_units: Some(units),
+        subgroup: (32, 32),
+        ..Target::default()
+    };
+    [
+        target(DeviceClass::Discrete, 132, 48, 1024),
+        target(DeviceClass::Discrete, 96, 64, 1024),
+        target(DeviceClass::Integrated, 12, 32, 1024),
+    ]
+}
+
+/// Algorithm, configuration, launches, and into how many parts the sums are cut.
+fn on_gpu(target: &Target, problem: &ConvProblem) -> String {
+    match Planner::new(target.clone()).choose(problem, None) {
+        Ok(Choice { algorithm, config, program, .. }) => {
+            let parts = |params: &Params| match params {
+                Params::Fold(block) => block.counts[1],
+                _ => 1,
+            };
+            let parts = program.launches.iter().map(|launch| parts(&launch.params)).max().unwrap_or(1);
+            let mut text = format!("{algorithm} {config}");
+            if program.launches.len() > 1 {
+                write!(text, ", {} launches", program.launches.len()).expect("text");
+            }
+            if parts > 1 {
+                write!(text, ", {parts} parts").expect("text");
+            }
+            text
+        }
+        Err(why) => format!("none: {why}"),
+    }
+}
+
+fn on_cpu(problem: &ConvProblem) -> String {
+    let plan = CpuPlan::new(problem, None).expect("the CPU has a plan");
+    match plan.transform_lengths() {
+        Some([z, y, x]) => format!("{} {z} x {y} x {x}", plan.algorithm()),
+        None => plan.algorithm().to_string(),
+    }
+}
+
+/// By name and direction, in the order of [`DEVICES`].
+fn chosen() -> BTreeMap<String, [String; 4]> {
+    let targets = targets();
+    let mut all = BTreeMap::new();
+    for shape in Shape::all() {
+        for direction in DIRECTIONS {
+            let problem = shape.problem(direction);
+            let [h200, card, integrated] = targets.each_ref().map(|target| on_gpu(target, &problem));
+            all.insert(format!("{} {direction:?}", shape.name), [h200, card, integrated, on_cpu(&problem)]);
+        }
+    }
+    all
+}
+
+fn path() -> String {
+    format!("{}/tests/data/choices.json", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Each text once, and a line for each problem.
+fn written(chosen: &BTreeMap<String, [String; 4]>) -> String {
+    let mut numbers = BTreeMap::new();
+    for text in chosen.values().flatten() {
+        numbers.insert(text.as_str(), 0);
+    }
+    for (i, number) in numbers.values_mut().enumerate() {
+        *number = i;
+    }
+    let quoted = |text: &str| Value::from(text).to_string();
+    let texts: Vec<_> = numbers.keys().map(|text| format!("  {}", quoted(text))).collect();
+    let rows: Vec<_> = chosen
+        .iter()
+        .map(|(name, texts)| {
+            let [a, b, c, d] = texts.each_ref().map(|text| numbers[text.as_str()]);
+            format!("  {}: [{a}, {b}, {c}, {d}]", quoted(name))
+        })
+        .collect();
+    let devices = Value::from(DEVICES.to_vec());
+    format!(
+        "{{\n\"devices\": {devices},\n\"choices\": [\n{}\n],\n\"chosen\": {{\n{}\n}}\n}}\n",
+        texts.join(",\n"),
+        rows.join(",\n")
+    )
+}
+
+#[test]
+fn published_shapes_get_what_they_got() {
+    let now = chosen();
+    assert_eq!(now.len(), 550 * DIRECTIONS.len());
+    if std::env::var_os("WGCONV_WRITE_CHOICES").is_some() {
+        std::fs::write(path(), written(&now)).expect("written");
+        return;
+    }
+    let text = std::fs::read_to_string(path()).expect("what was chosen last");
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let mut differ = Vec::new();
+    for (name, choices) in &now {
+        for ((device, choice), number) in
+            DEVICES.iter().zip(choices).zip(document["chosen"][name].as_array().expect(name))
+        {
+            let before = number.as_u64().and_then(|i| document["choices"][usize::try_from(i).ok()?].as_str());
+            let before = before.expect("a text");
+            if before != choice {
+                differ.push(format!("{name}, {device}: {choice} instead of {before}"));
+            }
+        }
+    }
+    assert_eq!(document["chosen"].as_object().expect("rows").len(), now.len());
+    let some: Vec<_> = differ.iter().take(40).map(String::as_str).collect();
+    assert!(
+        differ.is_empty(),
+        "{} of {} differ:\n{}",
+        differ.len(),
+        now.len() * DEVICES.len(),
+        some.join("\n")
+    );
+}
