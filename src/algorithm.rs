@@ -6,12 +6,14 @@ mod fft;
 mod im2col_gemm;
 mod implicit_gemm;
 mod pieces;
+mod resource;
 mod shared;
 
 pub use crate::algorithm_name::Algorithm;
 pub use depthwise::DepthwiseConfig;
 pub use direct::DirectConfig;
 pub use fft::FftConfig;
+pub use resource::Resource;
 
 use crate::kernel::Tile;
 
@@ -76,10 +78,10 @@ pub enum Unsupported {
         invocations: u64,
     },
     /// The kernel binds more buffers, or runs larger workgroups, than the device allows.
-    #[error("needs {needed} {what}, at most {limit} are possible")]
+    #[error("needs {needed} {resource}, at most {limit} are possible")]
     Limit {
-        /// Which limit.
-        what: &'static str,
+        /// Of what.
+        resource: Resource,
         /// What the kernel needs.
         needed: u64,
         /// What the device has.
@@ -153,7 +155,8 @@ impl Unsupported {
 
     /// Whether it is so in every configuration, and was found only by making what is too much.
     pub(crate) fn is_of_all_pieces(&self) -> bool {
-        matches!(self, Self::Limit { what, .. } if *what == pieces::PIECE_WORDS || *what == shared::LAUNCHES[1])
+        let resources = [Resource::LaunchesOfPieces, Resource::TableWordsOfPieces];
+        matches!(self, Self::Limit { resource, .. } if resources.contains(resource))
     }
 
     /// Whether a larger or more capable device limit would have let it run.

@@ -85,7 +85,7 @@
 //!
 //! **Image kernels:** [`filters`], or a [`FilterError`](filters::FilterError).
 //!
-//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic. What the variants hold: [`ProblemError`], [`OperandError`], [`OperationError`], with the feature `gpu` `GpuError`, and [`Declined`], the algorithms with the reason why each does not run: [`Unsupported`] on the GPU, [`CpuUnsupported`] on the CPU.
+//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic. What the variants hold: [`ProblemError`], [`OperandError`], [`OperationError`], with the feature `gpu` `GpuError`, and [`Declined`], the algorithms with the reason why each does not run: [`Unsupported`] on the GPU, with the [`Resource`] that a problem needs too much of, [`CpuUnsupported`] on the CPU.
 //!
 //! # Devices
 //!
@@ -126,7 +126,7 @@ mod planner;
 mod problem;
 mod program;
 
-pub use algorithm::Unsupported;
+pub use algorithm::{Resource, Unsupported};
 pub use algorithm_name::Algorithm;
 pub use classic::{guide, ndimage, operation, signal, theano};
 pub use cpu::CpuUnsupported;

@@ -4,7 +4,7 @@
 use crate::common::device::{any_gpu, run_guarded};
 use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
-use wgconv::internals::algorithm::Unsupported;
+use wgconv::internals::algorithm::{Resource, Unsupported};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::planner::{Choice, Planner};
@@ -122,5 +122,5 @@ fn what_it_declines_has_a_reason() {
     assert_eq!(why(&[1, 2, 8], &[9, 2, 3], &back), Unsupported::Channels { wanted: 8, got: 9 });
     assert_eq!(why(&[1, 2, 8], &[2, 6, 2, 3], &conv().unshared(true)), Unsupported::Unshared);
     let long = why(&[1, 1, 9_000], &[1, 1, 4_000], &conv().boundary(Boundary::Wrap));
-    assert_eq!(long, Unsupported::Limit { what: "columns of taps", needed: 500, limit: 400 });
+    assert_eq!(long, Unsupported::Limit { resource: Resource::ColumnsOfTaps, needed: 500, limit: 400 });
 }

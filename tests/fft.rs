@@ -1,7 +1,7 @@
 //! Where spectra are taken, and what they need: no adapter.
 #![cfg(feature = "gpu")]
 
-use wgconv::internals::algorithm::{Config, Unsupported};
+use wgconv::internals::algorithm::{Config, Resource, Unsupported};
 use wgconv::internals::kernel::Kernel;
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{DeviceClass, Target};
@@ -158,11 +158,14 @@ fn windows_of_any_extent_are_planned_or_declined() {
         for w in [[1, 1, 600, 1], [1, 1, 1, 600], [1, 1, 2000, 1], [1, 1, 501, 501], [1, 1, 501, 2000]] {
             assert_eq!(why(&image, &w, &target), Ok(()), "{w:?}, {limit}");
         }
-        let what = "samples of a transform across the longest axis";
-        let across = Unsupported::Limit { what, needed: 1100, limit };
+        let resource = Resource::TransformSamplesAcross;
+        let across = Unsupported::Limit { resource, needed: 1100, limit };
         assert_eq!(why(&image, &[1, 1, 1100, 1200], &target), Err(across));
-        let along =
-            Unsupported::Limit { what: "samples of a transform", needed: (1 << 20) + 1, limit: 1 << 20 };
+        let along = Unsupported::Limit {
+            resource: Resource::TransformSamples,
+            needed: (1 << 20) + 1,
+            limit: 1 << 20,
+        };
         assert_eq!(why(&[1, 1, 1 << 21], &[1, 1, (1 << 20) + 1], &target), Err(along));
     }
     let full = Conv::default().padding(Padding::Full);

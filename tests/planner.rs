@@ -1,6 +1,6 @@
 //! Choices and lowered programs as data: no device anywhere.
 
-use wgconv::internals::algorithm::{Config, DirectConfig, Unsupported};
+use wgconv::internals::algorithm::{Config, DirectConfig, Resource, Unsupported};
 use wgconv::internals::kernel::{Kernel, Params};
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
@@ -237,7 +237,7 @@ fn direct_declines_with_its_reason() {
     let few = with(Limits { max_storage_buffers: 4, ..Limits::default() });
     assert_eq!(
         why(&x, &w, &conv(), &few),
-        Unsupported::Limit { what: "storage buffers", needed: 6, limit: 4 }
+        Unsupported::Limit { resource: Resource::StorageBuffers, needed: 6, limit: 4 }
     );
     let got = why(&x, &[4, 2, 1], &conv().padding(Padding::Explicit(vec![(1 << 31, -(1 << 31))])), &roomy());
     assert_eq!(got, Unsupported::IndexTooLarge { what: "padding", value: 1 << 31 });

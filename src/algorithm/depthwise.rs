@@ -11,7 +11,7 @@ use super::shared::roles::{
     Loop, MAX_PHASES, Roles, all_phases, forwards, has_table, is_folded, written_extents,
 };
 use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, proportion, tables};
-use super::{Config, Unsupported};
+use super::{Config, Resource, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
 use crate::kernel::{Kernel, Params};
 use crate::problem::{ConvProblem, Direction, Element};
@@ -88,7 +88,7 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     if problem.unshared() {
         return Err(Unsupported::Unshared);
     }
-    let needs = [(INVOCATIONS, "invocations per workgroup"), (MEMORY, "bytes of workgroup memory")];
+    let needs = [(INVOCATIONS, Resource::Invocations), (MEMORY, Resource::WorkgroupBytes)];
     check_device(problem, target, &needs, 6)?;
     check_sizes(problem, target, tables::words(problem))?;
     let groups = problem.groups();
@@ -109,7 +109,11 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     let [z, _, columns] = &axes.loops;
     let runs = [z.taps(), columns.taps(), axes.pieces()].into_iter().fold(roles.summed, u64::saturating_mul);
     if runs > MAX_COLUMNS {
-        return Err(Unsupported::Limit { what: "columns of taps", needed: runs, limit: MAX_COLUMNS });
+        return Err(Unsupported::Limit {
+            resource: Resource::ColumnsOfTaps,
+            needed: runs,
+            limit: MAX_COLUMNS,
+        });
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::shared::{
     MAX_PARTS, MAX_PLACES, bind_gather, binding_limit, check_device, check_sizes, compact_strides, fold,
     proportion, tables,
 };
-use super::{Config, Unsupported};
+use super::{Config, Resource, Unsupported};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table, Target};
@@ -63,7 +63,7 @@ fn may_tile(problem: &ConvProblem, roles: &Roles) -> bool {
 
 /// Declines what no configuration can run. Gives how many padded cells stand for one cell of the result, at most.
 fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
-    check_device(problem, target, &[(WORKGROUP, "invocations per workgroup")], 6)?;
+    check_device(problem, target, &[(WORKGROUP, Resource::Invocations)], 6)?;
     let places = check_sizes(problem, target, tables::words(problem))?;
     check_steps(problem, &Roles::new(problem, &problem.result().strides), 1)?;
     Ok(places)

@@ -15,7 +15,7 @@ mod memory;
 use super::shared::im2col::Padded;
 use super::shared::roles::{Roles, all_phases, is_folded, written_extents};
 use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, proportion, tables};
-use super::{Config, Unsupported};
+use super::{Config, Resource, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, root};
 use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, DeviceClass, Program, Table, Target};
@@ -64,11 +64,10 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     if found.is_empty() {
         // The innermost axis is the one that needs most.
         let [z, y, x] = lines.most(|line| line.least(work.tiles_summed));
-        let across =
-            ("samples of a transform across the longest axis", z.max(y), config::most_across(target));
-        let along = ("samples of a transform", x, config::MAX_LENGTH);
-        let (what, needed, limit) = if across.1 > across.2 { across } else { along };
-        return Err(first.unwrap_or(Unsupported::Limit { what, needed, limit }));
+        let across = (Resource::TransformSamplesAcross, z.max(y), config::most_across(target));
+        let along = (Resource::TransformSamples, x, config::MAX_LENGTH);
+        let (resource, needed, limit) = if across.1 > across.2 { across } else { along };
+        return Err(first.unwrap_or(Unsupported::Limit { resource, needed, limit }));
     }
     Ok(found)
 }
@@ -85,14 +84,14 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
     // Counted before they are made.
     let phases = all_phases(problem);
     if phases > MAX_PARTS {
-        return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PARTS });
+        return Err(Unsupported::Limit { resource: Resource::Phases, needed: phases, limit: MAX_PARTS });
     }
     check_sizes(problem, target, tables::words(problem))?;
     let roles = Roles::new(problem, &problem.result().strides);
     let parts = roles.axes.iter().map(geometry::count).fold(1, u64::saturating_mul);
     if parts > MAX_PARTS {
-        let what = "sub-images of strides and dilations";
-        return Err(Unsupported::Limit { what, needed: parts, limit: MAX_PARTS });
+        let resource = Resource::SubImages;
+        return Err(Unsupported::Limit { resource, needed: parts, limit: MAX_PARTS });
     }
     Ok(())
 }
@@ -142,8 +141,8 @@ pub(super) fn lower(
         return Err(Unsupported::Config { config: Config::Fft(config).to_string() });
     }
     let needs = [
-        (config.block.invocations(), "invocations per workgroup"),
-        (config.block.workgroup_bytes(), "bytes of workgroup memory"),
+        (config.block.invocations(), Resource::Invocations),
+        (config.block.workgroup_bytes(), Resource::WorkgroupBytes),
     ];
     check_device(problem, target, &needs, BUFFERS)?;
     check_steps(problem, &lines, &work, &config)?;

@@ -13,7 +13,7 @@ use super::shared::matrix::{self, Chunk, Matrix, Work};
 use super::shared::outside::Outside;
 use super::shared::product::Product;
 use super::shared::roles::Roles;
-use super::shared::{LAUNCHES, MAX_INDEX, binding_limit, count, im2col};
+use super::shared::{MAX_INDEX, binding_limit, count, im2col};
 use super::{Config, Unsupported};
 use crate::kernel::{GemmParams, Kernel, Tile, TiledSpec};
 use crate::problem::{ConvProblem, Direction};
@@ -37,8 +37,8 @@ pub(super) fn with_room<T>(
     loop {
         let budget = target.limits.workspace_budget;
         match of(&target) {
-            Err(Unsupported::Limit { what, .. })
-                if LAUNCHES.contains(&what) && budget < binding_limit(&target) =>
+            Err(Unsupported::Limit { resource, .. })
+                if resource.is_launches() && budget < binding_limit(&target) =>
             {
                 target.limits.workspace_budget = budget.saturating_mul(2).max(LEAST_BUDGET);
             }

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use super::Unsupported;
 use super::shared::roles::is_folded;
-use super::shared::{LAUNCHES, MAX_LAUNCHES, MAX_TABLE, TABLE_WORDS, binding_bytes, binding_limit, fold};
+use super::shared::{MAX_LAUNCHES, MAX_TABLE, binding_bytes, binding_limit, fold};
+use super::{Resource, Unsupported};
 use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Program, Target};
 
@@ -15,9 +15,6 @@ const MAX_DEPTH: u32 = 10;
 
 /// Most words of the tables that are made for pieces: 32 MiB.
 const MAX_WORDS: u64 = MAX_TABLE / 2;
-
-/// What that counts.
-pub(super) const PIECE_WORDS: &str = "words of tables of pieces";
 
 /// Most sums over images or cells that are added up: one invocation does it.
 const MAX_SUMMANDS: u64 = 64;
@@ -68,7 +65,9 @@ impl Count {
         self.passed().map_or(Ok(()), Err)?;
         let program = lower().inspect_err(|why| match why {
             // One alone is past it.
-            Unsupported::Limit { what, needed, .. } if LAUNCHES.contains(what) => self.launches.set(*needed),
+            Unsupported::Limit { resource, needed, .. } if resource.is_launches() => {
+                self.launches.set(*needed)
+            }
             _ => {}
         })?;
         let words: usize = program.tables.iter().map(|table| table.words.len()).sum();
@@ -79,10 +78,12 @@ impl Count {
 
     /// The limit that they are past.
     fn passed(&self) -> Option<Unsupported> {
-        let limits =
-            [(LAUNCHES[1], self.launches.get(), MAX_LAUNCHES), (PIECE_WORDS, self.words.get(), MAX_WORDS)];
-        let (what, needed, limit) = limits.into_iter().find(|(_, needed, limit)| needed > limit)?;
-        Some(Unsupported::Limit { what, needed, limit })
+        let limits = [
+            (Resource::LaunchesOfPieces, self.launches.get(), MAX_LAUNCHES),
+            (Resource::TableWordsOfPieces, self.words.get(), MAX_WORDS),
+        ];
+        let (resource, needed, limit) = limits.into_iter().find(|(_, needed, limit)| needed > limit)?;
+        Some(Unsupported::Limit { resource, needed, limit })
     }
 }
 
@@ -116,7 +117,7 @@ fn is_size(why: &Unsupported) -> bool {
         Unsupported::BindingTooLarge { .. }
         | Unsupported::IndexTooLarge { .. }
         | Unsupported::GridTooLarge { .. } => true,
-        Unsupported::Limit { what, .. } => *what == TABLE_WORDS,
+        Unsupported::Limit { resource, .. } => *resource == Resource::TableWords,
         _ => false,
     }
 }

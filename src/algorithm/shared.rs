@@ -12,7 +12,7 @@ pub(super) mod proportion;
 pub(super) mod roles;
 pub(super) mod tables;
 
-use super::Unsupported;
+use super::{Resource, Unsupported};
 pub(super) use crate::problem::compact_strides;
 use crate::problem::{ConvProblem, Element, TensorLayout};
 use crate::program::{Binding, Buffer, Table, Target};
@@ -49,14 +49,8 @@ const MAX_ROWS: u64 = 1 << 18;
 /// Most cells outside the input that a boundary table holds: each is looked for.
 const MAX_OUTSIDE: u64 = 1 << 20;
 
-/// What a limit on tables counts.
-pub(super) const TABLE_WORDS: &str = "words of tables";
-
 /// Most launches of one run.
 pub(super) const MAX_LAUNCHES: u64 = 1 << 12;
-
-/// What that counts, of a problem and of its pieces.
-pub(super) const LAUNCHES: [&str; 2] = ["launches", "launches of pieces"];
 
 /// Most parts of one sum: one invocation adds them up.
 pub(super) const MAX_PARTS: u64 = 1 << 14;
@@ -66,7 +60,7 @@ pub(super) const MAX_PARTS: u64 = 1 << 14;
 pub(super) fn check_device(
     problem: &ConvProblem,
     target: &Target,
-    needs: &[(u32, &'static str)],
+    needs: &[(u32, Resource)],
     buffers: u32,
 ) -> Result<(), Unsupported> {
     let element = problem.element();
@@ -74,14 +68,18 @@ pub(super) fn check_device(
         return Err(Unsupported::Element { element });
     }
     let limits = &target.limits;
-    let limit = |what: &str| match what {
-        "bytes of workgroup memory" => limits.max_workgroup_bytes,
-        "storage buffers" => limits.max_storage_buffers,
+    let limit = |resource| match resource {
+        Resource::WorkgroupBytes => limits.max_workgroup_bytes,
+        Resource::StorageBuffers => limits.max_storage_buffers,
         _ => limits.max_invocations,
     };
-    for &(needed, what) in needs.iter().chain([&(buffers, "storage buffers")]) {
-        if needed > limit(what) {
-            return Err(Unsupported::Limit { what, needed: needed.into(), limit: limit(what).into() });
+    for &(needed, resource) in needs.iter().chain([&(buffers, Resource::StorageBuffers)]) {
+        if needed > limit(resource) {
+            return Err(Unsupported::Limit {
+                resource,
+                needed: needed.into(),
+                limit: limit(resource).into(),
+            });
         }
     }
     Ok(())
@@ -91,12 +89,12 @@ pub(super) fn check_device(
 /// tables. Gives how many padded cells stand for one cell of the result, at most.
 pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) -> Result<u64, Unsupported> {
     // No piece has fewer phases, together with the others.
-    for (what, needed, limit) in [
-        ("words of the phases of a stride", tables::rows(problem), MAX_ROWS),
-        ("cells outside the input in boundary tables", tables::outside(problem), MAX_OUTSIDE),
+    for (resource, needed, limit) in [
+        (Resource::PhaseWords, tables::rows(problem), MAX_ROWS),
+        (Resource::BoundaryCells, tables::outside(problem), MAX_OUTSIDE),
     ] {
         if needed > limit {
-            return Err(Unsupported::Limit { what, needed, limit });
+            return Err(Unsupported::Limit { resource, needed, limit });
         }
     }
     for axis in three_axes(problem) {
@@ -120,7 +118,7 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
         }
     }
     if words > MAX_TABLE {
-        return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_TABLE });
+        return Err(Unsupported::Limit { resource: Resource::TableWords, needed: words, limit: MAX_TABLE });
     }
     let limit = binding_limit(target);
     let table = ("tables", words * 4);
@@ -133,8 +131,8 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
     }
     let places = if is_folded(problem) { tables::most_places(problem) } else { 1 };
     if places > MAX_PLACES {
-        let what = "reads of one input cell through the boundary";
-        return Err(Unsupported::Limit { what, needed: places, limit: MAX_PLACES });
+        let resource = Resource::ReadsOfOneCell;
+        return Err(Unsupported::Limit { resource, needed: places, limit: MAX_PLACES });
     }
     Ok(places)
 }

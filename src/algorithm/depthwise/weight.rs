@@ -4,12 +4,12 @@ use super::axes::Axes;
 use super::params::{four, window_items};
 use super::tile::{PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
 use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
-use crate::algorithm::Unsupported;
 use crate::algorithm::shared::roles::{Loop, Phase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
     ENDLESS, MAX_INDEX, MAX_PARTS, MAX_RUN, RUN, bind, bind_sums, bind_tensor, binding_limit,
     compact_strides, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
 };
+use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::depthwise::{Counter, ROWS, inverse};
 use crate::kernel::depthwise_weight::{DepthwiseWeightParams, DepthwiseWeightSpec};
 use crate::kernel::{Kernel, Params};
@@ -97,7 +97,11 @@ pub(super) fn suited(problem: &ConvProblem) -> Result<(), Unsupported> {
 pub(super) fn check(problem: &ConvProblem) -> Result<(), Unsupported> {
     let planes = Sum::new(problem, &problem.result().strides).planes;
     if planes >= MAX_PLANES {
-        return Err(Unsupported::Limit { what: "planes of a sum", needed: planes, limit: MAX_PLANES });
+        return Err(Unsupported::Limit {
+            resource: Resource::PlanesOfOneSum,
+            needed: planes,
+            limit: MAX_PLANES,
+        });
     }
     Ok(())
 }
@@ -219,7 +223,11 @@ impl Share {
         let each = steps.div_ceil(wanted);
         let parts = steps.div_ceil(each);
         if parts > MAX_PARTS {
-            return Err(Unsupported::Limit { what: "parts of one sum", needed: parts, limit: MAX_PARTS });
+            return Err(Unsupported::Limit {
+                resource: Resource::PartsOfOneSum,
+                needed: parts,
+                limit: MAX_PARTS,
+            });
         }
         Ok([steps, each, parts])
     }

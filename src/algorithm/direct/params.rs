@@ -1,6 +1,6 @@
 //! The uniform block of the direct kernel, and how its sums are cut into parts.
 
-use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, Unsupported, WIDEST, may_tile};
+use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, Resource, Unsupported, WIDEST, may_tile};
 use crate::algorithm::shared::fold::Parts;
 use crate::algorithm::shared::roles::{Loop, Roles};
 use crate::algorithm::shared::{
@@ -40,7 +40,7 @@ impl Cut {
         let cut = if is_filled || each.parts().count > room.min(most) { whole } else { each };
         let needed = cut.parts().count;
         if needed > most {
-            return Err(Unsupported::Limit { what: "parts of one sum", needed, limit: most });
+            return Err(Unsupported::Limit { resource: Resource::PartsOfOneSum, needed, limit: most });
         }
         Ok(cut)
     }

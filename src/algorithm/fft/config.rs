@@ -1,8 +1,8 @@
 //! Which transform lengths suit a problem.
 
 use super::geometry::{Line, Lines};
-use crate::algorithm::Unsupported;
 use crate::algorithm::shared::roles::Roles;
+use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, ComplexTile};
 use crate::program::Target;
 
@@ -211,7 +211,7 @@ pub(super) fn tile(target: &Target, rows: u64, columns: u64) -> Result<ComplexTi
     let [large, small] = ComplexTile::ALL;
     let few = rows.min(columns) <= small.size.into();
     [large, small].into_iter().skip(usize::from(few)).find(runs).ok_or(Unsupported::Limit {
-        what: "invocations per workgroup",
+        resource: Resource::Invocations,
         needed: small.invocations().into(),
         limit: target.limits.max_invocations.into(),
     })

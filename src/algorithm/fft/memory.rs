@@ -2,7 +2,9 @@
 
 use super::config::{FftConfig, Work};
 use super::geometry::{Line, Lines};
-use super::{ConvProblem, MAX_INDEX, Padded, Target, Unsupported, bins, fold, is_folded, written_extents};
+use super::{
+    ConvProblem, MAX_INDEX, Padded, Resource, Target, Unsupported, bins, fold, is_folded, written_extents,
+};
 use crate::algorithm::shared::{MAX_LAUNCHES, binding_limit};
 
 /// Bytes of two complex numbers.
@@ -138,7 +140,7 @@ impl Sizes {
         }
         if !work.tiles_summed && most_summed > MAX_SUMMED {
             return Err(Unsupported::Limit {
-                what: "channels summed over",
+                resource: Resource::SummedChannels,
                 needed: most_summed,
                 limit: MAX_SUMMED,
             });
@@ -147,7 +149,11 @@ impl Sizes {
             |m: Matrices| m.columns.div_ceil(columns).saturating_mul(m.summed.div_ceil(summed).max(1));
         let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(per_block);
         if launches > MAX_LAUNCHES {
-            return Err(Unsupported::Limit { what: "launches", needed: launches, limit: MAX_LAUNCHES });
+            return Err(Unsupported::Limit {
+                resource: Resource::Launches,
+                needed: launches,
+                limit: MAX_LAUNCHES,
+            });
         }
         Ok(sizes)
     }

@@ -5,10 +5,10 @@ use super::outside::{MOST, Outside, step};
 use super::product::{self, Cut, Product};
 use super::roles::{Loop, MAX_PHASES, Roles, all_phases, phases, three_axes};
 use super::{
-    TABLE_WORDS, bind, bind_sums, bind_tensor, check_device, check_sizes, cost, count, epilogue_bindings,
-    first, proportion, set_epilogue, single, tables, tensor, word,
+    bind, bind_sums, bind_tensor, check_device, check_sizes, cost, count, epilogue_bindings, first,
+    proportion, set_epilogue, single, tables, tensor, word,
 };
-use crate::algorithm::Unsupported;
+use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
 use crate::problem::{Axis, ConvProblem, Direction, Element};
 use crate::program::{Binding, Buffer, DeviceClass, Grid, Launch, Table, Target};
@@ -51,12 +51,12 @@ pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> R
     check_device(problem, target, &[], BUFFERS)?;
     let phases = all_phases(problem);
     if phases > MAX_PHASES {
-        return Err(Unsupported::Limit { what: "phases of a stride", needed: phases, limit: MAX_PHASES });
+        return Err(Unsupported::Limit { resource: Resource::Phases, needed: phases, limit: MAX_PHASES });
     }
     let entries = taps(problem).saturating_add(1 + phases * MOST as u64);
     let words = tables::words(problem).saturating_add(entries.saturating_mul(ENTRY as u64));
     if words > MAX_WORDS {
-        return Err(Unsupported::Limit { what: TABLE_WORDS, needed: words, limit: MAX_WORDS });
+        return Err(Unsupported::Limit { resource: Resource::TableWords, needed: words, limit: MAX_WORDS });
     }
     let places = check_sizes(problem, target, words)?;
     let roles = Roles::new(problem, &problem.result().strides);
@@ -81,10 +81,8 @@ pub(in crate::algorithm) fn check_tile(
     target: &Target,
     tile: Tile,
 ) -> Result<(), Unsupported> {
-    let needs = [
-        (tile.invocations(), "invocations per workgroup"),
-        (tile.workgroup_bytes(), "bytes of workgroup memory"),
-    ];
+    let needs =
+        [(tile.invocations(), Resource::Invocations), (tile.workgroup_bytes(), Resource::WorkgroupBytes)];
     check_device(problem, target, &needs, BUFFERS)
 }
 

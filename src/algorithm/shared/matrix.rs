@@ -8,10 +8,10 @@ use super::outside::Outside;
 use super::product::{Cut, Product, Summed, cut, offsets};
 use super::roles::{Roles, is_folded, written_extents};
 use super::{
-    LAUNCHES, MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides,
-    first, fold, tensor,
+    MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides, first, fold,
+    tensor,
 };
-use crate::algorithm::{Config, Unsupported};
+use crate::algorithm::{Config, Resource, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Binding, Buffer, Launch, Program, Table, Target};
@@ -148,7 +148,11 @@ impl Sizes {
         }
         let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
         if all.launches > MAX_LAUNCHES {
-            return Err(Unsupported::Limit { what: LAUNCHES[0], needed: all.launches, limit: MAX_LAUNCHES });
+            return Err(Unsupported::Limit {
+                resource: Resource::Launches,
+                needed: all.launches,
+                limit: MAX_LAUNCHES,
+            });
         }
         let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
         let cut = cut(target, tile, &all.products, Summed::new(problem, &roles, size, most))?;

@@ -4,7 +4,7 @@ use super::cost::Launches;
 use super::fold::Parts;
 use super::roles::{Loop, Phase, Roles};
 use super::{MAX_INDEX, MAX_PARTS, binding_limit, cost};
-use crate::algorithm::Unsupported;
+use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
 use crate::program::Target;
@@ -195,7 +195,11 @@ pub(in crate::algorithm) fn cut(
         fits.fold(whole, |best, cut| if time(&cut) < time(&best) / 16 * 15 { cut } else { best })
     };
     if cut.parts.count > most {
-        return Err(Unsupported::Limit { what: "parts of one sum", needed: cut.parts.count, limit: most });
+        return Err(Unsupported::Limit {
+            resource: Resource::PartsOfOneSum,
+            needed: cut.parts.count,
+            limit: most,
+        });
     }
     Ok(cut)
 }
