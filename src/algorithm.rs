@@ -18,7 +18,8 @@ pub use resource::Resource;
 use crate::kernel::Tile;
 
 use crate::problem::{ConvProblem, Element};
-use crate::program::{Program, Target};
+use crate::program::Program;
+use crate::target::Target;
 
 /// Why one algorithm cannot run one problem on one device. Never an error by itself: the planner
 /// collects these and tries the next algorithm.
@@ -60,7 +61,7 @@ pub enum Unsupported {
         buffer: &'static str,
         /// Its size.
         bytes: u64,
-        /// [`Limits::max_binding_bytes`](crate::program::Limits) or `max_buffer_bytes`, whichever is less.
+        /// [`Limits::max_binding_bytes`](crate::target::Limits) or `max_buffer_bytes`, whichever is less.
         limit: u64,
     },
     /// A number of the kernel's parameters would not fit 31 bits.

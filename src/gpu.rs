@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::program::Target;
+use crate::target::Target;
 
 pub use adapter::{AdapterReport, Wanted, adapters};
 pub use buffer::GpuTensor;
@@ -82,7 +82,7 @@ pub enum GpuError {
         what: String,
         /// Bytes needed.
         bytes: u64,
-        /// [`Limits::max_buffer_bytes`](crate::program::Limits).
+        /// [`Limits::max_buffer_bytes`](crate::target::Limits).
         limit: u64,
     },
     /// The device did not finish in time; it may still be at work.

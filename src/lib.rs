@@ -125,6 +125,7 @@ mod ops;
 mod planner;
 mod problem;
 mod program;
+mod target;
 
 pub use algorithm::{Resource, Unsupported};
 pub use algorithm_name::Algorithm;
@@ -148,7 +149,7 @@ pub use problem::{
     Activation, Axis, Boundary, Conv, ConvProblem, ConvTranspose, Direction, Element, Epilogue, Layout,
     Layouts, Padding, PerAxis, ProblemError, Rounding, Source, TensorLayout, TransposedOutput,
 };
-pub use program::Peaks;
+pub use target::Peaks;
 
 pub use half;
 pub use ndarray;
@@ -183,9 +184,13 @@ pub mod internals {
     pub mod problem {
         pub use crate::problem::*;
     }
-    /// Launches as data, and the devices that they are made for.
+    /// Launches as data.
     pub mod program {
         pub use crate::program::*;
+    }
+    /// The devices that launches are made for, as data.
+    pub mod target {
+        pub use crate::target::*;
     }
 }
 

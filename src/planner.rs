@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::algorithm::{Algorithm, Config, Unsupported};
 use crate::problem::ConvProblem;
-use crate::program::{Program, Target};
+use crate::program::Program;
+use crate::target::Target;
 
 /// What happens when no GPU algorithm can run a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -76,10 +76,14 @@ const RULES: &[Rule] = &[
     ("src/error.rs", &["problem", "operation", "device", "planner", "cpu", "gpu", "filters"]),
     ("src/classic/operation", &["problem", "algorithm_name"]),
     ("src/kernel", &["problem", "kernel"]),
-    ("src/program.rs", &["problem", "kernel"]),
-    ("src/algorithm", &["problem", "algorithm_name", "program", "kernel", "algorithm"]),
-    ("src/planner", &["problem", "algorithm", "program"]),
-    ("src/gpu", &["problem", "algorithm_name", "program", "kernel", "algorithm", "planner", "error", "gpu"]),
+    ("src/target.rs", LEAVES),
+    ("src/program.rs", &["problem", "kernel", "target"]),
+    ("src/algorithm", &["problem", "algorithm_name", "program", "kernel", "target", "algorithm"]),
+    ("src/planner", &["problem", "algorithm", "program", "target"]),
+    (
+        "src/gpu",
+        &["problem", "algorithm_name", "program", "kernel", "target", "algorithm", "planner", "error", "gpu"],
+    ),
     ("src/cpu/reference", &["problem"]),
     ("src/cpu", &["problem", "algorithm_name", "cpu"]),
     // The public faces of the rooms above, which the compiler enforces: their inner modules are private.
@@ -94,6 +98,7 @@ const RULES: &[Rule] = &[
             "cpu",
             "error",
             "program",
+            "target",
             "algorithm",
             "device",
         ],
@@ -104,7 +109,7 @@ const RULES: &[Rule] = &[
     ("src/classic/ndimage.rs", &["problem", "operation", "error", "device", "signal"]),
     ("src/classic.rs", LEAVES),
     // What is not public for anybody but tests and the command line.
-    ("src/lib.rs", &["algorithm", "cpu", "gpu", "kernel", "planner", "problem", "program"]),
+    ("src/lib.rs", &["algorithm", "cpu", "gpu", "kernel", "planner", "problem", "program", "target"]),
 ];
 
 #[test]

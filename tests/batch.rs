@@ -115,7 +115,7 @@ mod gpu {
     use wgconv::internals::gpu::GpuPlan;
     use wgconv::internals::kernel::{Kernel, Params};
     use wgconv::internals::planner::{Choice, Planner};
-    use wgconv::internals::program::{DeviceClass, Limits, Target};
+    use wgconv::internals::target::{DeviceClass, Limits, Target};
     use wgconv_testing::{Data, Tally, Tier, gpu_for};
 
     const ALGORITHMS: [Algorithm; 5] = [

@@ -11,7 +11,7 @@ use serde_json::Value;
 use wgconv::internals::cpu::CpuPlan;
 use wgconv::internals::kernel::Params;
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::{DeviceClass, Features, Limits, Target};
+use wgconv::internals::target::{DeviceClass, Features, Limits, Target};
 use wgconv::{ConvProblem, Direction};
 
 use crate::common::shapes::Shape;

@@ -8,7 +8,7 @@ use wgconv::internals::algorithm::{Resource, Unsupported};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::{DeviceClass, Target};
+use wgconv::internals::target::{DeviceClass, Target};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, PlanOptions};
 use wgconv_testing::values::Data;
 use wgconv_testing::{Tally, Tier};

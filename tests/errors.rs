@@ -5,7 +5,7 @@ use wgconv::filters::{self, FilterError};
 use wgconv::internals::algorithm::Unsupported;
 use wgconv::internals::cpu::CpuUnsupported;
 use wgconv::internals::planner::Planner;
-use wgconv::internals::program::Target;
+use wgconv::internals::target::Target;
 use wgconv::{
     Activation, Algorithm, Boundary, Conv, ConvProblem, Device, DeviceChoice, Direction, Element, Epilogue,
     Error, ErrorKind, Layout, OperandError, Operands, Padding, PlanOptions, ProblemError,

@@ -8,7 +8,8 @@ use wgconv::internals::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
 use wgconv::internals::kernel::fft::Block;
 use wgconv::internals::kernel::{DirectParams, Kernel, Params, SpecValue, Tile};
 use wgconv::internals::planner::Planner;
-use wgconv::internals::program::{Buffer, Features, Launch, Limits, Table, Target};
+use wgconv::internals::program::{Buffer, Launch, Table};
+use wgconv::internals::target::{Features, Limits, Target};
 use wgconv::{
     Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Layout, Layouts, Padding, Rounding,
 };

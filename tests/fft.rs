@@ -4,7 +4,7 @@
 use wgconv::internals::algorithm::{Config, Resource, Unsupported};
 use wgconv::internals::kernel::Kernel;
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::{DeviceClass, Target};
+use wgconv::internals::target::{DeviceClass, Target};
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Padding, PlanOptions, Precision};
 
 fn target() -> Target {

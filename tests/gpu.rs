@@ -13,7 +13,7 @@ use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::{DeviceClass, Features, Target};
+use wgconv::internals::target::{DeviceClass, Features, Target};
 use wgconv::{
     Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Fallback, PlanOptions,
 };

@@ -13,7 +13,7 @@ use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::fft::{AxisSpec, Block};
 use wgconv::internals::kernel::{Kernel, Spec};
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::DeviceClass;
+use wgconv::internals::target::DeviceClass;
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Padding, PlanOptions};
 use wgconv_testing::spectral::{Ratios, Spectral};
 use wgconv_testing::tier::workgroups;

@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use wgconv::internals::algorithm::Config;
 use wgconv::internals::gpu::GpuPlan;
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::Target;
+use wgconv::internals::target::Target;
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Layout, Layouts, PlanOptions};
 use wgconv_testing::spectral::Spectral;
 use wgconv_testing::{Case, Data, Tally, Tier, Wanted, gpu_for};

@@ -12,7 +12,7 @@ use wgconv::internals::algorithm::Unsupported;
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{GpuPlan, adapters};
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::{Limits, Target};
+use wgconv::internals::target::{Limits, Target};
 use wgconv::wgpu;
 use wgconv::{
     Algorithm, Boundary, Conv, ConvProblem, Device, Direction, Epilogue, Error, ErrorKind, Fallback, Layout,

@@ -14,7 +14,7 @@ use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::GpuPlan;
 use wgconv::internals::kernel::Kernel;
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::Target;
+use wgconv::internals::target::Target;
 use wgconv::{Algorithm, Conv, ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions};
 use wgconv_testing::agrees;
 use wgconv_testing::values::Data;

@@ -3,7 +3,8 @@
 use wgconv::internals::algorithm::Unsupported;
 use wgconv::internals::kernel::{Kernel, SpecValue};
 use wgconv::internals::planner::Planner;
-use wgconv::internals::program::{Buffer, Features, Launch, Limits, Target};
+use wgconv::internals::program::{Buffer, Launch};
+use wgconv::internals::target::{Features, Limits, Target};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, PlanOptions};
 
 /// A device with every optional ability and roomy limits.

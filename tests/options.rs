@@ -4,7 +4,7 @@ use ndarray::{Array4, array};
 use wgconv::internals::algorithm::Unsupported;
 use wgconv::internals::cpu::{CpuPlan, CpuUnsupported};
 use wgconv::internals::planner::Planner;
-use wgconv::internals::program::Target;
+use wgconv::internals::target::Target;
 use wgconv::theano::{ConvFft, CorrMm};
 use wgconv::{
     Activation, Algorithm, Conv, ConvProblem, Device, Direction, Element, Epilogue, Error, ErrorKind,

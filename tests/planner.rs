@@ -3,7 +3,8 @@
 use wgconv::internals::algorithm::{Config, DirectConfig, Resource, Unsupported};
 use wgconv::internals::kernel::{Kernel, Params};
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::{Binding, Buffer, Features, Grid, Launch, Limits, Program, Target};
+use wgconv::internals::program::{Binding, Buffer, Grid, Launch, Program};
+use wgconv::internals::target::{Features, Limits, Target};
 use wgconv::{
     Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, PlanOptions,
     Precision,
@@ -370,7 +371,7 @@ fn choices_say_who_was_passed_over() {
     let six = choose(&problem(&[8, 6, 56, 56], &[64, 6, 3, 3], &Conv::default().padding(1)));
     let summed = TooMany { what: "channels summed over in a group", got: 6, wanted: 4 };
     assert_eq!(but_spectra(&six.declined), [(Algorithm::Depthwise, summed)]);
-    let software = Target { device_class: wgconv::internals::program::DeviceClass::Software, ..roomy() };
+    let software = Target { device_class: wgconv::internals::target::DeviceClass::Software, ..roomy() };
     let choice = Planner::new(software).choose(&few, None).expect("a choice");
     let is_few = |why: &Unsupported| matches!(why, Unsupported::FewChannels { .. });
     assert!(choice.declined.iter().all(|(_, why)| *why == Barriers || is_few(why)));

@@ -7,7 +7,7 @@ use crate::common::shapes::Shape;
 use wgconv::internals::algorithm::Config;
 use wgconv::internals::kernel::{Params, Tile};
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::program::{DeviceClass, Limits, Target};
+use wgconv::internals::target::{DeviceClass, Limits, Target};
 use wgconv::{Algorithm, Conv, ConvProblem, Direction};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];

@@ -15,7 +15,8 @@ use super::{Config, Resource, Unsupported};
 use crate::kernel::depthwise::DepthwiseSpec;
 use crate::kernel::{Kernel, Params};
 use crate::problem::{ConvProblem, Direction, Element};
-use crate::program::{Buffer, DeviceClass, Grid, Launch, Program, Table, Target};
+use crate::program::{Buffer, Grid, Launch, Program, Table};
+use crate::target::{DeviceClass, Target};
 use axes::Axes;
 use tile::{Tile, WORKGROUP};
 

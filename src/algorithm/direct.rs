@@ -11,7 +11,8 @@ use super::shared::{
 use super::{Config, Resource, Unsupported};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Element};
-use crate::program::{Buffer, Grid, Launch, Program, Table, Target};
+use crate::program::{Buffer, Grid, Launch, Program, Table};
+use crate::target::Target;
 
 use params::Cut;
 

@@ -18,7 +18,8 @@ use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count
 use super::{Config, Resource, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, root};
 use crate::problem::{ConvProblem, Direction, Element};
-use crate::program::{Buffer, DeviceClass, Program, Table, Target};
+use crate::program::{Buffer, Program, Table};
+use crate::target::{DeviceClass, Target};
 
 pub use config::FftConfig;
 use config::Work;

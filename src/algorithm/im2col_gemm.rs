@@ -17,7 +17,8 @@ use super::shared::{MAX_INDEX, binding_limit, count, im2col};
 use super::{Config, Unsupported};
 use crate::kernel::{GemmParams, Kernel, Tile, TiledSpec};
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Binding, Launch, Program, Target};
+use crate::program::{Binding, Launch, Program};
+use crate::target::Target;
 
 pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
     matrix::candidates::<Made>(problem, target)

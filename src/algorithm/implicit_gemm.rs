@@ -17,7 +17,8 @@ use super::shared::roles::Roles;
 use super::{Config, Unsupported};
 use crate::kernel::{Check, GemmSpec, Kernel, Tile, TiledSpec};
 use crate::problem::ConvProblem;
-use crate::program::{Launch, Program, Target};
+use crate::program::{Launch, Program};
+use crate::target::Target;
 
 pub(super) use super::shared::gemm::suited;
 

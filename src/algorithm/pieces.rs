@@ -6,7 +6,8 @@ use super::shared::roles::is_folded;
 use super::shared::{MAX_LAUNCHES, MAX_TABLE, binding_bytes, binding_limit, fold};
 use super::{Resource, Unsupported};
 use crate::problem::{ConvProblem, Element};
-use crate::program::{Buffer, Program, Target};
+use crate::program::{Buffer, Program};
+use crate::target::Target;
 
 type Ways = Vec<[ConvProblem; 2]>;
 

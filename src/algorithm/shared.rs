@@ -15,7 +15,8 @@ pub(super) mod tables;
 use super::{Resource, Unsupported};
 pub(super) use crate::problem::compact_strides;
 use crate::problem::{ConvProblem, Element, TensorLayout};
-use crate::program::{Binding, Buffer, Table, Target};
+use crate::program::{Binding, Buffer, Table};
+use crate::target::Target;
 
 use roles::{Roles, is_folded, three_axes};
 

@@ -5,7 +5,7 @@ use super::wait;
 use super::{Device, Kind};
 use crate::cpu;
 use crate::error::Error;
-use crate::program::Peaks;
+use crate::target::Peaks;
 
 impl Device {
     /// Measures what the device does at most, in about a second: multiply-adds and nothing else, then copies and nothing

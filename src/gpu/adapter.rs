@@ -1,7 +1,7 @@
 //! Adapters: which there are, which one is taken, and what lowering must know of it.
 
 use super::GpuError;
-use crate::program::{CooperativeShape, DeviceClass, Features, Limits, Target};
+use crate::target::{CooperativeShape, DeviceClass, Features, Limits, Target};
 
 /// Which adapter to take.
 #[derive(Clone, Debug, PartialEq, Eq)]

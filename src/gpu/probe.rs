@@ -9,7 +9,8 @@ use super::{Gpu, GpuError, GpuTensor, Waiting, scoped};
 use crate::kernel::{Kernel, PROBE_WORKGROUP, Params, ProbeParams, probe_spec};
 use crate::planner::PlanOptions;
 use crate::problem::{Element, TensorLayout};
-use crate::program::{Binding, Buffer, Grid, Launch, Limits, Peaks};
+use crate::program::{Binding, Buffer, Grid, Launch};
+use crate::target::{Limits, Peaks};
 
 /// Work grows until a run takes this long: beside it, what a launch costs counts little.
 const LONG: Duration = Duration::from_millis(10);

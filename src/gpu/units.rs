@@ -39,7 +39,7 @@ const UNITS: &[(&str, u32)] = &[
     ("Apple M3 Max", 40),
 ];
 
-/// Of the device called so, where it is known; `None`: [`Target::units`](crate::program::Target::units) takes what is usual.
+/// Of the device called so, where it is known; `None`: [`Target::units`](crate::target::Target::units) takes what is usual.
 pub(super) fn of(name: &str) -> Option<u32> {
     // Portable ones have fewer under the same names.
     let known = |part: &str| name.contains(part) && !name.contains("Laptop");

@@ -4,7 +4,8 @@ use ndarray::{Array1, ArrayD, Dimension, IxDyn};
 use wgconv::half::f16;
 use wgconv::internals::gpu::{BufferOperands, BufferSlice, Gpu, GpuPlan};
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::{Buffer, Target};
+use wgconv::internals::program::Buffer;
+use wgconv::internals::target::Target;
 use wgconv::{Algorithm, ConvProblem, Direction, Element, TensorLayout, wgpu};
 
 use wgconv_testing::Data;

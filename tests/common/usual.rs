@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use wgconv::internals::kernel::{Kernel, Spec, SpecValue};
 use wgconv::internals::planner::Choice;
-use wgconv::internals::program::{DeviceClass, Program, Target};
+use wgconv::internals::program::Program;
+use wgconv::internals::target::{DeviceClass, Target};
 use wgconv::{Algorithm, ConvProblem};
 use wgconv_testing::Tier;
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use wgconv::internals::cpu::CpuPlan;
 use wgconv::internals::planner::Planner;
-use wgconv::internals::program::Target;
+use wgconv::internals::target::Target;
 use wgconv::{Algorithm, Element, Operation};
 
 use crate::failure::Failure;

@@ -9,7 +9,8 @@ use crate::algorithm::shared::{
 };
 use crate::kernel::depthwise::{Counter, DepthwiseParams, ROWS, Window, inverse};
 use crate::problem::ConvProblem;
-use crate::program::{Buffer, Target};
+use crate::program::Buffer;
+use crate::target::Target;
 
 /// Most sets of planes that one workgroup computes in turn: what it computes once serves them all.
 const MAX_SETS: u64 = 4;

@@ -4,7 +4,7 @@ use super::INVOCATIONS;
 use super::axes::Axes;
 use crate::algorithm::shared::RUN;
 use crate::kernel::depthwise::ROWS;
-use crate::program::Target;
+use crate::target::Target;
 
 /// Invocations of a workgroup.
 pub(super) const WORKGROUP: u64 = INVOCATIONS as u64;

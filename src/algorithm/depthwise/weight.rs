@@ -14,7 +14,8 @@ use crate::kernel::depthwise::{Counter, ROWS, inverse};
 use crate::kernel::depthwise_weight::{DepthwiseWeightParams, DepthwiseWeightSpec};
 use crate::kernel::{Kernel, Params};
 use crate::problem::{ConvProblem, Element};
-use crate::program::{Binding, Buffer, Grid, Launch, Program, Table, Target};
+use crate::program::{Binding, Buffer, Grid, Launch, Program, Table};
+use crate::target::Target;
 
 /// Images times cells along z that the kernel tells apart.
 pub(super) const MAX_PLANES: u64 = 1 << 20;

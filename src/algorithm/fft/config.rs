@@ -4,7 +4,7 @@ use super::geometry::{Line, Lines};
 use crate::algorithm::shared::roles::Roles;
 use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, ComplexTile};
-use crate::program::Target;
+use crate::target::Target;
 
 /// Configurations that are tried, best guess first.
 const CANDIDATES: usize = 4;

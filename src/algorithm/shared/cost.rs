@@ -7,7 +7,7 @@
 use super::roles::{Loop, Roles, has_table};
 use crate::kernel::Tile;
 use crate::problem::{Axis, ConvProblem, Direction};
-use crate::program::Target;
+use crate::target::Target;
 
 /// Invocations that keep a compute unit busy: two workgroups of 256, whose registers are what a unit holds of 64 sums each.
 /// With fewer it waits.

@@ -8,7 +8,8 @@ use super::{
 use crate::algorithm::Unsupported;
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Buffer, Grid, Launch, Program, Table, Target};
+use crate::program::{Buffer, Grid, Launch, Program, Table};
+use crate::target::Target;
 
 /// Axes of the kernel: those of an unshared weight of rank 3.
 const AXES: usize = 8;

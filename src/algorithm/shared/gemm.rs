@@ -11,7 +11,8 @@ use super::{
 use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
 use crate::problem::{Axis, ConvProblem, Direction, Element};
-use crate::program::{Binding, Buffer, DeviceClass, Grid, Launch, Table, Target};
+use crate::program::{Binding, Buffer, Grid, Launch, Table};
+use crate::target::{DeviceClass, Target};
 
 /// Most words of the table of taps: what needs more is cut into pieces.
 const MAX_WORDS: u64 = 1 << 22;

@@ -6,7 +6,8 @@ use super::{count, first, single, tables};
 use crate::algorithm::Unsupported;
 use crate::kernel::{GemmParams, Im2colSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Binding, Grid, Launch, Target};
+use crate::program::{Binding, Grid, Launch};
+use crate::target::Target;
 
 /// Writes `block.chunk[2]` products of `block.counts[1]` columns, for each of `block.tiles[2]` groups: the gathered tensor, both
 /// tables, the matrix.

@@ -14,7 +14,8 @@ use super::{
 use crate::algorithm::{Config, Resource, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
-use crate::program::{Binding, Buffer, Launch, Program, Table, Target};
+use crate::program::{Binding, Buffer, Launch, Program, Table};
+use crate::target::Target;
 
 /// How an algorithm comes by the matrix of windows: a column per cell of the result, a row per product.
 pub(in crate::algorithm) trait Matrix {

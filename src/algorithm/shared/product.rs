@@ -7,7 +7,7 @@ use super::{MAX_INDEX, MAX_PARTS, binding_limit, cost};
 use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
-use crate::program::Target;
+use crate::target::Target;
 
 /// Most products that one invocation sums up one after the other: it bounds the time of an invocation, and keeps its
 /// loops below the 65,535 iterations after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader.
