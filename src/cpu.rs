@@ -346,10 +346,11 @@ fn run_slices<T: Real>(
     let result = match loops {
         Loops::Fft(fft, direct) => fft.run(problem, direct, slices, prepared)?,
         Loops::Direct(direct) => direct.run(problem, slices)?,
-        Loops::Reference => Vec::new(),
+        // No panic: the reference takes no slices, it ran before.
+        Loops::Reference => unreachable!("the reference takes no slices"),
     };
-    // The lengths agree and the problem checked that the shape can be addressed: this is no error.
-    Ok(ArrayD::from_shape_vec(problem.result().shape(), result).unwrap_or_default())
+    // No panic: the problem checked that the shape can be addressed, and the result is made for it.
+    Ok(ArrayD::from_shape_vec(problem.result().shape(), result).expect("as many results as elements"))
 }
 
 fn run_reference<T: Real>(
@@ -369,8 +370,8 @@ fn run_reference<T: Real>(
         CpuWeight::View(view) => wide(view),
         CpuWeight::Prepared(weights) => {
             let values = weights.values.iter().map(|v| v.to_f64()).collect();
-            // Prepared for this problem, so of its shape: this is no error.
-            ArrayD::from_shape_vec(problem.weight().shape(), values).unwrap_or_default()
+            // No panic: they were prepared for this problem, so they are of its shape.
+            ArrayD::from_shape_vec(problem.weight().shape(), values).expect("as many weights as elements")
         }
     });
     let grad_output = operands.grad_output.as_ref().map(wide);

@@ -120,10 +120,13 @@ pub(super) fn fold<T: Real>(geometry: &Geometry, padded: &[T], result: &mut [T])
     let [_, height, width] = geometry.input();
     let [depth, rows, columns] = geometry.lines.each_ref().map(|line| index(line.reach));
     let plane: usize = geometry.input().iter().product();
-    // The cell that each coordinate stands for; that of a boundary which reads nothing would be any.
+    // The cell that each coordinate stands for.
     let of = |axis: usize| -> Result<Vec<usize>, OutOfMemory> {
         let line = &geometry.lines[axis];
-        let cell = |at: i64| line.cell(geometry.boundary, at - line.begin).unwrap_or_default();
+        let cell = |at: i64| {
+            // No panic: only boundaries that repeat cells are folded, and they read one everywhere.
+            line.cell(geometry.boundary, at - line.begin).expect("a repeating boundary reads a cell")
+        };
         let mut cells = room("the cells of padded coordinates", index(line.reach))?;
         cells.extend((0..line.reach).map(cell));
         Ok(cells)

@@ -87,7 +87,9 @@ impl Layout {
         }
         let mut strides = vec![0; extents.len()];
         let mut next: u64 = 1;
-        for axis in self.order(extents.len(), channel).unwrap_or_default().into_iter().rev() {
+        // No panic: every layout has an order of axes but strides, which were returned above.
+        let order = self.order(extents.len(), channel).expect("a named layout has an order of axes");
+        for axis in order.into_iter().rev() {
             strides[axis] = next;
             // The product of all extents was checked before; a zero extent makes it smaller still.
             next = next.saturating_mul(extents[axis].max(1));
