@@ -289,6 +289,7 @@ impl Operation {
     }
 
     /// The shape of its result.
+    #[allow(clippy::missing_panics_doc, reason = "it does not panic, as said below")]
     pub fn shape(&self) -> Vec<usize> {
         // No panic: it was computed when the operation was made.
         self.shape_before(&self.result, self.steps.len()).expect("every step takes the shape before it")
