@@ -108,23 +108,16 @@ fn on_the_cpu() {
 mod gpu {
     use super::*;
     use crate::common::device::{any_gpu, run_guarded};
-    use crate::common::usual::{is_short, usual_choice};
+    use crate::common::shapes::roomy;
+    use crate::common::usual::{ALGORITHMS, is_short, usual_choice};
     use std::sync::Mutex;
     use wgconv::PlanOptions;
     use wgconv::internals::algorithm::Config;
     use wgconv::internals::gpu::GpuPlan;
     use wgconv::internals::kernel::{Kernel, Params};
     use wgconv::internals::planner::{Choice, Planner};
-    use wgconv::internals::target::{DeviceClass, Limits, Target};
+    use wgconv::internals::target::{DeviceClass, Target};
     use wgconv_testing::{Data, Tally, Tier, gpu_for};
-
-    const ALGORITHMS: [Algorithm; 5] = [
-        Algorithm::Direct,
-        Algorithm::Depthwise,
-        Algorithm::ImplicitGemm,
-        Algorithm::Im2colGemm,
-        Algorithm::Fft,
-    ];
 
     fn only(data: &Data, at: usize) -> Data {
         Data {
@@ -272,21 +265,6 @@ mod gpu {
         alone_and_in_a_batch(Tier::full());
     }
 
-    fn device(units: u32) -> Target {
-        let limits = Limits {
-            max_binding_bytes: 1 << 31,
-            max_buffer_bytes: 1 << 33,
-            max_workgroup_bytes: 32 << 10,
-            ..Limits::default()
-        };
-        Target {
-            limits,
-            compute_units: Some(units),
-            device_class: DeviceClass::Discrete,
-            ..Target::default()
-        }
-    }
-
     fn forced(target: &Target, algorithm: Algorithm, problem: &ConvProblem) -> Option<Choice> {
         Planner::new(target.clone()).choose(problem, Some(algorithm)).ok()
     }
@@ -381,7 +359,7 @@ mod gpu {
                 for (units, algorithm) in
                     [1, 12, 64, 200].into_iter().flat_map(|u| ALGORITHMS.map(|a| (u, a)))
                 {
-                    let target = device(units);
+                    let target = Target { device_class: DeviceClass::Discrete, ..roomy(units) };
                     let Some(alone) = forced(&target, algorithm, &of(1)) else { continue };
                     for n in [2, 3, 8, 64] {
                         let batch = forced(&target, algorithm, &of(n)).expect("it takes one image");

@@ -79,21 +79,13 @@ fn of_long_rows_on_the_cpu() {
 mod gpu {
     use super::*;
     use crate::common::device::{any_gpu, run_guarded};
-    use crate::common::usual::usual_choice;
+    use crate::common::usual::{ALGORITHMS, usual_choice};
     use std::collections::BTreeSet;
     use std::sync::Mutex;
     use wgconv::PlanOptions;
     use wgconv::internals::gpu::GpuPlan;
     use wgconv::internals::planner::Choice;
     use wgconv_testing::{Data, Tally, gpu_for};
-
-    const ALGORITHMS: [Algorithm; 5] = [
-        Algorithm::Direct,
-        Algorithm::Depthwise,
-        Algorithm::ImplicitGemm,
-        Algorithm::Im2colGemm,
-        Algorithm::Fft,
-    ];
 
     /// A row for each kernel that ends with the epilogue.
     fn gpu_specs() -> Vec<Spec> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::shapes::Shape;
+use crate::common::shapes::{Shape, roomy as device};
 use wgconv::internals::algorithm::Config;
 use wgconv::internals::kernel::{Params, Tile};
 use wgconv::internals::planner::{Choice, Planner};
@@ -14,17 +14,6 @@ const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Di
 
 /// Invocations that keep a compute unit busy.
 const BUSY: u64 = 512;
-
-/// A device with so many compute units.
-fn device(units: u32) -> Target {
-    let limits = Limits {
-        max_binding_bytes: 1 << 31,
-        max_buffer_bytes: 1 << 33,
-        max_workgroup_bytes: 32 << 10,
-        ..Limits::default()
-    };
-    Target { limits, compute_units: Some(units), ..Target::default() }
-}
 
 fn problem(x: &[usize], w: &[usize], conv: &Conv) -> ConvProblem {
     ConvProblem::new(x, w, conv).expect("a problem")

@@ -1,6 +1,7 @@
-//! The published shapes that `wgconv bench` times, as problems.
+//! The published shapes that `wgconv bench` times, as problems, and a device to plan them for.
 
 use serde_json::Value;
+use wgconv::internals::target::{Limits, Target};
 use wgconv::{Conv, ConvProblem, Direction};
 
 /// One convolution by its name.
@@ -59,4 +60,15 @@ fn number(value: &Value) -> usize {
 
 fn list(value: &Value) -> Vec<usize> {
     value.as_array().expect("a list").iter().map(number).collect()
+}
+
+/// A device with so many compute units, and room for large tensors.
+pub fn roomy(units: u32) -> Target {
+    let limits = Limits {
+        max_binding_bytes: 1 << 31,
+        max_buffer_bytes: 1 << 33,
+        max_workgroup_bytes: 32 << 10,
+        ..Limits::default()
+    };
+    Target { limits, compute_units: Some(units), ..Target::default() }
 }

@@ -10,6 +10,10 @@ use wgconv::internals::target::{DeviceClass, Target};
 use wgconv::{Algorithm, ConvProblem};
 use wgconv_testing::Tier;
 
+/// Those that have kernels.
+pub const ALGORITHMS: [Algorithm; 5] =
+    [Algorithm::Direct, Algorithm::Depthwise, Algorithm::ImplicitGemm, Algorithm::Im2colGemm, Algorithm::Fft];
+
 /// Whether the constant says how much a kernel does at once, not what it does.
 fn is_size(name: &str, value: &SpecValue) -> bool {
     matches!(value, SpecValue::U32(_)) && name != "CHECK"

@@ -146,7 +146,7 @@ fn blocks(products: u64) -> u64 {
 pub(in crate::algorithm) struct Summed {
     pub(in crate::algorithm) size: u64,
     pub(in crate::algorithm) most: u64,
-    /// Whether that over images.
+    /// Whether sums are over images.
     pub(in crate::algorithm) over_images: bool,
     /// Not summed over.
     pub(in crate::algorithm) images: u64,
