@@ -94,18 +94,19 @@ fn main(
         let z = places(0u, cell.x);
         let y = places(1u, cell.y);
         let x = places(2u, cell.z);
-        for (var jz = z.x; jz < z.y; jz++) {
-            for (var jy = y.x; jy < y.y; jy++) {
-                let row = from_other + table[jz] * p.s_stride[1].y + table[jy] * p.s_stride[1].z;
-                for (var jx = x.x; jx < x.y; jx++) {
-                    sum += sum_of_parts(row + table[jx] * p.s_stride[1].w);
-                    held += 1u;
-                    if held == BLOCK {
-                        total += sum;
-                        sum = 0.0;
-                        held = 0u;
-                    }
-                }
+        let count = vec3<u32>(z.y - z.x, y.y - y.x, x.y - x.x);
+        // One loop, not three: llvmpipe counts the iterations of all loops, and leaves them after 65,535.
+        for (var j = 0u; j < count.x * count.y * count.z; j++) {
+            let jx = j % count.z;
+            let jy = (j / count.z) % count.y;
+            let jz = j / (count.z * count.y);
+            sum += sum_of_parts(from_other + table[z.x + jz] * p.s_stride[1].y + table[y.x + jy] * p.s_stride[1].z
+                + table[x.x + jx] * p.s_stride[1].w);
+            held += 1u;
+            if held == BLOCK {
+                total += sum;
+                sum = 0.0;
+                held = 0u;
             }
         }
     } else {
