@@ -10,38 +10,13 @@ use serde_json::Value;
 use wgconv::internals::cpu::CpuPlan;
 use wgconv::internals::kernel::Params;
 use wgconv::internals::planner::{Choice, Planner};
-use wgconv::internals::target::{DeviceClass, Features, Limits, Target};
+use wgconv::internals::target::Target;
 use wgconv::{ConvProblem, Direction};
 
+use crate::common::models;
 use crate::common::shapes::Shape;
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
-
-/// Columns of a table: three devices, and the CPU.
-const DEVICES: [&str; 4] = ["H200", "RDNA 3 card", "integrated", "CPU"];
-
-fn targets() -> [Target; 3] {
-    let target = |device_class, units, workgroup: u32| Target {
-        limits: Limits {
-            max_binding_bytes: 1 << 31,
-            max_buffer_bytes: 1 << 33,
-            max_storage_buffers: 16,
-            max_workgroup_bytes: workgroup << 10,
-            max_invocations: 1024,
-            ..Limits::default()
-        },
-        features: Features { f16: true, subgroup: true, timestamps: true },
-        device_class,
-        compute_units: Some(units),
-        subgroup: (32, 32),
-        ..Target::default()
-    };
-    [
-        target(DeviceClass::Discrete, 132, 48),
-        target(DeviceClass::Discrete, 96, 64),
-        target(DeviceClass::Integrated, 12, 32),
-    ]
-}
 
 /// Algorithm, configuration, launches, and into how many parts the sums are cut.
 fn on_gpu(target: &Target, problem: &ConvProblem) -> String {
@@ -74,9 +49,9 @@ fn on_cpu(problem: &ConvProblem, pool: &rayon::ThreadPool) -> String {
     }
 }
 
-/// By name and direction, in the order of [`DEVICES`].
+/// By name and direction, in the order of [`models::NAMES`], then the CPU.
 fn chosen() -> BTreeMap<String, [String; 4]> {
-    let targets = targets();
+    let targets = models::all();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
     let mut all = BTreeMap::new();
     for shape in Shape::all() {
@@ -90,6 +65,12 @@ fn chosen() -> BTreeMap<String, [String; 4]> {
         }
     }
     all
+}
+
+/// Columns of the table.
+fn devices() -> [&'static str; 4] {
+    let [h200, card, integrated] = models::NAMES;
+    [h200, card, integrated, "CPU"]
 }
 
 fn path() -> String {
@@ -114,7 +95,7 @@ fn written(chosen: &BTreeMap<String, [String; 4]>) -> String {
             format!("  {}: [{a}, {b}, {c}, {d}]", quoted(name))
         })
         .collect();
-    let devices = Value::from(DEVICES.to_vec());
+    let devices = Value::from(devices().to_vec());
     format!(
         "{{\n\"devices\": {devices},\n\"choices\": [\n{}\n],\n\"chosen\": {{\n{}\n}}\n}}\n",
         texts.join(",\n"),
@@ -135,7 +116,7 @@ fn published_shapes_get_what_they_got() {
     let mut differ = Vec::new();
     for (name, choices) in &now {
         for ((device, choice), number) in
-            DEVICES.iter().zip(choices).zip(document["chosen"][name].as_array().expect(name))
+            devices().iter().zip(choices).zip(document["chosen"][name].as_array().expect(name))
         {
             let before = number.as_u64().and_then(|i| document["choices"][usize::try_from(i).ok()?].as_str());
             let before = before.expect("a text");
@@ -150,7 +131,7 @@ fn published_shapes_get_what_they_got() {
         differ.is_empty(),
         "{} of {} differ:\n{}",
         differ.len(),
-        now.len() * DEVICES.len(),
+        now.len() * devices().len(),
         some.join("\n")
     );
 }

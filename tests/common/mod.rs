@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod device;
 #[cfg(feature = "gpu")]
 pub mod indices;
+pub mod models;
 pub mod operation;
 pub mod shapes;
 pub mod space;
