@@ -69,7 +69,14 @@ fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally
         let mut little = target.clone();
         little.limits.workspace_budget = SMALL_BUDGET;
         for config in configs {
-            let program = algorithm.lower(problem, target, config).expect("a candidate lowers");
+            let program = match algorithm.lower(problem, target, config) {
+                // Of its first piece; all of them may come to too much.
+                Err(why) if why.is_limit() => {
+                    tally.skip(format!("{algorithm} {name}"), why.to_string());
+                    continue;
+                }
+                lowered => lowered.expect("a candidate lowers"),
+            };
             let in_pieces = algorithm.lower(problem, &little, config).ok().filter(|other| *other != program);
             for program in [Some(program), in_pieces].into_iter().flatten() {
                 let problem = problem.clone();
