@@ -12,14 +12,15 @@ mod shapes;
 
 use std::time::{Duration, Instant};
 
-use wgconv::internals::cpu::CpuPlan;
-use wgconv::internals::planner::Planner;
-use wgconv::{ConvProblem, Direction};
+use wgconv::internals::cpu::CPU;
+use wgconv::internals::implementation::PlanContext;
+use wgconv::internals::planner::{Planner, choose};
+use wgconv::internals::target::Target;
+use wgconv::{Algorithm, ConvProblem, Direction, PlanOptions, Precision};
 
 const PASSES: usize = 5;
 
 fn main() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
     let directions = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
     let problems: Vec<(String, ConvProblem)> = shapes::Shape::all()
         .iter()
@@ -30,7 +31,14 @@ fn main() {
         let planner = Planner::new(target);
         report(name, &problems, |problem| drop(planner.choose(problem, None)));
     }
-    pool.install(|| report("CPU", &problems, |problem| drop(CpuPlan::new(problem, None))));
+    let context = PlanContext::new(Target::cpu(2));
+    let options = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    pool.install(|| {
+        report("CPU", &problems, |problem| {
+            drop(choose((CPU, Algorithm::on_cpu()), problem, &options, &context))
+        })
+    });
 }
 
 fn report(name: &str, problems: &[(String, ConvProblem)], plan: impl Fn(&ConvProblem)) {
@@ -44,5 +52,6 @@ fn report(name: &str, problems: &[(String, ConvProblem)], plan: impl Fn(&ConvPro
     }
     let all: Duration = least.iter().sum();
     let (slowest, time) = problems.iter().zip(&least).max_by_key(|(_, time)| **time).expect("problems");
-    println!("{name}: {:.1} ms, at most {:.2} ms ({})", all.as_secs_f64() * 1e3, time.as_secs_f64() * 1e3, slowest.0);
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    println!("{name}: {:.1} ms, at most {:.2} ms ({})", milliseconds(all), milliseconds(*time), slowest.0);
 }

@@ -154,7 +154,7 @@ fn timed(
         PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..PlanOptions::default() };
     let plan = match device.plan(problem, &forced) {
         Ok(plan) => plan,
-        Err(wgconv::Error::Declined(_) | wgconv::Error::Cpu(_)) => return Ok(None),
+        Err(wgconv::Error::Declined(_)) => return Ok(None),
         Err(e) => return Err(e),
     };
     let weight = plan.prepare(w)?;

@@ -7,7 +7,7 @@
 ///
 /// | | GPU | CPU | locally connected weights | chosen by itself for |
 /// |---|---|---|---|---|
-/// | [`Direct`](Self::Direct) | f32, f16 | f32, f64 | yes | what no other algorithm does faster |
+/// | [`Direct`](Self::Direct) | f32, f16 | f32, f64 | yes | small problems, and what no other algorithm does faster |
 /// | [`Depthwise`](Self::Depthwise) | f32, f16 | - | no | depthwise convolutions and first layers |
 /// | [`ImplicitGemm`](Self::ImplicitGemm) | f32, f16 | - | no | about 9 output channels per group and more |
 /// | [`Im2colGemm`](Self::Im2colGemm) | f32, f16 | - | no | nothing: it runs when forced or preferred |
@@ -30,7 +30,7 @@ pub enum Algorithm {
     /// - **Supports**: everything, locally connected weights included. It is the fallback of all others.
     /// - **Workspace**: on a GPU, an f32 copy of the result for every split-K slice of a long sum, and for a boundary adjoint;
     ///   otherwise none.
-    /// - **Chosen when**: no other algorithm is estimated to be faster. A software adapter always takes it.
+    /// - **Chosen when**: no other algorithm is estimated to be faster.
     /// - **Accuracy**: every element within `(2·√K + 8)·u·mag`. A filter tap on zero padding is skipped, so an infinite weight
     ///   there leaves the sum finite.
     /// - **Limits**: on a GPU, sums of 2²⁵ products.
@@ -50,8 +50,8 @@ pub enum Algorithm {
     /// - **Supports**: everything but locally connected weights.
     /// - **Workspace**: an f32 copy of the result for every split-K slice; for a weight gradient the packed `grad_output`; the
     ///   padded input under a boundary other than zero. Weights are packed once by [`Plan::prepare`](crate::Plan::prepare).
-    /// - **Chosen when**: its tiles are estimated to take no longer than [`Direct`](Self::Direct): from about 9 output channels
-    ///   per group, or with fewer where sums are long and results few.
+    /// - **Chosen when**: it is estimated to be the fastest: tiles of 32 output channels or more are mostly full, and the product
+    ///   takes longer than its launches.
     /// - **Accuracy**: every element within `(2·√K + 8)·u·mag`. Zero padding is multiplied, so a weight that meets it must be
     ///   finite.
     /// - **Limits**: not the input gradient of a convolution with more than 64 phases, the product of its strides.
@@ -60,9 +60,7 @@ pub enum Algorithm {
     ///
     /// - **Supports**: sums over at most 8 channels of a group. Everything but locally connected weights.
     /// - **Workspace**: as [`Direct`](Self::Direct).
-    /// - **Chosen when**: at most 4 channels are summed, there are at least 2 taps and 4,096 results, and
-    ///   `stride / gcd(stride, dilation)` is at most 2 along the axis that one invocation covers. For weight gradients: a group
-    ///   has at most 4 pairs of channels, or at most 4 input channels and at least 25 taps.
+    /// - **Chosen when**: it is estimated to be the fastest: few channels are summed, and positions are many.
     /// - **Accuracy**: as [`ImplicitGemm`](Self::ImplicitGemm).
     /// - **Limits**: 400 tap columns over all summed channels, where a column is up to 8 taps along one axis.
     Depthwise,
@@ -74,9 +72,8 @@ pub enum Algorithm {
     ///   [`PlanOptions::workspace_budget`](crate::PlanOptions::workspace_budget) holds, two at least; the padded input under a
     ///   boundary other than zero, and the padded result of its adjoint. On the CPU about 160 MiB at most, unless a single tile
     ///   is larger. Spectra of the filters are made once by [`Plan::prepare`](crate::Plan::prepare).
-    /// - **Chosen when**: on a GPU it is estimated to take less than a third of the time of [`Direct`](Self::Direct). On the CPU
-    ///   from 2²⁴ multiply-adds on, where it is estimated to take less than 0.6 of that time. Both only for sums over 16 or more
-    ///   channels of a group, or where it was asked for: see [`Precision`](crate::Precision).
+    /// - **Chosen when**: it is estimated to be [`Precision::FASTER`](crate::Precision::FASTER) than every other algorithm, for sums
+    ///   over 16 or more channels of a group or where it was asked for: see [`Precision`](crate::Precision).
     /// - **Accuracy**: `‖error‖ ≤ u·(log2 T + 0.3·√c)·‖result‖` over the whole result, for tiles of `T` points and `c` summed
     ///   terms. Small values beside large ones may lose all digits, integers are rounded, and on a GPU one NaN or infinity
     ///   spreads over its tile ([`PlanOptions::check_finite`](crate::PlanOptions::check_finite)).

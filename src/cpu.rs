@@ -2,6 +2,7 @@
 
 mod direct;
 mod fft;
+mod implementations;
 mod memory;
 mod padded;
 #[cfg(not(target_arch = "wasm32"))]
@@ -18,82 +19,18 @@ use std::sync::Arc;
 use ndarray::{ArrayD, ArrayView1, ArrayViewD};
 
 use crate::algorithm_name::Algorithm;
-use crate::problem::{ConvProblem, Direction, Element, TensorLayout, to_usize};
+use crate::implementation::{Cannot, PlanContext};
+use crate::problem::{ConvProblem, Direction, TensorLayout, to_usize};
+use crate::target::Target;
+pub use implementations::{CPU, CpuConfig};
 pub use memory::OutOfMemory;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use probe::copy_bytes_per_second;
 pub use real::Real;
 
-/// The algorithms that the CPU has, in the order of asking; [`Algorithm::Fft`] comes first where it is worth it.
-pub const CPU_ALGORITHMS: &[Algorithm] = &[Algorithm::Direct, Algorithm::Fft, Algorithm::Reference];
-
-/// Why the CPU, or one algorithm on it, cannot run a problem.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CpuUnsupported {
-    /// No such algorithm on the CPU.
-    #[error("the CPU has no {algorithm}: wanted one of {}", names(CPU_ALGORITHMS))]
-    NotOnCpu {
-        /// What was asked for.
-        algorithm: Algorithm,
-    },
-    /// The caller excluded all that it has.
-    #[error("of the algorithms that the CPU has ({}) all are excluded", names(CPU_ALGORITHMS))]
-    Excluded,
-    /// What the caller did not exclude computes with transformed operands, which the precision that was asked for does not
-    /// take for this problem.
-    #[error("{algorithm} rounds transformed operands, which only Precision::Fast takes for any problem")]
-    Inexact {
-        /// The first one.
-        algorithm: Algorithm,
-    },
-    /// The CPU does not compute with this element.
-    #[error("the CPU computes with f32 and f64, not with {}", element.name())]
-    Element {
-        /// The problem's element.
-        element: Element,
-    },
-    /// Every output position has weights of its own: there is no spectrum that all positions share.
-    #[error("weights per position have no spectrum in common")]
-    Unshared,
-    /// The gradient of an input that is read again outside would first be computed for every cell that windows visit.
-    #[error(
-        "windows visit {cells} cells of a plane, a gradient that is folded back takes at most {limit} for these operands"
-    )]
-    PaddedCells {
-        /// So many are visited.
-        cells: u64,
-        /// At most so many are taken.
-        limit: u64,
-    },
-    /// Strides and dilations make sub-images with transforms of their own.
-    #[error("strides and dilations make {phases} sub-images, at most {limit} are transformed")]
-    Phases {
-        /// So many, or a bound of their number.
-        phases: u64,
-        /// At most so many are taken.
-        limit: u64,
-    },
-    /// Scratch memory beyond what operands of this size, or any, are worth.
-    #[error("transforms take {bytes} bytes of scratch memory, at most {limit} are taken")]
-    Workspace {
-        /// So many are needed.
-        bytes: u64,
-        /// At most so many are taken.
-        limit: u64,
-    },
-    /// A tile must hold all taps of a kernel, and its transform fit memory.
-    #[error("a tile holds all {taps} taps of a kernel, at most {limit} cells are transformed at once")]
-    Taps {
-        /// So many.
-        taps: u64,
-        /// At most so many are taken.
-        limit: u64,
-    },
-}
-
-fn names(algorithms: &[Algorithm]) -> String {
-    algorithms.iter().map(|a| a.name()).collect::<Vec<_>>().join(", ")
+/// Threads that a run has here.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
 }
 
 /// A problem with the algorithm that runs it on the CPU.
@@ -165,40 +102,18 @@ impl<T> Default for CpuOperands<'_, T> {
 }
 
 impl CpuPlan {
-    /// Plans `problem` with `algorithm`, or with the one that suits it best.
+    /// Plans `problem` with `algorithm`.
     ///
     /// # Errors
     ///
-    /// [`CpuUnsupported::Element`] for an element other than `F32` and `F64`, and the reason why a forced algorithm declines.
-    pub fn new(problem: &ConvProblem, algorithm: Option<Algorithm>) -> Result<Self, CpuUnsupported> {
-        let element = problem.element();
-        if !matches!(element, Element::F32 | Element::F64) {
-            return Err(CpuUnsupported::Element { element });
-        }
-        let algorithm = algorithm
-            .unwrap_or_else(|| if fft::is_worth_it(problem) { Algorithm::Fft } else { Algorithm::Direct });
-        if !CPU_ALGORITHMS.contains(&algorithm) {
-            return Err(CpuUnsupported::NotOnCpu { algorithm });
-        }
-        let loops = match algorithm {
-            Algorithm::Fft => {
-                let fft = fft::Fft::new(problem)?;
-                fft.plan_transforms(element);
-                Loops::Fft(Arc::new(fft), Arc::new(direct::Direct::new(problem)))
-            }
-            Algorithm::Reference => Loops::Reference,
-            _ => Loops::Direct(Arc::new(direct::Direct::new(problem))),
-        };
-        Ok(Self { problem: problem.clone(), algorithm, loops })
-    }
-
-    /// Whether `algorithm` is to be asked first.
-    pub(crate) fn suits(problem: &ConvProblem, algorithm: Algorithm) -> bool {
-        match algorithm {
-            Algorithm::Fft => fft::is_worth_it(problem),
-            Algorithm::Direct => !fft::is_worth_it(problem),
-            _ => false,
-        }
+    /// The fact that rules it out.
+    pub fn new(problem: &ConvProblem, algorithm: Algorithm) -> Result<Self, Cannot> {
+        let own = CPU.iter().find(|implementation| implementation.algorithm() == algorithm);
+        let context = PlanContext::new(Target::cpu(threads()));
+        let candidates =
+            own.ok_or(Cannot::NotOnDevice { has: Algorithm::on_cpu() })?.plan(problem, &context)?;
+        // One candidate at least.
+        candidates[0].lower(problem, &context)
     }
 
     /// What is computed.
@@ -277,10 +192,11 @@ impl CpuPlan {
 
     /// Algorithm, threads and workspace in words.
     pub(crate) fn explain(&self) -> String {
-        let threads = if self.algorithm == Algorithm::Reference { 1 } else { rayon::current_num_threads() };
-        let tiles =
-            self.transform_lengths().map_or(String::new(), |[z, y, x]| format!("{z} x {y} x {x} tiles, "));
-        format!("{} ({tiles}{threads} threads), workspace {} bytes\n", self.algorithm, self.workspace_bytes())
+        format!("{} ({}), workspace {} bytes\n", self.algorithm, self.config(), self.workspace_bytes())
+    }
+
+    fn config(&self) -> CpuConfig {
+        CpuConfig::new(self.algorithm, self.transform_lengths())
     }
 
     /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded).

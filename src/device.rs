@@ -32,7 +32,6 @@ pub use tensor::Tensor;
 pub use timed::Timing;
 
 use crate::algorithm_name::Algorithm;
-use crate::cpu::CPU_ALGORITHMS;
 use crate::error::Error;
 use crate::planner::PlanOptions;
 use crate::problem::{ConvProblem, Layout};
@@ -224,12 +223,12 @@ impl Device {
         matches!(self.0, Kind::Cpu)
     }
 
-    /// The algorithms that it has, the one that is asked first in front.
+    /// The algorithms that it has.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(_) => Algorithm::ALL,
-            Kind::Cpu => CPU_ALGORITHMS,
+            Kind::Gpu(_) => Algorithm::on_gpu(),
+            Kind::Cpu => Algorithm::on_cpu(),
         }
     }
 
@@ -237,7 +236,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Declined`] or [`Error::Cpu`] if nothing runs the problem, `Error::Gpu` for what the
+    /// [`Error::Declined`] if nothing runs the problem, `Error::Gpu` for what the
     /// device refuses.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn plan(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Plan, Error> {

@@ -1,7 +1,6 @@
 //! The crate's error: one variant per room's own, and a word for each kind.
 
 use crate::classic::operation::OperationError;
-use crate::cpu::CpuUnsupported;
 use crate::device::OperandError;
 use crate::filters::FilterError;
 #[cfg(feature = "gpu")]
@@ -22,12 +21,9 @@ pub enum Error {
     /// An operand is missing, superfluous or of the wrong shape or type.
     #[error(transparent)]
     Operand(#[from] OperandError),
-    /// No GPU algorithm takes the problem, and the CPU path was not to take over.
+    /// No algorithm of the device computes the problem; on a GPU, the CPU path was not to take over or does not either.
     #[error(transparent)]
     Declined(#[from] Declined),
-    /// The CPU path does not take the problem.
-    #[error(transparent)]
-    Cpu(#[from] CpuUnsupported),
     /// Something is wrong with the GPU.
     #[cfg(feature = "gpu")]
     #[error(transparent)]
@@ -152,7 +148,7 @@ impl Error {
             Self::Operation(e) => operation_kind(e),
             Self::Operand(e) => operand_kind(e),
             Self::Declined(e) if e.is_limit() => ErrorKind::LimitExceeded,
-            Self::Declined(_) | Self::Cpu(_) => ErrorKind::Unsupported,
+            Self::Declined(_) => ErrorKind::Unsupported,
             #[cfg(feature = "gpu")]
             Self::Gpu(e) => gpu_kind(e),
             Self::BuiltWithoutGpu => ErrorKind::NoAdapter,

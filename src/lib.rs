@@ -85,7 +85,7 @@
 //!
 //! **Image kernels:** [`filters`], or a [`FilterError`](filters::FilterError).
 //!
-//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic. What the variants hold: [`ProblemError`], [`OperandError`], [`OperationError`], with the feature `gpu` `GpuError`, and [`Declined`], the algorithms with the reason why each does not run: [`Unsupported`] on the GPU, with the [`Resource`] that a problem needs too much of, [`CpuUnsupported`] on the CPU.
+//! **Errors:** [`Error`], with one variant per cause, and [`ErrorKind`], one word for each. A caller's input never makes a plan or a run panic. What the variants hold: [`ProblemError`], [`OperandError`], [`OperationError`], with the feature `gpu` `GpuError`, and [`Declined`], the algorithms with the [`Reason`] why each does not run: left out by the options, or a fact that it [`Cannot`] help, such as a [`Resource`] of which the problem needs too much.
 //!
 //! # Devices
 //!
@@ -120,6 +120,7 @@ mod error;
 pub mod filters;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod implementation;
 mod kernel;
 mod ops;
 mod planner;
@@ -127,10 +128,8 @@ mod problem;
 mod program;
 mod target;
 
-pub use algorithm::{Resource, Unsupported};
 pub use algorithm_name::Algorithm;
 pub use classic::{guide, ndimage, operation, signal, theano};
-pub use cpu::CpuUnsupported;
 pub use device::{
     Device, DeviceChoice, HostArray, HostView, Operand, OperandError, Operands, OperationPlan, Plan,
     PreparedWeights, Scalar, Tensor, Timing, Weight, reserve,
@@ -138,13 +137,14 @@ pub use device::{
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "gpu")]
 pub use gpu::{BufferOperands, BufferSlice, GpuError, SliceProblem};
+pub use implementation::{Cannot, Resource};
 pub use operation::{Operation, OperationError};
 pub use ops::{
     conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv1d_bias, conv1d_grad_bias,
     conv1d_grad_input, conv1d_grad_weight, conv2d, conv2d_bias, conv2d_grad_bias, conv2d_grad_input,
     conv2d_grad_weight, conv3d, conv3d_bias, conv3d_grad_bias, conv3d_grad_input, conv3d_grad_weight,
 };
-pub use planner::{Declined, Fallback, PlanOptions, Precision};
+pub use planner::{Declined, Fallback, PlanOptions, Precision, Reason};
 pub use problem::{
     Activation, Axis, Boundary, Conv, ConvProblem, ConvTranspose, Direction, Element, Epilogue, Layout,
     Layouts, Padding, PerAxis, ProblemError, Rounding, Source, TensorLayout, TransposedOutput,
@@ -166,6 +166,10 @@ pub mod internals {
     /// The CPU path below plans, and the reference.
     pub mod cpu {
         pub use crate::cpu::*;
+    }
+    /// What algorithms of both backends have in common.
+    pub mod implementation {
+        pub use crate::implementation::*;
     }
     /// The GPU below plans.
     #[cfg(feature = "gpu")]

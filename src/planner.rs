@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::algorithm::{Algorithm, Config, Unsupported};
+use crate::algorithm::GPU;
+use crate::algorithm_name::Algorithm;
+use crate::implementation::{Candidate, Cannot, Config, Estimate, Implementation, PlanContext};
 use crate::problem::ConvProblem;
 use crate::program::Program;
-use crate::target::Target;
+use crate::target::{Peaks, Target};
 
 /// What happens when no GPU algorithm can run a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,7 +31,7 @@ pub enum Precision {
     /// They may not, even where they are preferred, unless [`PlanOptions::algorithm`] names one. Every element is within
     /// `(2·√K + 8)·u·mag`.
     Accurate,
-    /// They may, wherever they are estimated to be faster. Their error ([`Algorithm::inexact`]) is small relative to the
+    /// They may, wherever they are estimated to be [`Self::FASTER`]. Their error ([`Algorithm::inexact`]) is small relative to the
     /// largest results nearby, not relative to each: a result that is 10⁷ times smaller than its neighbours has no correct
     /// digit in f32. Integers are rounded.
     Fast,
@@ -39,6 +41,10 @@ impl Precision {
     /// Results that are sums over so many channels are usually about as large as their neighbours: an error relative to the
     /// largest of them is then as small relative to each.
     pub const MANY_CHANNELS: u64 = 16;
+
+    /// So many times as fast as everything else must an algorithm be estimated that transforms its operands, unless it is
+    /// forced or preferred: what is exact is worth as much, and estimates are off.
+    pub const FASTER: f64 = 5.0 / 3.0;
 
     /// The precision called `name`: `auto`, `accurate`, `fast`.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -62,7 +68,7 @@ impl Precision {
 /// assert_eq!(by(&PlanOptions { precision: Precision::Fast, ..Default::default() })?, Algorithm::Fft);
 /// # Ok::<(), wgconv::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
     /// The algorithm to use. `None`: the planner chooses. An algorithm that cannot run the problem is an error
     /// ([`Declined`]), or runs on the CPU path under [`Fallback::Cpu`] if that has it.
@@ -95,6 +101,9 @@ pub struct PlanOptions {
     /// Split-K slices, a packed `grad_output` and a padded input come on top. [`Plan::workspace_bytes`](crate::Plan::workspace_bytes)
     /// is the total.
     pub workspace_budget: Option<u64>,
+    /// What [`Device::probe`](crate::Device::probe) measured of the device: estimates are made of it. `None`: they are made of
+    /// what devices of its class usually do.
+    pub peaks: Option<Peaks>,
     /// Build the kernels with all run-time checks of wgpu: bounds, loops, division. Slower; the results have the same bits.
     /// Default: `false`.
     pub checked: bool,
@@ -114,6 +123,7 @@ impl Default for PlanOptions {
             measure: false,
             fallback: Fallback::Cpu,
             workspace_budget: None,
+            peaks: None,
             checked: false,
             timeout,
         }
@@ -121,41 +131,84 @@ impl Default for PlanOptions {
 }
 
 impl PlanOptions {
-    /// Of `all` algorithms those to ask for `problem`, in order.
-    #[doc(hidden)]
-    pub fn asked(&self, all: &[Algorithm], problem: &ConvProblem) -> Vec<Algorithm> {
-        if let Some(forced) = self.algorithm {
-            return vec![forced];
+    /// Why `algorithm` is not considered for `problem`, if so.
+    fn refusal(&self, algorithm: Algorithm, problem: &ConvProblem) -> Option<Reason> {
+        if self.algorithm.is_some() {
+            return None;
         }
-        let mut asked: Vec<Algorithm> = Vec::new();
-        let preferred = self.prefer.iter().filter(|preferred| all.contains(preferred));
-        for algorithm in preferred.chain(all) {
-            let may = !self.exclude.contains(algorithm) && self.imprecise(*algorithm, problem).is_none();
-            if may && !asked.contains(algorithm) {
-                asked.push(*algorithm);
-            }
+        if self.exclude.contains(&algorithm) {
+            return Some(Reason::Excluded);
         }
-        asked
-    }
-
-    /// Why [`Self::precision`] does not let `algorithm` be chosen for `problem`, if so.
-    fn imprecise(&self, algorithm: Algorithm, problem: &ConvProblem) -> Option<Unsupported> {
         let (got, wanted) = (problem.summed_channels(), Precision::MANY_CHANNELS);
         match self.precision {
             _ if algorithm.is_exact() => None,
             Precision::Auto if got >= wanted || self.prefer.contains(&algorithm) => None,
-            Precision::Auto => Some(Unsupported::FewChannels { got, wanted }),
-            Precision::Accurate => Some(Unsupported::Inexact),
+            Precision::Auto => Some(Reason::FewChannels { got, wanted }),
+            Precision::Accurate => Some(Reason::Inexact),
             Precision::Fast => None,
         }
     }
+
+    /// Of `all` algorithms those that are considered for `problem`: the preferred ones first, the others in their order.
+    #[doc(hidden)]
+    pub fn considered(&self, all: &[Algorithm], problem: &ConvProblem) -> Vec<Algorithm> {
+        if let Some(forced) = self.algorithm {
+            return vec![forced];
+        }
+        let mut considered: Vec<Algorithm> =
+            all.iter().copied().filter(|&algorithm| self.refusal(algorithm, problem).is_none()).collect();
+        considered.sort_by_key(|&algorithm| self.turn(algorithm));
+        considered
+    }
+
+    /// The preferred ones first, in their order.
+    fn turn(&self, algorithm: Algorithm) -> usize {
+        self.prefer.iter().position(|&preferred| preferred == algorithm).unwrap_or(self.prefer.len())
+    }
+
+    /// What is planned for on the device that `target` describes.
+    pub(crate) fn context(&self, target: Target) -> PlanContext {
+        let mut context = PlanContext::new(target);
+        if let Some(peaks) = &self.peaks {
+            context.model = context.model.with_peaks(peaks);
+        }
+        if let Some(budget) = self.workspace_budget {
+            context.workspace_budget = budget;
+        }
+        context
+    }
 }
 
-/// No algorithm takes the problem: who declined, and why.
+/// Why an algorithm does not compute a problem.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It cannot.
+    #[error(transparent)]
+    Cannot(#[from] Cannot),
+    /// The caller excluded it.
+    #[error("is excluded")]
+    Excluded,
+    /// It computes with transformed operands, and [`Precision::Accurate`] was asked for.
+    #[error("rounds transformed operands, which Precision::Accurate excludes")]
+    Inexact,
+    /// It computes with transformed operands, which [`Precision::Auto`] takes for sums over many channels alone.
+    #[error(
+        "rounds transformed operands: sums are over {got} channels, Precision::Auto wants {wanted} unless it is preferred"
+    )]
+    FewChannels {
+        /// So many are summed: images, for the gradient of the weight.
+        got: u64,
+        /// [`Precision::MANY_CHANNELS`]
+        wanted: u64,
+    },
+}
+
+/// No algorithm computes the problem: each with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declined {
-    /// Each algorithm that was asked, in order.
-    pub reasons: Vec<(Algorithm, Unsupported)>,
+    /// Every algorithm of the device, or the one that the caller named.
+    pub reasons: Vec<(Algorithm, Reason)>,
     /// Whether the caller named the algorithm.
     pub forced: bool,
 }
@@ -163,15 +216,24 @@ pub struct Declined {
 impl Declined {
     /// Whether larger device limits would have let some algorithm run. A forced algorithm simply declined.
     pub fn is_limit(&self) -> bool {
-        !self.forced && self.reasons.iter().any(|(_, why)| why.is_limit())
+        let is_limit = |reason: &Reason| matches!(reason, Reason::Cannot(why) if why.is_limit());
+        !self.forced && self.reasons.iter().any(|(_, reason)| is_limit(reason))
     }
 }
 
 impl fmt::Display for Declined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no algorithm runs this problem on the device")?;
-        for (i, (algorithm, why)) in self.reasons.iter().enumerate() {
-            write!(f, "{} {algorithm}: {why}", if i == 0 { ":" } else { ";" })?;
+        // Those that have a reason in common are named together.
+        let mut told: Vec<(Vec<&str>, &Reason)> = Vec::new();
+        for (algorithm, why) in &self.reasons {
+            match told.iter_mut().find(|(_, other)| *other == why) {
+                Some((names, _)) => names.push(algorithm.name()),
+                None => told.push((vec![algorithm.name()], why)),
+            }
+        }
+        for (i, (names, why)) in told.iter().enumerate() {
+            write!(f, "{} {}: {why}", if i == 0 { ":" } else { ";" }, names.join(", "))?;
         }
         Ok(())
     }
@@ -179,9 +241,12 @@ impl fmt::Display for Declined {
 
 impl std::error::Error for Declined {}
 
+/// What an algorithm makes of a problem: its configurations with their estimates, the fastest first, or why there are none.
+pub type Considered = (Algorithm, Result<Vec<(Config, Estimate)>, Reason>);
+
 /// A problem with the way it will be computed: plain data, made without a device.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
+pub struct Choice<P = Program> {
     /// What is computed.
     pub problem: ConvProblem,
     /// By which algorithm.
@@ -189,14 +254,53 @@ pub struct Choice {
     /// In which configuration.
     pub config: Config,
     /// With these launches.
-    pub program: Program,
-    /// Who was passed over: excluded, asked before and declined, or, of those that come before it in the order of
-    /// [`Algorithm::ALL`] or of what was preferred, not asked because others are ahead ([`Algorithm::suited`]).
-    pub declined: Vec<(Algorithm, Unsupported)>,
+    pub program: P,
+    /// Every algorithm of the device, in the order of preference.
+    pub considered: Vec<Considered>,
+}
+
+impl<P> Choice<P> {
+    /// How long a run is estimated to take, where the choice was made by estimates.
+    pub fn estimate(&self) -> Option<Estimate> {
+        let own = self.considered.iter().find(|(algorithm, _)| *algorithm == self.algorithm)?;
+        let of_config = own.1.as_ref().ok()?.iter().find(|(config, _)| *config == self.config)?;
+        Some(of_config.1)
+    }
+
+    /// Who does not compute the problem, and why.
+    pub fn declined(&self) -> Vec<(Algorithm, Reason)> {
+        self.considered
+            .iter()
+            .filter_map(|(algorithm, made)| Some((*algorithm, made.clone().err()?)))
+            .collect()
+    }
+
+    /// What was considered `on` a device in words, a line for each algorithm.
+    pub fn explain_considered(&self, on: &str) -> String {
+        explained(&self.considered, on)
+    }
+}
+
+/// A line for each algorithm.
+fn explained(considered: &[Considered], on: &str) -> String {
+    let mut text = String::new();
+    for (algorithm, made) in considered {
+        match made {
+            Ok(configs) => {
+                let configs: Vec<_> =
+                    configs.iter().map(|(config, estimate)| format!("{estimate} ({config})")).collect();
+                text += &format!("  estimated{on}: {algorithm}: {}\n", configs.join(", "));
+            }
+            Err(Reason::Cannot(why)) => text += &format!("  cannot{on}: {algorithm}: {why}\n"),
+            Err(reason) => text += &format!("  left out{on}: {algorithm}: {reason}\n"),
+        }
+    }
+    text
 }
 
 impl Choice {
-    /// The choice in words: algorithm, configuration, launches, workspace, and who declined or was passed over and why.
+    /// The choice in words: algorithm, configuration, launches, workspace; then of every algorithm the estimates of its
+    /// configurations, or why it is not one.
     pub fn explain(&self) -> String {
         let Self { algorithm, config, program, .. } = self;
         let mut text = format!("{algorithm} ({config}), workspace {} bytes\n", program.workspace_bytes());
@@ -210,15 +314,90 @@ impl Choice {
                 );
             }
         }
-        for (other, why) in &self.declined {
-            let how = if why.is_choice() { "passed over" } else { "declined" };
-            text += &format!("  {how}: {other}: {why}\n");
-        }
-        text
+        text + &self.explain_considered("")
     }
 }
 
-/// Chooses an algorithm for a problem on one kind of device.
+/// Plans `problem` by every implementation that `options` leave, whose names come with them, and lowers the candidate that is estimated to be the fastest:
+/// one comparison of all of them. What transforms its operands must be [`Precision::FASTER`]; what is preferred comes first.
+///
+/// # Errors
+///
+/// [`Declined`] with every reason.
+pub fn choose<P>(
+    (implementations, has): (&[&dyn Implementation<P>], &'static [Algorithm]),
+    problem: &ConvProblem,
+    options: &PlanOptions,
+    context: &PlanContext,
+) -> Result<Choice<P>, Declined> {
+    let mut considered: Vec<Considered> = Vec::new();
+    let mut ranked: Vec<(usize, f64, Algorithm, Candidate<P>)> = Vec::new();
+    for implementation in implementations {
+        let algorithm = implementation.algorithm();
+        if options.algorithm.is_some_and(|forced| forced != algorithm) {
+            continue;
+        }
+        let made = match options.refusal(algorithm, problem) {
+            Some(reason) => Err(reason),
+            None => implementation.plan(problem, context).map_err(Reason::from),
+        };
+        let made = made.map(|mut candidates| {
+            // Stable: of two that take as long the first.
+            candidates.sort_by(|a, b| a.estimate.secs().total_cmp(&b.estimate.secs()));
+            let estimates = candidates.iter().map(|one| (one.config.clone(), one.estimate)).collect();
+            let handicap = if algorithm.is_exact() { 1.0 } else { Precision::FASTER };
+            let turn = options.turn(algorithm);
+            let weighed = |one: Candidate<P>| (turn, one.estimate.times(handicap).secs(), algorithm, one);
+            ranked.extend(candidates.into_iter().map(weighed));
+            estimates
+        });
+        considered.push((algorithm, made));
+    }
+    ranked.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut failed: Vec<(Algorithm, Cannot)> = Vec::new();
+    for (_, _, algorithm, candidate) in ranked {
+        match candidate.lower(problem, context) {
+            Ok(program) => {
+                let (problem, config) = (problem.clone(), candidate.config);
+                return Ok(Choice { problem, algorithm, config, program, considered });
+            }
+            Err(why) => {
+                // Of several configurations the reason of the fastest.
+                if failed.iter().all(|(other, _)| *other != algorithm) {
+                    failed.push((algorithm, why));
+                }
+                give_up(&mut considered, algorithm, &candidate.config, &failed);
+            }
+        }
+    }
+    let forced = options.algorithm;
+    let mut reasons: Vec<_> =
+        considered.into_iter().filter_map(|(algorithm, made)| Some((algorithm, made.err()?))).collect();
+    if let Some(algorithm) = forced.filter(|_| reasons.is_empty()) {
+        reasons.push((algorithm, Cannot::NotOnDevice { has }.into()));
+    }
+    Err(Declined { reasons, forced: forced.is_some() })
+}
+
+/// Takes a configuration that was not lowered out of those of its algorithm; the last one leaves the reason of the algorithm.
+fn give_up(
+    considered: &mut [Considered],
+    algorithm: Algorithm,
+    config: &Config,
+    failed: &[(Algorithm, Cannot)],
+) {
+    let why = failed.iter().find(|(other, _)| *other == algorithm).map(|(_, why)| why);
+    for (_, made) in considered.iter_mut().filter(|(other, _)| *other == algorithm) {
+        if let (Ok(configs), Some(why)) = (&mut *made, why) {
+            configs.retain(|(other, _)| other != config);
+            if configs.is_empty() {
+                *made = Err(why.clone().into());
+            }
+        }
+    }
+}
+
+/// Chooses an algorithm for a problem on one kind of GPU.
 #[derive(Clone, Debug)]
 pub struct Planner {
     target: Target,
@@ -235,7 +414,7 @@ impl Planner {
         &self.target
     }
 
-    /// The first algorithm of [`Algorithm::ALL`] that takes `problem`, or `forced`, in its best configuration.
+    /// The algorithm that is estimated to be the fastest for `problem`, or `forced`, in its best configuration.
     ///
     /// # Errors
     ///
@@ -244,64 +423,13 @@ impl Planner {
         self.choose_with(problem, &PlanOptions { algorithm: forced, ..PlanOptions::default() })
     }
 
-    /// The first algorithm that takes `problem` of those that `options` ask for.
+    /// The same of those that `options` leave.
     ///
     /// # Errors
     ///
     /// [`Declined`] with every reason.
     pub fn choose_with(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Choice, Declined> {
-        let why_not = |algorithm: &Algorithm| match algorithm {
-            other if options.exclude.contains(other) => Some((*other, Unsupported::Excluded)),
-            other => options.imprecise(*other, problem).map(|why| (*other, why)),
-        };
-        let mut declined: Vec<_> = match options.algorithm {
-            None => Algorithm::ALL.iter().filter_map(why_not).collect(),
-            Some(_) => Vec::new(),
-        };
-        // What was preferred was meant.
-        let is_meant = |a| options.algorithm == Some(a) || options.prefer.contains(&a);
-        let suited = |a: Algorithm| if is_meant(a) { Ok(()) } else { a.suited(problem, &self.target) };
-        let in_order = options.asked(Algorithm::ALL, problem).into_iter().enumerate();
-        let mut asked: Vec<_> = in_order.map(|(at, a)| (at, a, suited(a).err())).collect();
-        // Stable: those that suit the problem, in their order, then the others.
-        asked.sort_by_key(|(_, _, unsuited)| unsuited.is_some());
-        let mut target = self.target.clone();
-        if let Some(budget) = options.workspace_budget {
-            target.limits.workspace_budget = budget;
-        }
-        for (i, &(at, algorithm, ref unsuited)) in asked.iter().enumerate() {
-            // What rounds differently is taken only where it is far ahead, or was meant.
-            if let (Some(why), false) = (unsuited, algorithm.is_exact()) {
-                declined.push((algorithm, why.clone()));
-                continue;
-            }
-            match lower_best(problem, &target, algorithm) {
-                Ok((config, program)) => {
-                    let problem = problem.clone();
-                    let later = asked.iter().skip(i + 1).filter(|(other, ..)| *other < at);
-                    declined.extend(later.filter_map(|(_, a, unsuited)| Some((*a, unsuited.clone()?))));
-                    return Ok(Choice { problem, algorithm, config, program, declined });
-                }
-                Err(why) => declined.push((algorithm, why)),
-            }
-        }
-        Err(Declined { reasons: declined, forced: options.algorithm.is_some() })
+        let all = (GPU, Algorithm::on_gpu());
+        choose(all, problem, options, &options.context(self.target.clone()))
     }
-}
-
-fn lower_best(
-    problem: &ConvProblem,
-    target: &Target,
-    algorithm: Algorithm,
-) -> Result<(Config, Program), Unsupported> {
-    let mut first_reason = Unsupported::NotOnGpu { algorithm };
-    for (i, config) in algorithm.candidates(problem, target)?.into_iter().enumerate() {
-        match algorithm.lower(problem, target, config) {
-            Ok(program) => return Ok((config, program)),
-            Err(why) if why.is_of_all_pieces() => return Err(why),
-            Err(why) if i == 0 => first_reason = why,
-            Err(_) => {}
-        }
-    }
-    Err(first_reason)
 }

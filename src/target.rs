@@ -22,13 +22,20 @@ pub struct Target {
 }
 
 impl Target {
+    /// The processor, with so many threads.
+    pub fn cpu(threads: usize) -> Self {
+        let compute_units = Some(u32::try_from(threads).unwrap_or(u32::MAX));
+        Self { device_class: DeviceClass::Cpu, compute_units, ..Self::default() }
+    }
+
     /// Compute units; where they are not known, about as many as devices of its class have. Nothing of a result's accuracy hangs
     /// on it, only which tiles are taken and into how many parts sums are cut.
     pub fn units(&self) -> u64 {
         let usual = match self.device_class {
             DeviceClass::Discrete => 64,
             DeviceClass::Integrated => 12,
-            DeviceClass::Virtual | DeviceClass::Software | DeviceClass::Unknown => 32,
+            DeviceClass::Virtual | DeviceClass::Unknown => 32,
+            DeviceClass::Software | DeviceClass::Cpu => 4,
         };
         self.compute_units.map_or(usual, u64::from).max(1)
     }
@@ -51,9 +58,6 @@ pub struct Limits {
     pub max_grid: u32,
     /// Alignment of binding offsets, in bytes.
     pub offset_alignment: u32,
-    /// Bytes of scratch memory for an algorithm that may take more or less of it. No limit of the device: a choice, which
-    /// [`PlanOptions::workspace_budget`](crate::planner::PlanOptions::workspace_budget) makes.
-    pub workspace_budget: u64,
 }
 
 impl Default for Limits {
@@ -67,7 +71,6 @@ impl Default for Limits {
             max_invocations: 256,
             max_grid: 65_535,
             offset_alignment: 256,
-            workspace_budget: 256 << 20,
         }
     }
 }
@@ -94,6 +97,8 @@ pub enum DeviceClass {
     Virtual,
     /// The processor itself, running the graphics API in software.
     Software,
+    /// The processor itself, without any graphics API.
+    Cpu,
     /// Not told.
     #[default]
     Unknown,
@@ -124,6 +129,84 @@ impl Default for Target {
         }
     }
 }
+
+/// How fast a device is: what every estimate of time is made of. The numbers are in seconds, but what they are for is to be
+/// compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeviceModel {
+    /// Parts of the device that work by themselves: streaming multiprocessors, compute units, threads of a processor.
+    pub compute_units: f64,
+    /// Multiply-adds in f32 of the whole device.
+    pub fma_per_s: f64,
+    /// Bytes of memory that it reads and writes.
+    pub bytes_per_s: f64,
+    /// The same of what was written or read a moment ago, and is in a cache.
+    pub cached_bytes_per_s: f64,
+    /// What a launch takes before and after its work.
+    pub launch_s: f64,
+    /// What a barrier takes a workgroup of 256 invocations.
+    pub barrier_s: f64,
+    /// Multiply-adds of 32 neighbours that take as long as each further line of a cache that one load of theirs reads.
+    pub line_slots: f64,
+}
+
+impl DeviceModel {
+    /// As devices of its class usually are.
+    pub fn guess(target: &Target) -> Self {
+        let compute_units = target.units() as f64;
+        match target.device_class {
+            // A 2.6 GHz Zen 4 core with the loops of the CPU path (`benches/results/cpu_fft.json`); its threads share memory.
+            DeviceClass::Cpu => Self {
+                compute_units,
+                fma_per_s: CPU_FMA_PER_S * compute_units,
+                bytes_per_s: 2e10,
+                cached_bytes_per_s: 1e11,
+                launch_s: 1e-5,
+                barrier_s: 0.0,
+                line_slots: 0.0,
+            },
+            // llvmpipe, on such a core, whose loads take what arithmetic takes a GPU. At a barrier it leaves every invocation
+            // and comes back to it.
+            DeviceClass::Software => Self {
+                compute_units,
+                fma_per_s: 4e8 * compute_units,
+                bytes_per_s: 5e9,
+                cached_bytes_per_s: 5e9,
+                launch_s: 1e-4,
+                barrier_s: 2e-4,
+                line_slots: 0.0,
+            },
+            // 128 multiply-adds a clock; ten in the time in which memory moves a byte, from phones to cards. While a
+            // workgroup waits at a barrier another one works.
+            _ => {
+                let of_unit = 128.0 * 1.7e9;
+                let fma_per_s = of_unit * compute_units;
+                Self {
+                    compute_units,
+                    fma_per_s,
+                    bytes_per_s: fma_per_s / 10.0,
+                    cached_bytes_per_s: fma_per_s / 4.0,
+                    launch_s: 1.2e-6,
+                    barrier_s: 0.0,
+                    line_slots: 4.0,
+                }
+            }
+        }
+    }
+
+    /// The same with what was measured.
+    #[must_use]
+    pub fn with_peaks(self, peaks: &Peaks) -> Self {
+        let fma_per_s = peaks.fma_flops.map_or(self.fma_per_s, |flops| flops / 2.0);
+        let bytes_per_s = peaks.copy_bytes_per_second.unwrap_or(self.bytes_per_s);
+        let launch_s = peaks.least.map_or(self.launch_s, |least| least.as_secs_f64());
+        let cached_bytes_per_s = self.cached_bytes_per_s / self.bytes_per_s * bytes_per_s;
+        Self { fma_per_s, bytes_per_s, cached_bytes_per_s, launch_s, ..self }
+    }
+}
+
+/// Multiply-adds of `Direct` on one thread of the processor that the estimates of the CPU path were measured on.
+pub(crate) const CPU_FMA_PER_S: f64 = 1e9 / 0.12;
 
 /// What a device does at most, measured on it by [`Device::probe`](crate::Device::probe): what a benchmark's numbers are
 /// shares of.

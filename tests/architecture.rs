@@ -78,14 +78,18 @@ const RULES: &[Rule] = &[
     ("src/kernel", &["problem", "kernel"]),
     ("src/target.rs", LEAVES),
     ("src/program.rs", &["problem", "kernel", "target"]),
-    ("src/algorithm", &["problem", "algorithm_name", "program", "kernel", "target", "algorithm"]),
-    ("src/planner", &["problem", "algorithm", "program", "target"]),
+    (
+        "src/algorithm",
+        &["problem", "algorithm_name", "implementation", "program", "kernel", "target", "algorithm"],
+    ),
+    ("src/implementation", &["problem", "algorithm_name", "target", "implementation"]),
+    ("src/planner", &["problem", "algorithm", "algorithm_name", "implementation", "program", "target"]),
     (
         "src/gpu",
         &["problem", "algorithm_name", "program", "kernel", "target", "algorithm", "planner", "error", "gpu"],
     ),
     ("src/cpu/reference", &["problem"]),
-    ("src/cpu", &["problem", "algorithm_name", "cpu"]),
+    ("src/cpu", &["problem", "algorithm_name", "implementation", "target", "cpu"]),
     // The public faces of the rooms above, which the compiler enforces: their inner modules are private.
     (
         "src/device",
@@ -97,6 +101,7 @@ const RULES: &[Rule] = &[
             "gpu",
             "cpu",
             "error",
+            "implementation",
             "program",
             "target",
             "algorithm",
@@ -109,7 +114,10 @@ const RULES: &[Rule] = &[
     ("src/classic/ndimage.rs", &["problem", "operation", "error", "device", "signal"]),
     ("src/classic.rs", LEAVES),
     // What is not public for anybody but tests and the command line.
-    ("src/lib.rs", &["algorithm", "cpu", "gpu", "kernel", "planner", "problem", "program", "target"]),
+    (
+        "src/lib.rs",
+        &["algorithm", "cpu", "gpu", "implementation", "kernel", "planner", "problem", "program", "target"],
+    ),
 ];
 
 #[test]

@@ -82,8 +82,7 @@ fn on_the_cpu() {
                     Element::F64 => run_by::<f64>(problem, operands, algorithm),
                     _ => run_by::<f32>(problem, operands, algorithm),
                 };
-                let lengths =
-                    |problem| CpuPlan::new(problem, Some(algorithm)).expect("a plan").transform_lengths();
+                let lengths = |problem| CpuPlan::new(problem, algorithm).expect("a plan").transform_lengths();
                 assert_eq!(lengths(&alone), lengths(&batch), "{algorithm} {direction:?} {spec:?}");
                 let together = run(&batch, &tensors.operands());
                 for at in [0, spec.x[0] - 1] {
@@ -108,13 +107,14 @@ fn on_the_cpu() {
 mod gpu {
     use super::*;
     use crate::common::device::{any_gpu, run_guarded};
+    use crate::common::plans::lower;
     use crate::common::shapes::roomy;
     use crate::common::usual::{ALGORITHMS, is_short, usual_choice};
     use std::sync::Mutex;
     use wgconv::PlanOptions;
-    use wgconv::internals::algorithm::Config;
+    use wgconv::internals::algorithm::{Config, FftConfig};
     use wgconv::internals::gpu::GpuPlan;
-    use wgconv::internals::kernel::{Kernel, Params};
+    use wgconv::internals::kernel::{Kernel, Params, Tile};
     use wgconv::internals::planner::{Choice, Planner};
     use wgconv::internals::target::{DeviceClass, Target};
     use wgconv_testing::{Data, Tally, Tier, gpu_for};
@@ -149,12 +149,12 @@ mod gpu {
         // Each kernel is compiled on one device.
         let device = gpu_for(&choice.config.to_string());
         let gpu = device.gpu().expect("a GPU device");
-        let (batch, config, algorithm) = (choice.problem.clone(), choice.config, choice.algorithm);
+        let (batch, config, algorithm) = (choice.problem.clone(), choice.config.clone(), choice.algorithm);
         let run = |choice: Choice, data: &Data| {
             let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
             run_guarded(&plan.map_err(|e| e.to_string())?, data)
         };
-        let program = algorithm.lower(alone, target, config).map_err(|e| e.to_string())?;
+        let program = lower(algorithm, alone, target, &config).map_err(|e| e.to_string())?;
         let mut singles = vec![Choice { problem: alone.clone(), program, ..choice.clone() }];
         singles.extend(own(algorithm, alone, target, tier).filter(|own| own.config != config));
         let of_all = order(&choice);
@@ -173,7 +173,7 @@ mod gpu {
             let (got, want) = (run(single.clone(), &only(&data, at))?, image(&together, at));
             if bits(&got) != bits(&want) {
                 let differ = got.iter().zip(&want).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-                let how = single.config;
+                let how = &single.config;
                 return Err(format!(
                     "{differ} of {} elements of image {at} differ, alone by {how}",
                     want.len()
@@ -289,7 +289,7 @@ mod gpu {
         });
         let (parts, run) = fold.unwrap_or((1, 0));
         let mut order = Order {
-            transform: Some(choice.config).filter(|config| matches!(config, Config::Fft(_))),
+            transform: Some(choice.config.clone()).filter(|config| config.get::<FftConfig>().is_some()),
             blocks: Vec::new(),
             channels_inner: Vec::new(),
         };
@@ -305,9 +305,7 @@ mod gpu {
                 }
                 Params::Gemm(block) if launch.kernel != Kernel::Im2col => {
                     let [of_block, of_run, ..] = block.cut;
-                    let (Config::ImplicitGemm(tile) | Config::Im2colGemm(tile)) = choice.config else {
-                        panic!("{}", choice.config)
-                    };
+                    let tile = choice.config.get::<Tile>().expect("a product has a tile");
                     // A fold adds up blocks as a run, or runs as a part.
                     let wanted = match block.steps[0] {
                         of_part if of_part == of_block => of_run / of_block,

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value;
-use wgconv::internals::cpu::CpuPlan;
+use wgconv::internals::cpu::CPU;
+use wgconv::internals::implementation::PlanContext;
 use wgconv::internals::kernel::Params;
-use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::planner::{Choice, Planner, choose};
 use wgconv::internals::target::Target;
-use wgconv::{ConvProblem, Direction};
+use wgconv::{Algorithm, ConvProblem, Direction, PlanOptions, Precision};
 
 use crate::common::models;
 use crate::common::shapes::Shape;
@@ -42,7 +43,13 @@ fn on_gpu(target: &Target, problem: &ConvProblem) -> String {
 
 /// With two threads: of many, transforms may take too much memory together.
 fn on_cpu(problem: &ConvProblem, pool: &rayon::ThreadPool) -> String {
-    let plan = pool.install(|| CpuPlan::new(problem, None)).expect("the CPU has a plan");
+    let context = PlanContext::new(Target::cpu(2));
+    // Without the rule of what rounds: estimates alone.
+    let options = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
+    let choice = pool
+        .install(|| choose((CPU, Algorithm::on_cpu()), problem, &options, &context))
+        .expect("the CPU has a plan");
+    let plan = choice.program;
     match plan.transform_lengths() {
         Some([z, y, x]) => format!("{} {z} x {y} x {x}", plan.algorithm()),
         None => plan.algorithm().to_string(),

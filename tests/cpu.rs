@@ -2,17 +2,17 @@
 //! integers, within the bound on reals. It needs no adapter.
 
 use crate::common::cpu::run_by;
-use wgconv::internals::cpu::{CPU_ALGORITHMS, CpuPlan};
+use wgconv::internals::cpu::CpuPlan;
 use wgconv::{Algorithm, Direction, Element};
 use wgconv_testing::{Case, Data, Tally, Tier, Wanted, seed_of};
 
 /// Every algorithm but the reference in both elements; both are compared with one run of the reference.
 fn check(case: &Case, data: &Data, wanted: &Wanted, tally: &mut Tally) {
-    for &algorithm in CPU_ALGORITHMS.iter().filter(|&&a| a != Algorithm::Reference && a.is_exact()) {
+    for &algorithm in Algorithm::on_cpu().iter().filter(|&&a| a != Algorithm::Reference && a.is_exact()) {
         for element in [Element::F32, Element::F64] {
             let what = format!("{algorithm} in {}", element.name());
             let problem = Case { conv: case.conv.clone().element(element), ..case.clone() }.problem();
-            if let Err(why) = CpuPlan::new(&problem, Some(algorithm)) {
+            if let Err(why) = CpuPlan::new(&problem, algorithm) {
                 tally.skip(format!("{what}, {}", case.name), why.to_string());
                 continue;
             }

@@ -6,8 +6,10 @@
 use crate::common::cpu::{Spec, Tensors, reals, run_by};
 use ndarray::ArrayD;
 use std::sync::Mutex;
+use wgconv::{Cannot, Resource};
+use wgconv::{Device, PlanOptions, Precision};
 
-use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, reference};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeight, reference};
 use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Padding};
 use wgconv_testing::cases;
 use wgconv_testing::spectral::{Ratios, Spectral};
@@ -27,7 +29,7 @@ fn check(case: &Case, data: &Data, ints: bool, tally: &mut Tally, ratios: &Mutex
     for &element in elements {
         let what = format!("{} in {}", case.name, element.name());
         let problem = Case { conv: case.conv.clone().element(element), ..case.clone() }.problem();
-        let plan = match CpuPlan::new(&problem, Some(Algorithm::Fft)) {
+        let plan = match CpuPlan::new(&problem, Algorithm::Fft) {
             Ok(plan) => plan,
             Err(why) => {
                 tally.skip(what, why.to_string());
@@ -96,7 +98,7 @@ fn large_results() {
     for case in cases::named().into_iter().filter(is_large) {
         let data = Data::ints(&case.problem(), seed_of(&case.name));
         let problem = case.problem();
-        let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+        let plan = CpuPlan::new(&problem, Algorithm::Fft).unwrap();
         let got = run_by::<f32>(&problem, &data.operands(), Algorithm::Fft);
         let judged = Spectral::new(&problem, &data).judge(&problem, points(&plan), got.view());
         tally.check(judged.map_err(|e| format!("{}, {e}", case.name)));
@@ -208,7 +210,7 @@ fn bits_depend_neither_on_threads_nor_on_preparation() {
     for spec in shapes() {
         for direction in DIRECTIONS {
             let problem = spec.direction(direction).problem(Element::F32);
-            let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+            let plan = CpuPlan::new(&problem, Algorithm::Fft).unwrap();
             let tensors = Tensors::new(&problem, reals(5));
             let [one, two, seven] = [0, 1, 2].map(|i| pools[i].install(|| run(&plan, &tensors, i == 1)));
             assert!(one == two && two == seven, "{problem:?}");
@@ -223,7 +225,7 @@ fn bits_depend_neither_on_threads_nor_on_preparation() {
 #[test]
 fn weights_of_another_plan() {
     let of = |cells| ConvProblem::new(&[1, 2, cells], &[2, 2, 5], &Conv::default()).unwrap();
-    let plans = [of(40), of(4000)].map(|problem| CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap());
+    let plans = [of(40), of(4000)].map(|problem| CpuPlan::new(&problem, Algorithm::Fft).unwrap());
     assert_ne!(plans[0].transform_lengths(), plans[1].transform_lengths());
     let tensors = Tensors::new(plans[0].problem(), reals(3));
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
@@ -232,7 +234,7 @@ fn weights_of_another_plan() {
         plans[0].run(&CpuOperands { input: Some(x.view()), weight, ..Default::default() }).unwrap()
     };
     assert_eq!(run(&plans[0].prepare(w.view()).unwrap()), run(&plans[1].prepare(w.view()).unwrap()));
-    let direct = CpuPlan::new(plans[0].problem(), Some(Algorithm::Direct)).unwrap();
+    let direct = CpuPlan::new(plans[0].problem(), Algorithm::Direct).unwrap();
     assert_eq!(run(&plans[0].prepare(w.view()).unwrap()), run(&direct.prepare(w.view()).unwrap()));
 }
 
@@ -241,7 +243,7 @@ fn weights_of_another_plan() {
 fn impulses_and_shifts() {
     let spec = Spec::new(&[1, 1, 200, 150], &[1, 1, 9, 7], Conv::default().flip(true));
     let problem = spec.problem(Element::F64);
-    let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+    let plan = CpuPlan::new(&problem, Algorithm::Fft).unwrap();
     let w = Tensors::new(&problem, reals(9)).w;
     let result = |x: &ArrayD<f64>| {
         let (input, weight) = (Some(x.view()), Some(w.view().into()));
@@ -274,12 +276,18 @@ fn impulses_and_shifts() {
 #[test]
 fn it_says_why_it_declines() {
     let unshared = Spec::new(&[1, 1, 9], &[1, 1, 3], Conv::default()).unshared();
-    let refusal = CpuPlan::new(&unshared.problem(Element::F32), Some(Algorithm::Fft)).unwrap_err();
-    assert_eq!(refusal, CpuUnsupported::Unshared);
+    let refusal = CpuPlan::new(&unshared.problem(Element::F32), Algorithm::Fft).unwrap_err();
+    assert_eq!(refusal, Cannot::Unshared);
     let far = Conv::default().boundary(Boundary::Wrap).stride(1 << 40).padding([(1 << 41, 0)]);
     let far = Spec::new(&[1, 1, 9], &[1, 1, 3], far).direction(Direction::GradInput);
-    let refusal = CpuPlan::new(&far.problem(Element::F32), Some(Algorithm::Fft)).unwrap_err();
-    assert!(matches!(refusal, CpuUnsupported::PaddedCells { .. }), "{refusal}");
+    let refusal = CpuPlan::new(&far.problem(Element::F32), Algorithm::Fft).unwrap_err();
+    assert!(matches!(refusal, Cannot::Limit { resource: Resource::PaddedCells, .. }), "{refusal}");
+}
+
+/// What estimates say, whatever rounds.
+fn by_estimate(problem: &ConvProblem) -> Algorithm {
+    let options = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
+    Device::cpu().plan(problem, &options).unwrap().algorithm()
 }
 
 /// By what was measured: `benches/results/cpu_fft.json`.
@@ -287,7 +295,7 @@ fn it_says_why_it_declines() {
 fn it_is_taken_where_it_is_faster() {
     let chosen = |x: &[usize], w: &[usize], padding: usize, groups: usize, direction| {
         let conv = Conv::default().padding(padding).groups(groups).direction(direction);
-        CpuPlan::new(&ConvProblem::new(x, w, &conv).unwrap(), None).unwrap().algorithm()
+        by_estimate(&ConvProblem::new(x, w, &conv).unwrap())
     };
     let rows = [
         // Twice to 125 times as fast.
@@ -389,7 +397,7 @@ fn prepared_weights_that_are_large_or_not_finite_give_the_same_bits() {
     for spec in shapes() {
         for direction in [Direction::Forward, Direction::GradInput] {
             let problem = spec.direction(direction).problem(Element::F32);
-            let plan = CpuPlan::new(&problem, Some(Algorithm::Fft)).unwrap();
+            let plan = CpuPlan::new(&problem, Algorithm::Fft).unwrap();
             for value in [f64::INFINITY, f64::NAN, 1e30] {
                 let mut tensors = Tensors::new(&problem, reals(5));
                 *tensors.w.iter_mut().nth(7).unwrap() = value;

@@ -2,9 +2,10 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
+use crate::common::plans::{candidates, lower};
 use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
-use wgconv::internals::algorithm::{Resource, Unsupported};
+use wgconv::internals::algorithm::{Cannot, Resource};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::planner::{Choice, Planner};
@@ -33,16 +34,16 @@ fn configs(gpu: &Gpu, name: &str, problem: &ConvProblem, data: &Data, tier: Tier
     let want = reference::run(problem, &data.operands());
     assert!(want.iter().any(|v| !v.is_finite()) && want.iter().any(|v| v.is_finite()), "{name}");
     let algorithm = Algorithm::Depthwise;
-    let configs = algorithm.candidates(problem, gpu.target()).expect("it takes this");
+    let configs = candidates(algorithm, problem, gpu.target()).expect("it takes this");
     let choice = |config| {
-        let program = algorithm.lower(problem, gpu.target(), config).expect("a candidate lowers");
-        Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() }
+        let program = lower(algorithm, problem, gpu.target(), &config).expect("a candidate lowers");
+        Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() }
     };
     let usual =
         if is_short(tier, gpu.target()) { usual_choice(algorithm, problem, gpu.target()) } else { None };
     let most = if tier == Tier::Quick { 1 } else { usize::MAX };
     for choice in usual.into_iter().chain(configs.into_iter().map(choice)).take(most) {
-        let config = choice.config;
+        let config = choice.config.clone();
         let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default())).expect("a plan");
         let verdict = run_guarded(&plan, data).and_then(|got| alike(&got, &want));
         tally.check(verdict.map_err(|e| format!("{name} ({config}): {e}")));
@@ -91,17 +92,19 @@ fn an_element_that_is_not_finite_reaches_its_own_windows_alone_in_every_configur
 
 /// What the planner chooses for a GPU.
 fn chosen(x: &[usize], w: &[usize], conv: &Conv) -> Algorithm {
-    Planner::new(Target::default()).choose(&problem(x, w, conv), None).expect("a choice").algorithm
+    let choice = Planner::new(Target::default()).choose(&problem(x, w, conv), None).expect("a choice");
+    println!("{}", choice.explain());
+    choice.algorithm
 }
 
 #[test]
 fn few_channels_are_its_own() {
-    let (x, conv) = ([8, 32, 56, 56], Conv::default().padding(1));
+    let (x, conv) = ([32, 32, 56, 56], Conv::default().padding(1));
     for direction in DIRECTIONS {
         let conv = conv.clone().groups(32).direction(direction);
         assert_eq!(chosen(&x, &[32, 1, 3, 3], &conv), Algorithm::Depthwise);
     }
-    assert_eq!(chosen(&[4, 3, 112, 112], &[64, 3, 7, 7], &Conv::default().stride(2)), Algorithm::Depthwise);
+    assert_eq!(chosen(&[32, 3, 112, 112], &[16, 3, 7, 7], &Conv::default().stride(2)), Algorithm::Depthwise);
     assert_eq!(chosen(&x, &[64, 32, 3, 3], &conv), Algorithm::ImplicitGemm);
     // A barrier costs a software adapter too much.
     let software = Target { device_class: DeviceClass::Software, ..Target::default() };
@@ -114,13 +117,13 @@ fn few_channels_are_its_own() {
 fn what_it_declines_has_a_reason() {
     let target = Target::default();
     let why = |x: &[usize], w: &[usize], conv: &Conv| {
-        Algorithm::Depthwise.candidates(&problem(x, w, conv), &target).expect_err("declined")
+        candidates(Algorithm::Depthwise, &problem(x, w, conv), &target).expect_err("declined")
     };
     let conv = Conv::default;
-    assert_eq!(why(&[1, 9, 8], &[2, 9, 3], &conv()), Unsupported::Channels { wanted: 8, got: 9 });
+    assert_eq!(why(&[1, 9, 8], &[2, 9, 3], &conv()), Cannot::Channels { wanted: 8, got: 9 });
     let back = conv().direction(Direction::GradInput);
-    assert_eq!(why(&[1, 2, 8], &[9, 2, 3], &back), Unsupported::Channels { wanted: 8, got: 9 });
-    assert_eq!(why(&[1, 2, 8], &[2, 6, 2, 3], &conv().unshared(true)), Unsupported::Unshared);
+    assert_eq!(why(&[1, 2, 8], &[9, 2, 3], &back), Cannot::Channels { wanted: 8, got: 9 });
+    assert_eq!(why(&[1, 2, 8], &[2, 6, 2, 3], &conv().unshared(true)), Cannot::Unshared);
     let long = why(&[1, 1, 9_000], &[1, 1, 4_000], &conv().boundary(Boundary::Wrap));
-    assert_eq!(long, Unsupported::Limit { resource: Resource::ColumnsOfTaps, needed: 500, limit: 400 });
+    assert_eq!(long, Cannot::Limit { resource: Resource::ColumnsOfTaps, needed: 500, limit: 400 });
 }

@@ -2,12 +2,13 @@
 //! and without arithmetic that overflows. No device anywhere.
 
 use std::time::{Duration, Instant};
+use wgconv::Reason;
+use wgconv::{Cannot, Resource};
 
-use wgconv::internals::algorithm::{Config, DepthwiseConfig, DirectConfig, FftConfig, Unsupported};
-use wgconv::internals::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
-use wgconv::internals::kernel::fft::Block;
-use wgconv::internals::kernel::{DirectParams, Kernel, Params, SpecValue, Tile};
-use wgconv::internals::planner::Planner;
+use wgconv::internals::cpu::CpuPlan;
+use wgconv::internals::implementation::PlanContext;
+use wgconv::internals::kernel::{DirectParams, Kernel, Params, SpecValue};
+use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{Buffer, Launch, Table};
 use wgconv::internals::target::{Features, Limits, Target};
 use wgconv::{
@@ -28,28 +29,18 @@ fn targets() -> [Target; 2] {
 fn ask_all(problem: &ConvProblem) -> usize {
     let mut programs = 0;
     for target in targets() {
-        for algorithm in Algorithm::ALL {
-            algorithm.suits(problem, &target);
-            let configs = algorithm.candidates(problem, &target).unwrap_or_else(|_| unasked());
-            programs += configs.iter().filter(|&&c| algorithm.lower(problem, &target, c).is_ok()).count();
+        for algorithm in Algorithm::on_gpu() {
+            let context = PlanContext::new(target.clone());
+            let candidates = algorithm.plan(problem, &context).unwrap_or_default();
+            programs +=
+                candidates.iter().filter(|candidate| candidate.lower(problem, &context).is_ok()).count();
         }
         let _ = Planner::new(target).choose(problem, None);
     }
-    for algorithm in CPU_ALGORITHMS.iter().copied().map(Some).chain([None]) {
+    for &algorithm in Algorithm::on_cpu() {
         let _ = CpuPlan::new(problem, algorithm).map(|plan| plan.workspace_bytes());
     }
     programs
-}
-
-fn unasked() -> Vec<Config> {
-    let tile = Tile::ALL[0];
-    vec![
-        Config::Depthwise(DepthwiseConfig { channels: 1 }),
-        Config::Direct(DirectConfig { tile_c: 1, tile_x: 1, lanes: 1 }),
-        Config::ImplicitGemm(tile),
-        Config::Im2colGemm(tile),
-        Config::Fft(FftConfig { block: Block([1, 1, 16]), outer: [1; 3] }),
-    ]
 }
 
 /// Cells of the input that a stride parts are phases: as many as it steps over, which no algorithm may list unasked.
@@ -230,17 +221,18 @@ fn tiles_that_no_memory_holds_are_declined() {
     let declined = |x: &[usize], w: &[usize], conv: &Conv| {
         let problem = ConvProblem::new(x, w, conv).expect("a problem");
         ask_all(&problem);
-        CpuPlan::new(&problem, Some(Algorithm::Fft)).expect_err("no memory holds it")
+        CpuPlan::new(&problem, Algorithm::Fft).expect_err("no memory holds it")
     };
+    let limit = |resource, needed, limit| Cannot::Limit { resource, needed, limit };
     let steps = Conv::default().stride(1 << 20).padding([(1 << 21, (1 << 21) + 65_535); 3]);
     let side = 65_536;
     let got = declined(&[1, 1, 1, 1, 1], &[1, 1, side, side, side], &steps);
-    assert_eq!(got, CpuUnsupported::Taps { taps: 1 << 48, limit: 1 << 26 });
+    assert_eq!(got, limit(Resource::TilePoints, 1 << 48, 1 << 26));
     let line = declined(&[1, 1, 1 << 40], &[1, 1, 1 << 40], &Conv::default());
-    assert_eq!(line, CpuUnsupported::Taps { taps: 1 << 40, limit: 1 << 26 });
+    assert_eq!(line, limit(Resource::TilePoints, 1 << 40, 1 << 26));
     let back = Conv::default().direction(Direction::GradInput).stride(1 << 39);
     let phases = declined(&[1, 1, 1 << 40], &[1, 1, 1], &back);
-    assert_eq!(phases, CpuUnsupported::Phases { phases: 1 << 39, limit: 1 << 12 });
+    assert_eq!(phases, limit(Resource::SubImages, 1 << 39, 1 << 12));
     // Few cells, but a tap in so many that one has to be found for each.
     let sparse = Conv::default().direction(Direction::GradInput).stride((1 << 40) + 1).dilation(3);
     let padding = [(1usize << 42, 1isize << 42)];
@@ -414,18 +406,15 @@ fn what_is_planned_is_in_proportion(tries: usize) {
     while problems < tries {
         let Some(problem) = lopsided(&mut dice) else { continue };
         problems += 1;
-        let choice = match Planner::new(targets()[problems % 2].clone()).choose(&problem, None) {
-            Ok(choice) => choice,
-            Err(all) => {
-                let why = |(_, why): &(Algorithm, Unsupported)| match why {
-                    Unsupported::OutOfProportion { steps, counted } => steps > counted,
-                    _ => false,
-                };
-                declined += usize::from(all.reasons.iter().any(why));
-                continue;
-            }
+        let out_of_proportion = |(_, why): &(Algorithm, Reason)| match why {
+            Reason::Cannot(Cannot::OutOfProportion { steps, counted }) => steps > counted,
+            _ => false,
         };
-        let which = Algorithm::ALL.iter().position(|&a| a == choice.algorithm).expect("one of them");
+        let made = Planner::new(targets()[problems % 2].clone()).choose(&problem, None);
+        let reasons = made.as_ref().map_or_else(|all| all.reasons.clone(), Choice::declined);
+        declined += usize::from(reasons.iter().any(out_of_proportion));
+        let Ok(choice) = made else { continue };
+        let which = Algorithm::on_gpu().iter().position(|&a| a == choice.algorithm).expect("one of them");
         planned[which] += 1;
         let (program, counted) = (&choice.program, counted(&problem));
         let of_tables: usize = program.tables.iter().map(|table| table.words.len()).sum();

@@ -1,7 +1,9 @@
 //! Where spectra are taken, and what they need: no adapter.
 #![cfg(feature = "gpu")]
 
-use wgconv::internals::algorithm::{Config, Resource, Unsupported};
+use crate::common::plans::candidates;
+use wgconv::Reason;
+use wgconv::internals::algorithm::{Cannot, FftConfig, Resource};
 use wgconv::internals::kernel::Kernel;
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::target::{DeviceClass, Target};
@@ -41,12 +43,12 @@ fn dense_large_kernels_and_long_filters_are_taken() {
         let accurate = PlanOptions { precision: Precision::Accurate, ..PlanOptions::default() };
         let choice = choose(&x, &w, &conv, &accurate);
         assert_ne!(choice.algorithm, Algorithm::Fft, "{x:?} {w:?}");
-        assert!(choice.declined.contains(&(Algorithm::Fft, Unsupported::Inexact)), "{:?}", choice.declined);
+        assert!(choice.declined().contains(&(Algorithm::Fft, Reason::Inexact)), "{:?}", choice.declined());
         // Without a word of the caller, only where many channels are summed.
         let choice = choose(&x, &w, &conv, &PlanOptions::default());
         if x[1] == 1 {
-            let few = Unsupported::FewChannels { got: 1, wanted: 16 };
-            assert!(choice.declined.contains(&(Algorithm::Fft, few)), "{:?}", choice.declined);
+            let few = Reason::FewChannels { got: 1, wanted: 16 };
+            assert!(choice.declined().contains(&(Algorithm::Fft, few)), "{:?}", choice.declined());
         } else {
             assert_eq!(choice.algorithm, Algorithm::Fft, "{x:?} {w:?}");
         }
@@ -130,7 +132,7 @@ fn no_more_tiles_at_once_than_the_budget_holds() {
     let mut planned = |budget| {
         options.workspace_budget = Some(budget);
         let choice = choose(&[1, 1, 500_000], &[1, 1, 400], &Conv::default(), &options);
-        let Config::Fft(config) = choice.config else { panic!("{}", choice.config) };
+        let config = *choice.config.get::<FftConfig>().expect("of transforms");
         (config, choice.program)
     };
     // Of a pair of real tiles, half of the frequencies and that of zero: two complex numbers each.
@@ -148,7 +150,7 @@ fn no_more_tiles_at_once_than_the_budget_holds() {
 fn windows_of_any_extent_are_planned_or_declined() {
     let why = |x: &[usize], w: &[usize], target: &Target| {
         let problem = ConvProblem::new(x, w, &Conv::default().padding(Padding::Full)).expect("a problem");
-        Algorithm::Fft.candidates(&problem, target).map(|_| ())
+        candidates(Algorithm::Fft, &problem, target).map(|_| ())
     };
     let mut little = target();
     little.limits.max_workgroup_bytes = 16 << 10;
@@ -159,13 +161,10 @@ fn windows_of_any_extent_are_planned_or_declined() {
             assert_eq!(why(&image, &w, &target), Ok(()), "{w:?}, {limit}");
         }
         let resource = Resource::TransformSamplesAcross;
-        let across = Unsupported::Limit { resource, needed: 1100, limit };
+        let across = Cannot::Limit { resource, needed: 1100, limit };
         assert_eq!(why(&image, &[1, 1, 1100, 1200], &target), Err(across));
-        let along = Unsupported::Limit {
-            resource: Resource::TransformSamples,
-            needed: (1 << 20) + 1,
-            limit: 1 << 20,
-        };
+        let along =
+            Cannot::Limit { resource: Resource::TransformSamples, needed: (1 << 20) + 1, limit: 1 << 20 };
         assert_eq!(why(&[1, 1, 1 << 21], &[1, 1, (1 << 20) + 1], &target), Err(along));
     }
     let full = Conv::default().padding(Padding::Full);
@@ -173,8 +172,8 @@ fn windows_of_any_extent_are_planned_or_declined() {
     let fast = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
     let chosen =
         |problem: &ConvProblem| Planner::new(target()).choose_with(problem, &fast).map(|c| c.algorithm);
-    let declined = Algorithm::Fft.candidates(&large, &target()).expect_err("spectra of 5 GiB");
-    let is_large = matches!(declined, Unsupported::BindingTooLarge { buffer: "spectra of the windows", .. });
+    let declined = candidates(Algorithm::Fft, &large, &target()).expect_err("spectra of 5 GiB");
+    let is_large = matches!(declined, Cannot::BindingTooLarge { buffer: "spectra of the windows", .. });
     assert!(is_large, "{declined:?}");
     // Sums over many images of a broadcast input.
     let strides = wgconv::Layouts { input: wgconv::Layout::Strides(vec![0, 0, 1]), ..Default::default() };
@@ -183,31 +182,12 @@ fn windows_of_any_extent_are_planned_or_declined() {
     assert!(chosen(&many).is_ok_and(|algorithm| algorithm.is_exact()));
 }
 
-/// Only the innermost axis may be split between workgroup memory and memory.
-#[test]
-fn another_axis_is_not_split() {
-    let problem = ConvProblem::new(&[1, 1, 90, 90], &[1, 1, 5, 5], &Conv::default()).expect("a problem");
-    let Config::Fft(mut config) = Algorithm::Fft.candidates(&problem, &target()).expect("it takes this")[0]
-    else {
-        panic!("another configuration");
-    };
-    (config.block.0, config.outer) = ([1, 8, 8], [1, 4, 1]);
-    let config = Config::Fft(config);
-    assert_eq!(
-        Algorithm::Fft.lower(&problem, &target(), config),
-        Err(Unsupported::Config { config: config.to_string() })
-    );
-}
-
 #[test]
 fn a_transform_that_does_not_hold_the_kernel_is_refused() {
     let problem = ConvProblem::new(&[1, 1, 90], &[1, 1, 40], &Conv::default()).expect("a problem");
-    let configs = Algorithm::Fft.candidates(&problem, &target()).expect("it takes this");
-    let Config::Fft(mut config) = configs[0] else { panic!("{configs:?}") };
+    let configs = candidates(Algorithm::Fft, &problem, &target()).expect("it takes this");
+    let mut config = *configs[0].get::<FftConfig>().expect("of transforms");
     config.block.0 = [1, 1, 32];
-    let config = Config::Fft(config);
-    assert_eq!(
-        Algorithm::Fft.lower(&problem, &target(), config),
-        Err(Unsupported::Config { config: config.to_string() })
-    );
+    let too_short = Cannot::Limit { resource: Resource::TransformSamples, needed: 40, limit: 32 };
+    assert_eq!(config.lower(&problem, &(&target()).into()), Err(too_short));
 }

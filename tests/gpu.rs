@@ -2,8 +2,10 @@
 //! guard bands, within the bound on reals, the same bits with every run-time check on.
 #![cfg(feature = "gpu")]
 
+use crate::common::plans::{candidates, choice, lower};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use wgconv::internals::implementation::PlanContext;
 
 use crate::common::device::{any_gpu, run_guarded};
 use crate::common::usual::{is_usual, usual_choice, without_sizes};
@@ -59,17 +61,16 @@ const SMALL_BUDGET: u64 = 1 << 10;
 fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally) -> Vec<Choice> {
     let mut choices = Vec::new();
     for algorithm in exact_algorithms() {
-        let configs = match algorithm.candidates(problem, target) {
+        let configs = match candidates(algorithm, problem, target) {
             Ok(configs) => configs,
             Err(why) => {
                 tally.skip(format!("{algorithm} {name}"), why.to_string());
                 continue;
             }
         };
-        let mut little = target.clone();
-        little.limits.workspace_budget = SMALL_BUDGET;
+        let little = PlanContext::from(target).with_budget(SMALL_BUDGET);
         for config in configs {
-            let program = match algorithm.lower(problem, target, config) {
+            let program = match lower(algorithm, problem, target, &config) {
                 // Of its first piece; all of them may come to too much.
                 Err(why) if why.is_limit() => {
                     tally.skip(format!("{algorithm} {name}"), why.to_string());
@@ -77,10 +78,10 @@ fn choices(target: &Target, name: &str, problem: &ConvProblem, tally: &mut Tally
                 }
                 lowered => lowered.expect("a candidate lowers"),
             };
-            let in_pieces = algorithm.lower(problem, &little, config).ok().filter(|other| *other != program);
+            let in_pieces =
+                lower(algorithm, problem, &little, &config).ok().filter(|other| *other != program);
             for program in [Some(program), in_pieces].into_iter().flatten() {
-                let problem = problem.clone();
-                choices.push(Choice { problem, algorithm, config, program, declined: Vec::new() });
+                choices.push(choice(algorithm, problem, config.clone(), program));
             }
         }
     }

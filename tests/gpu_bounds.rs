@@ -3,7 +3,9 @@
 //! that are built without run-time checks.
 #![cfg(feature = "gpu")]
 
+use crate::common::plans::{self, candidates, lower};
 use std::collections::{BTreeMap, BTreeSet};
+use wgconv::internals::implementation::PlanContext;
 
 use crate::common::device::{own_gpu, run_guarded, with_small_bindings};
 use crate::common::indices::{BEYOND, WITHIN, watched};
@@ -49,28 +51,27 @@ fn choice(
     algorithm: Algorithm,
     tier: Tier,
 ) -> Result<(Choice, bool), String> {
-    let mut configs = algorithm.candidates(problem, target).map_err(|why| why.to_string())?;
+    let mut configs = candidates(algorithm, problem, target).map_err(|why| why.to_string())?;
     if is_short(tier, target) {
-        configs.retain(|&config| algorithm.lower(problem, target, config).is_ok_and(|p| is_usual(&p)));
+        configs.retain(|config| lower(algorithm, problem, target, config).is_ok_and(|p| is_usual(&p)));
         if configs.is_empty() {
             return Err("runs in the full tier".into());
         }
     }
     let turn = seed_of(name) as usize;
     let few = if problem.element() == Element::F16 { 2 } else { configs.len() };
-    let config = configs[turn % configs.len().min(few)];
-    let mut less = target.clone();
+    let config = configs[turn % configs.len().min(few)].clone();
+    let mut less = PlanContext::from(target);
     match turn / 16 % 4 {
-        0 => less.limits.workspace_budget = 1 << 10,
-        1 => less = with_small_bindings(target, problem, algorithm),
-        2 => less.limits.max_grid = 7,
+        0 => less.workspace_budget = 1 << 10,
+        1 => less = PlanContext::new(with_small_bindings(target, problem, algorithm)),
+        2 => less.target.limits.max_grid = 7,
         _ => {}
     }
-    let whole = algorithm.lower(problem, target, config).map_err(|why| why.to_string())?;
-    let program = algorithm.lower(problem, &less, config).unwrap_or_else(|_| whole.clone());
+    let whole = lower(algorithm, problem, target, &config).map_err(|why| why.to_string())?;
+    let program = lower(algorithm, problem, &less, &config).unwrap_or_else(|_| whole.clone());
     let differs = program != whole;
-    let problem = problem.clone();
-    Ok((Choice { problem, algorithm, config, program, declined: Vec::new() }, differs))
+    Ok((plans::choice(algorithm, problem, config, program), differs))
 }
 
 /// No index past the end, and the bits that the library's own run gives.
@@ -98,7 +99,7 @@ fn table(element: Element, cases: &[Case], tier: Tier) {
         for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
             let problem = Case { conv: case.conv.clone().element(element), ..case.clone() }.problem();
             let data = Data::ints(&problem, seed_of(&case.name));
-            for &algorithm in Algorithm::ALL {
+            for &algorithm in Algorithm::on_gpu() {
                 let name = format!("{algorithm} {}", case.name);
                 let (choice, differs) = match choice(gpu.target(), &name, &problem, algorithm, tier) {
                     Ok(choice) => choice,
@@ -121,7 +122,7 @@ fn table(element: Element, cases: &[Case], tier: Tier) {
     report(&format!("{name}, pairs and those for a device with less: {ran:?}"));
     let less: u32 = ran.values().map(|[_, less]| less).sum();
     // Spectra are of f32 alone.
-    let algorithms = Algorithm::ALL.len() - usize::from(element == Element::F16);
+    let algorithms = Algorithm::on_gpu().len() - usize::from(element == Element::F16);
     let few = if tier == Tier::Quick { 3 } else { 20 };
     assert!(ran.len() == algorithms * DIRECTIONS.len() && less >= few, "{ran:?}");
     if tier != Tier::Quick {
@@ -245,8 +246,8 @@ fn small(direction: Direction) -> ConvProblem {
 }
 
 fn lowered(target: &Target, problem: &ConvProblem, algorithm: Algorithm) -> Program {
-    let config = algorithm.candidates(problem, target).expect("takes it")[0];
-    algorithm.lower(problem, target, config).expect("a candidate lowers")
+    let config = candidates(algorithm, problem, target).expect("takes it")[0].clone();
+    lower(algorithm, problem, target, &config).expect("a candidate lowers")
 }
 
 /// Each binding of each launch, cut by its last sixteen bytes, a vector at most: just its last element is told.
@@ -255,7 +256,7 @@ fn a_binding_that_is_too_short_is_told() {
     let Some(device) = device() else { return };
     let gpu = device.gpu().expect("a GPU device");
     let (mut watcher, mut cuts) = (Watcher::new(gpu), 0);
-    for (&algorithm, direction) in Algorithm::ALL.iter().flat_map(|a| DIRECTIONS.map(|d| (a, d))) {
+    for (&algorithm, direction) in Algorithm::on_gpu().iter().flat_map(|a| DIRECTIONS.map(|d| (a, d))) {
         let problem = small(direction);
         let data = Data::ints(&problem, 1);
         let program = lowered(gpu.target(), &problem, algorithm);

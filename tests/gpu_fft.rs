@@ -2,6 +2,7 @@
 //! bound of transforms; lengths of every kind; laws of the transform.
 #![cfg(feature = "gpu")]
 
+use crate::common::plans::{self, candidates};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -10,6 +11,7 @@ use crate::common::usual::is_usual;
 use wgconv::internals::algorithm::{Config, FftConfig};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
+use wgconv::internals::implementation::PlanContext;
 use wgconv::internals::kernel::fft::{AxisSpec, Block};
 use wgconv::internals::kernel::{Kernel, Spec};
 use wgconv::internals::planner::Choice;
@@ -35,13 +37,12 @@ fn plan(choice: Choice, checked: bool) -> GpuPlan {
 }
 
 fn choice(problem: &ConvProblem, gpu: &Gpu, config: FftConfig, budget: Option<u64>) -> Choice {
-    let mut target = gpu.target().clone();
+    let mut context = PlanContext::from(gpu.target());
     if let Some(budget) = budget {
-        target.limits.workspace_budget = budget;
+        context.workspace_budget = budget;
     }
-    let config = Config::Fft(config);
-    let program = Algorithm::Fft.lower(problem, &target, config).expect("a candidate lowers");
-    Choice { problem: problem.clone(), algorithm: Algorithm::Fft, config, program, declined: Vec::new() }
+    let program = config.lower(problem, &context).expect("a candidate lowers");
+    plans::choice(Algorithm::Fft, problem, Config::new(config), program)
 }
 
 /// The configuration that a short run takes on a software adapter, which takes seconds to compile one.
@@ -54,12 +55,8 @@ fn usual(problem: &ConvProblem, gpu: &Gpu, configs: &[FftConfig]) -> Option<usiz
 
 /// The configurations that take `problem`.
 fn configs(problem: &ConvProblem, gpu: &Gpu) -> Result<Vec<FftConfig>, String> {
-    let configs = Algorithm::Fft.candidates(problem, gpu.target()).map_err(|why| why.to_string())?;
-    let fft = |config| match config {
-        Config::Fft(config) => Some(config),
-        _ => None,
-    };
-    Ok(configs.into_iter().filter_map(fft).collect())
+    let configs = candidates(Algorithm::Fft, problem, gpu.target()).map_err(|why| why.to_string())?;
+    Ok(configs.iter().filter_map(|config| config.get::<FftConfig>().copied()).collect())
 }
 
 fn table(direction: Direction, tier: Tier) {
@@ -251,7 +248,7 @@ fn lengths_transform_forward_and_back(tier: Tier) {
             }
             let problem = filling(config, channels, direction);
             let data = Data::ints(&problem, config.points());
-            let made = Algorithm::Fft.lower(&problem, gpu.target(), Config::Fft(config));
+            let made = config.lower(&problem, &gpu.target().into());
             if made.is_err() && config.block.workgroup_bytes() > gpu.target().limits.max_workgroup_bytes {
                 tally.skip(config.to_string(), "too little workgroup memory");
                 continue;

@@ -153,8 +153,8 @@ fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<Run, String> {
     let problem =
         ConvProblem::new(&[[ALL.len(), 1].as_slice(), &extents].concat(), &[1, 1, 1, 1, 1], &Conv::default())
             .map_err(|e| e.to_string())?;
-    let config = Config::Fft(config);
-    let program = Algorithm::Fft.lower(&problem, gpu.target(), config).map_err(|e| e.to_string())?;
+    let program = config.lower(&problem, &gpu.target().into()).map_err(|e| e.to_string())?;
+    let config = Config::new(config);
     let mut data = Data::ints(&problem, 1);
     let samples = ALL.iter().flat_map(|&signal| signals.samples(signal));
     data.x.iter_mut().zip(samples).for_each(|(to, value)| *to = f64::from(value as f32));
@@ -165,7 +165,7 @@ fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<Run, String> {
         _ => None,
     });
     let factor = factor.ok_or("no transform")?;
-    let choice = Choice { problem, algorithm: Algorithm::Fft, config, program, declined: Vec::new() };
+    let choice = Choice { problem, algorithm: Algorithm::Fft, config, program, considered: Vec::new() };
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     let (y, spectra) = run_and_read(&plan.map_err(|e| e.to_string())?, &data, Some(0))?;
     let spectra = spectra.into_iter().map(|part| part / factor).collect();
@@ -288,7 +288,8 @@ fn an_image_has_the_same_bits_alone_and_beside_others() {
                 tensor.index_axis_mut(ndarray::Axis(0), 2).mapv_inplace(|v| v * 1e7);
             }
             let plans = [&batch, &alone].map(|problem| device.plan(problem, &options).expect("a plan"));
-            let configs = plans.each_ref().map(|plan| plan.gpu().expect("a GPU plan").choice().config);
+            let configs =
+                plans.each_ref().map(|plan| plan.gpu().expect("a GPU plan").choice().config.clone());
             assert_eq!(configs[0], configs[1], "of other transforms the bits are others");
             let one = |tensor: &ndarray::ArrayD<f64>| {
                 tensor.slice_axis(ndarray::Axis(0), (1..2).into()).mapv(|v| v as f32)

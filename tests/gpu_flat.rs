@@ -3,9 +3,10 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
+use crate::common::plans::{candidates, lower};
 use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
-use wgconv::internals::algorithm::Config;
+use wgconv::internals::algorithm::FftConfig;
 use wgconv::internals::gpu::GpuPlan;
 use wgconv::internals::planner::Choice;
 use wgconv::internals::target::Target;
@@ -24,18 +25,18 @@ fn short_rows() -> Vec<Row> {
     let (plain, padded) = (Conv::default, |by: usize| Conv::default().padding(by));
     vec![
         // Eight tiles fill a device of one unit: with fewer, sums are cut into parts.
-        ("640 channels, 1x1", &[1, 640, 16, 32], &[1, 640, 1, 1], plain(), Forward, Algorithm::ALL),
-        ("64 channels, 3x3", &[1, 64, 16, 32], &[1, 64, 3, 3], padded(1), Forward, Algorithm::ALL),
+        ("640 channels, 1x1", &[1, 640, 16, 32], &[1, 640, 1, 1], plain(), Forward, Algorithm::on_gpu()),
+        ("64 channels, 3x3", &[1, 64, 16, 32], &[1, 64, 3, 3], padded(1), Forward, Algorithm::on_gpu()),
         // There is no room for a second part, see [`flat`].
         ("640 taps", &[1, 1, 2000], &[1, 1, 640], plain(), Forward, &[Direct]),
-        ("8 channels, 3x49", &[1, 8, 10, 56], &[2, 8, 3, 49], plain(), Forward, Algorithm::ALL),
-        ("1500 channels, 1x1", &[1, 1500, 1, 5], &[3, 1500, 1, 1], plain(), Forward, Algorithm::ALL),
-        ("mean 45x45", &[1, 1, 47, 50], &[1, 1, 45, 45], plain(), Forward, Algorithm::ALL),
-        ("3 means 45x45", &[1, 1, 47, 46], &[3, 1, 45, 45], plain(), Forward, Algorithm::ALL),
-        ("mean 45x45 back", &[1, 1, 3, 3], &[1, 1, 45, 45], padded(44), GradInput, Algorithm::ALL),
-        ("from 1500 channels, 1x1", &[1, 2, 2, 2], &[1500, 2, 1, 1], plain(), GradInput, Algorithm::ALL),
-        ("112x112, 3x3", &[1, 1, 112, 112], &[1, 1, 3, 3], padded(1), GradWeight, Algorithm::ALL),
-        ("1500 images of a cell", &[1500, 2, 1], &[3, 2, 1], plain(), GradWeight, Algorithm::ALL),
+        ("8 channels, 3x49", &[1, 8, 10, 56], &[2, 8, 3, 49], plain(), Forward, Algorithm::on_gpu()),
+        ("1500 channels, 1x1", &[1, 1500, 1, 5], &[3, 1500, 1, 1], plain(), Forward, Algorithm::on_gpu()),
+        ("mean 45x45", &[1, 1, 47, 50], &[1, 1, 45, 45], plain(), Forward, Algorithm::on_gpu()),
+        ("3 means 45x45", &[1, 1, 47, 46], &[3, 1, 45, 45], plain(), Forward, Algorithm::on_gpu()),
+        ("mean 45x45 back", &[1, 1, 3, 3], &[1, 1, 45, 45], padded(44), GradInput, Algorithm::on_gpu()),
+        ("from 1500 channels, 1x1", &[1, 2, 2, 2], &[1500, 2, 1, 1], plain(), GradInput, Algorithm::on_gpu()),
+        ("112x112, 3x3", &[1, 1, 112, 112], &[1, 1, 3, 3], padded(1), GradWeight, Algorithm::on_gpu()),
+        ("1500 images of a cell", &[1500, 2, 1], &[3, 2, 1], plain(), GradWeight, Algorithm::on_gpu()),
     ]
 }
 
@@ -43,31 +44,38 @@ fn short_rows() -> Vec<Row> {
 fn long_rows() -> Vec<Row> {
     let (plain, padded) = (Conv::default, |by: usize| Conv::default().padding(by));
     vec![
-        ("mean 101x101", &[1, 1, 116, 116], &[1, 1, 101, 101], plain(), Forward, Algorithm::ALL),
-        ("3 means 101x101", &[1, 3, 102, 102], &[3, 1, 101, 101], plain().groups(3), Forward, Algorithm::ALL),
-        ("4096 channels, 1x1", &[1, 4096, 1, 5], &[3, 4096, 1, 1], plain(), Forward, Algorithm::ALL),
-        ("4096 channels, 3x3", &[1, 4096, 3, 4], &[2, 4096, 3, 3], plain(), Forward, Algorithm::ALL),
+        ("mean 101x101", &[1, 1, 116, 116], &[1, 1, 101, 101], plain(), Forward, Algorithm::on_gpu()),
+        (
+            "3 means 101x101",
+            &[1, 3, 102, 102],
+            &[3, 1, 101, 101],
+            plain().groups(3),
+            Forward,
+            Algorithm::on_gpu(),
+        ),
+        ("4096 channels, 1x1", &[1, 4096, 1, 5], &[3, 4096, 1, 1], plain(), Forward, Algorithm::on_gpu()),
+        ("4096 channels, 3x3", &[1, 4096, 3, 4], &[2, 4096, 3, 3], plain(), Forward, Algorithm::on_gpu()),
         (
             "4096 channels innermost",
             &[4, 4096, 1, 2],
             &[4, 4096, 1, 1],
             channels_last(),
             Forward,
-            Algorithm::ALL,
+            Algorithm::on_gpu(),
         ),
-        ("long filter", &[1, 1, 10_030], &[1, 1, 10_007], plain(), Forward, Algorithm::ALL),
-        ("very long filter", &[1, 1, 2_100_000], &[1, 1, 2_099_999], plain(), Forward, Algorithm::ALL),
-        ("mean 101x101 back", &[1, 1, 3, 3], &[1, 1, 101, 101], padded(100), GradInput, Algorithm::ALL),
-        ("224x224, 3x3", &[1, 1, 224, 224], &[1, 1, 3, 3], padded(1), GradWeight, Algorithm::ALL),
+        ("long filter", &[1, 1, 10_030], &[1, 1, 10_007], plain(), Forward, Algorithm::on_gpu()),
+        ("very long filter", &[1, 1, 2_100_000], &[1, 1, 2_099_999], plain(), Forward, Algorithm::on_gpu()),
+        ("mean 101x101 back", &[1, 1, 3, 3], &[1, 1, 101, 101], padded(100), GradInput, Algorithm::on_gpu()),
+        ("224x224, 3x3", &[1, 1, 224, 224], &[1, 1, 3, 3], padded(1), GradWeight, Algorithm::on_gpu()),
         (
             "8 images, 56x56, 2 channels",
             &[8, 2, 56, 56],
             &[3, 2, 3, 3],
             padded(1),
             GradWeight,
-            Algorithm::ALL,
+            Algorithm::on_gpu(),
         ),
-        ("5000 images of a cell", &[5000, 2, 1], &[3, 2, 1], plain(), GradWeight, Algorithm::ALL),
+        ("5000 images of a cell", &[5000, 2, 1], &[3, 2, 1], plain(), GradWeight, Algorithm::on_gpu()),
     ]
 }
 
@@ -100,17 +108,17 @@ fn choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target, tier: T
     if is_short(tier, target) {
         return usual_choice(algorithm, problem, target).into_iter().collect();
     }
-    let configs = algorithm.candidates(problem, target).unwrap_or_default();
+    let configs = candidates(algorithm, problem, target).unwrap_or_default();
     let choice = |config| {
-        let program = algorithm.lower(problem, target, config).expect("a candidate lowers");
-        Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() }
+        let program = lower(algorithm, problem, target, &config).expect("a candidate lowers");
+        Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() }
     };
     configs.into_iter().map(choice).take(if tier == Tier::Quick { 1 } else { usize::MAX }).collect()
 }
 
 fn judge(choice: &Choice, data: &Data, got: &ArrayD<f64>) -> Result<(), String> {
     let problem = &choice.problem;
-    if let Config::Fft(config) = choice.config {
+    if let Some(config) = choice.config.get::<FftConfig>() {
         return Spectral::new(problem, data)
             .of_one_sign()
             .judge(problem, config.points(), got.view())

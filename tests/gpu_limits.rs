@@ -2,15 +2,17 @@
 //! and nothing reaches wgpu that it refuses.
 #![cfg(feature = "gpu")]
 
+use crate::common::plans::{self, candidates, lower};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::device::{any_gpu, run_guarded};
 use ndarray::ArrayD;
-use wgconv::internals::algorithm::Unsupported;
+use wgconv::Cannot;
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{GpuPlan, adapters};
+use wgconv::internals::implementation::{Config, PlanContext};
 use wgconv::internals::planner::Choice;
 use wgconv::internals::target::{Limits, Target};
 use wgconv::wgpu;
@@ -175,7 +177,7 @@ fn lowered() -> Vec<(&'static str, wgpu::Limits, Vec<Algorithm>)> {
         ("64 invocations per workgroup", invocations, vec![Depthwise, Fft]),
         ("16 workgroups per dimension", grid, vec![]),
         ("6 storage buffers", buffers(6), vec![]),
-        ("5 storage buffers", buffers(5), Algorithm::ALL.to_vec()),
+        ("5 storage buffers", buffers(5), Algorithm::on_gpu().to_vec()),
     ]
 }
 
@@ -191,15 +193,20 @@ fn spread() -> Vec<Case> {
 
 /// What `algorithm` makes of a problem in its first configuration and in its last one: of those that a problem in pieces has,
 /// not all may do.
-fn choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Result<Vec<Choice>, Unsupported> {
-    let choice = |config| {
-        let program = algorithm.lower(problem, target, config)?;
-        Ok(Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() })
+fn choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Result<Vec<Choice>, Cannot> {
+    let choice = |config: &Config| {
+        let program = lower(algorithm, problem, target, config)?;
+        Ok(plans::choice(algorithm, problem, config.clone(), program))
     };
-    let configs = algorithm.candidates(problem, target)?;
-    let first = choice(configs[0])?;
-    let last = configs[1..].iter().rev().find_map(|&config| choice(config).ok());
+    let configs = candidates(algorithm, problem, target)?;
+    let first = choice(&configs[0])?;
+    let last = configs[1..].iter().rev().find_map(|config| choice(config).ok());
     Ok([first].into_iter().chain(last).collect())
+}
+
+/// Whether both are the same configuration and program.
+fn is_alike(one: &Choice, other: &Choice) -> bool {
+    (one.algorithm, &one.config, &one.program) == (other.algorithm, &other.config, &other.program)
 }
 
 /// Runs the first `most` of a case's `choices`, which a plan forced to their algorithm takes too; where there are none, it says
@@ -208,15 +215,15 @@ fn forced(
     device: &Device,
     algorithm: Algorithm,
     case: &Case,
-    choices: &Result<Vec<Choice>, Unsupported>,
+    choices: &Result<Vec<Choice>, Cannot>,
     most: usize,
 ) -> Result<u32, String> {
     let problem = case.problem();
     let options = PlanOptions { algorithm: Some(algorithm), fallback: Fallback::Error, ..Default::default() };
     let choices = match (device.plan(&problem, &options), choices) {
-        (Ok(plan), Ok(choices)) if plan.gpu().is_some_and(|p| *p.choice() == choices[0]) => choices,
+        (Ok(plan), Ok(choices)) if plan.gpu().is_some_and(|p| is_alike(p.choice(), &choices[0])) => choices,
         (Err(Error::Declined(declined)), Err(why)) if why.is_limit() => {
-            let told = declined.reasons == [(algorithm, why.clone())];
+            let told = declined.reasons == [(algorithm, why.clone().into())];
             return if told { Ok(0) } else { Err(format!("{declined}, wanted {why}")) };
         }
         (plan, _) => return Err(format!("{:?}, wanted {choices:?}", plan.map(|plan| plan.explain()))),
@@ -241,7 +248,7 @@ fn with_less_of_one_thing(tier: Tier) {
         let (mut tally, mut declined, mut others, mut ran) = (Tally::default(), BTreeMap::new(), 0, 0);
         for case in spread() {
             for case in DIRECTIONS.iter().filter_map(|&direction| case.in_direction(direction)) {
-                for &algorithm in Algorithm::ALL {
+                for &algorithm in Algorithm::on_gpu() {
                     let (name, problem) = (format!("{algorithm} {}", case.name), case.problem());
                     let with_more = choices(algorithm, &problem, &more);
                     if let Err(why) = with_more {
@@ -297,13 +304,12 @@ fn groups_that_share_a_launch(directions: &[Direction]) {
         let data = Data::ints(&problem, seed_of(&case.name));
         let want = reference::run(&problem, &data.operands());
         for (budget, least) in [(256 << 20, 2), (50 << 10, 4)] {
-            let mut target = gpu.target().clone();
-            target.limits.workspace_budget = budget;
-            let config = *algorithm.candidates(&problem, &target).expect("runs").last().expect("one");
-            let program = algorithm.lower(&problem, &target, config).expect("a candidate lowers");
+            let context = PlanContext::from(gpu.target()).with_budget(budget);
+            let configs = candidates(algorithm, &problem, &context).expect("runs");
+            let config = configs.last().expect("one").clone();
+            let program = lower(algorithm, &problem, &context, &config).expect("a candidate lowers");
             assert!((least..4096).contains(&program.launches.len()), "{}", program.launches.len());
-            let choice =
-                Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() };
+            let choice = plans::choice(algorithm, &problem, config, program);
             let plan =
                 pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default())).expect("a plan");
             let got = run_guarded(&plan, &data);

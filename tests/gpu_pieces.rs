@@ -2,11 +2,12 @@
 //! smallest is too large, and the result is still exact.
 #![cfg(feature = "gpu")]
 
+use crate::common::plans::{self, candidates};
 use std::collections::BTreeMap;
 
 use crate::common::device::{any_gpu, run_guarded, with_small_bindings};
 use crate::common::usual::{is_short, usual_choice};
-use wgconv::internals::algorithm::Unsupported;
+use wgconv::Cannot;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::Kernel;
 use wgconv::internals::planner::Choice;
@@ -57,17 +58,18 @@ fn pieces(tier: Tier) {
         for (which, &direction) in DIRECTIONS.iter().enumerate() {
             let Some(case) = case.in_direction(direction) else { continue };
             let problem = case.problem();
-            for &algorithm in Algorithm::ALL {
+            for &algorithm in Algorithm::on_gpu() {
                 let target = with_small_bindings(gpu.target(), &problem, algorithm);
                 let name = format!("{algorithm} {}", case.name);
-                let Ok(whole) = algorithm.candidates(&problem, gpu.target()) else { continue };
+                let Ok(whole) = candidates(algorithm, &problem, gpu.target()) else { continue };
                 if software && is_slow(algorithm, &name, &problem) {
                     tally.skip(name, "slow on a software adapter");
                     continue;
                 }
                 let lower = || {
-                    let config = algorithm.candidates(&problem, &target)?[0];
-                    Ok::<_, Unsupported>((config, algorithm.lower(&problem, &target, config)?))
+                    let config = candidates(algorithm, &problem, &target)?[0].clone();
+                    let program = plans::lower(algorithm, &problem, &target, &config)?;
+                    Ok::<_, Cannot>((config, program))
                 };
                 let (config, program) = match lower() {
                     Ok(_) if is_short(tier, gpu.target()) => match usual_choice(algorithm, &problem, &target)
@@ -89,7 +91,8 @@ fn pieces(tier: Tier) {
                     }
                 };
                 assert!(keeps_to(&program, target.limits.max_binding_bytes), "{name}");
-                let uncut = algorithm.lower(&problem, gpu.target(), whole[0]).expect("a candidate lowers");
+                let uncut =
+                    plans::lower(algorithm, &problem, gpu.target(), &whole[0]).expect("a candidate lowers");
                 if program.launches.len() <= uncut.launches.len() {
                     continue;
                 }
@@ -99,8 +102,7 @@ fn pieces(tier: Tier) {
                     uncut.launches.iter().filter(|launch| launch.kernel == Kernel::Fold).count();
                 sums[which] += u32::from(folds == 1 && whole_folds == 0);
                 *cut.entry((algorithm.to_string(), which)).or_default() += 1;
-                let problem = problem.clone();
-                let choice = Choice { problem, algorithm, config, program, declined: Vec::new() };
+                let choice = plans::choice(algorithm, &problem, config, program);
                 tally.check(check(gpu, choice, &name));
             }
         }
@@ -109,7 +111,7 @@ fn pieces(tier: Tier) {
     report(&format!("cut by algorithm and direction: {cut:?}"));
     report(&format!("of them sums of pieces: {sums:?}"));
     assert!(sums.iter().all(|&count| count > few), "{sums:?}");
-    let expected = Algorithm::ALL.len() * DIRECTIONS.len();
+    let expected = Algorithm::on_gpu().len() * DIRECTIONS.len();
     assert!(cut.len() == expected && cut.values().all(|&count| count > few), "so many were cut: {cut:?}");
 }
 

@@ -1,6 +1,7 @@
 //! The GPU against the reference over the whole space of problems and layouts.
 #![cfg(feature = "gpu")]
 
+use crate::common::plans::{self, candidates, lower};
 use std::cell::RefCell;
 
 use crate::common::cpu::Spec;
@@ -13,7 +14,7 @@ use proptest::test_runner::TestRunner;
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::GpuPlan;
 use wgconv::internals::kernel::Kernel;
-use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::planner::Planner;
 use wgconv::internals::target::Target;
 use wgconv::{Algorithm, Conv, ConvProblem, Device, Direction, Element, Layout, Layouts, PlanOptions};
 use wgconv_testing::agrees;
@@ -40,7 +41,7 @@ fn run(
 ) -> Option<Result<Option<ArrayD<f64>>, String>> {
     let gpu = device.gpu().expect("a GPU device");
     let planner = Planner::new(gpu.target().clone());
-    let drawn = Algorithm::ALL[(seed % Algorithm::ALL.len() as u64) as usize];
+    let drawn = Algorithm::on_gpu()[(seed % Algorithm::on_gpu().len() as u64) as usize];
     let usual = if is_short(tier, gpu.target()) { usual_choice(drawn, problem, gpu.target()) } else { None };
     let choice = match usual {
         Some(choice) => choice,
@@ -164,10 +165,11 @@ fn direct_skips_taps_on_zero_padding() {
             tensor.iter_mut().take(1).for_each(|v| *v = f64::INFINITY);
             let want = reference::run(&problem, &data.operands());
             assert!(want.iter().any(|v| v.is_finite()) && want.iter().any(|v| !v.is_finite()));
-            for config in Algorithm::Direct.candidates(&problem, gpu.target()).expect("it takes everything") {
-                let program = Algorithm::Direct.lower(&problem, gpu.target(), config).expect("it lowers");
-                let (problem, algorithm) = (problem.clone(), Algorithm::Direct);
-                let choice = Choice { problem, algorithm, config, program, declined: Vec::new() };
+            for config in candidates(Algorithm::Direct, &problem, gpu.target()).expect("it takes everything")
+            {
+                let program = lower(Algorithm::Direct, &problem, gpu.target(), &config).expect("it lowers");
+                let algorithm = Algorithm::Direct;
+                let choice = plans::choice(algorithm, &problem, config.clone(), program);
                 let options = PlanOptions::default();
                 let plan = pollster::block_on(GpuPlan::new(gpu, choice, &options)).expect("a plan");
                 let got = run_guarded(&plan, &data).expect("it runs");

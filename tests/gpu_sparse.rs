@@ -2,6 +2,7 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
+use crate::common::plans::{candidates, lower};
 use crate::common::usual::{is_short, usual_choice};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::GpuPlan;
@@ -51,11 +52,11 @@ fn sparse(tier: Tier) {
         let problem = ConvProblem::new(x, w, &conv.direction(direction)).expect(name);
         let data = Data::ints(&problem, 5);
         let want = reference::run(&problem, &data.operands());
-        let configs = Algorithm::Direct.candidates(&problem, target).expect("direct takes it");
+        let configs = candidates(Algorithm::Direct, &problem, target).expect("direct takes it");
         let choice = |config| {
             let algorithm = Algorithm::Direct;
-            let program = algorithm.lower(&problem, target, config).expect("a candidate lowers");
-            Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() }
+            let program = lower(algorithm, &problem, target, &config).expect("a candidate lowers");
+            Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() }
         };
         let short =
             if is_short(tier, target) { usual_choice(Algorithm::Direct, &problem, target) } else { None };

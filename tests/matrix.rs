@@ -1,6 +1,8 @@
 //! Programs of matrix products as data: no device anywhere.
 
-use wgconv::internals::algorithm::Unsupported;
+use crate::common::plans::{candidates, lower};
+use wgconv::Cannot;
+use wgconv::internals::implementation::PlanContext;
 use wgconv::internals::kernel::{Kernel, SpecValue};
 use wgconv::internals::planner::Planner;
 use wgconv::internals::program::{Buffer, Launch};
@@ -54,12 +56,12 @@ fn a_padded_input_past_the_binding_is_cut_or_declined() {
         let target = Target { limits, features: Features { f16: true, ..Features::default() }, ..roomy() };
         let conv = Conv::default().padding(60).boundary(Boundary::Nearest).element(element);
         let problem = problem(&[1, 16, 64], &[4, 16, 3], &conv);
-        let got = Algorithm::ImplicitGemm.candidates(&problem, &target).map(|configs| {
-            let program =
-                Algorithm::ImplicitGemm.lower(&problem, &target, configs[0]).expect("a candidate lowers");
+        let got = candidates(Algorithm::ImplicitGemm, &problem, &target).map(|configs| {
+            let program = lower(Algorithm::ImplicitGemm, &problem, &target, &configs[0]);
+            let program = program.expect("a candidate lowers");
             program.launches.len()
         });
-        let why = Unsupported::BindingTooLarge { buffer: "padded input", bytes: bytes(element), limit };
+        let why = Cannot::BindingTooLarge { buffer: "padded input", bytes: bytes(element), limit };
         // In f32 as sums over half of the channels at a time.
         assert_eq!(got, launches.ok_or(why), "{element:?}");
     }
@@ -126,12 +128,9 @@ fn im2col_runs_with_any_workspace() {
             assert_eq!(program.workspace[i], largest);
         }
         assert_eq!(program.workspace_bytes(), program.workspace.iter().sum::<u64>());
-        for algorithm in [Algorithm::Im2colGemm] {
-            let limits = Limits { workspace_budget: budget, ..target.limits.clone() };
-            let target = Target { limits, ..target.clone() };
-            for config in algorithm.candidates(&problem, &target).expect("runs") {
-                algorithm.lower(&problem, &target, config).expect("a candidate lowers");
-            }
+        let context = PlanContext::new(target).with_budget(budget);
+        for candidate in Algorithm::Im2colGemm.plan(&problem, &context).expect("runs") {
+            candidate.lower(&problem, &context).expect("a candidate lowers");
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Options that choose an algorithm: preferred, excluded, measured.
 
 use ndarray::{Array4, array};
-use wgconv::internals::algorithm::Unsupported;
-use wgconv::internals::cpu::{CpuPlan, CpuUnsupported};
+use wgconv::Reason;
 use wgconv::internals::planner::Planner;
 use wgconv::internals::target::Target;
 use wgconv::theano::{ConvFft, CorrMm};
@@ -20,24 +19,27 @@ fn the_order_of_asking() {
     use Algorithm::{Direct, Fft, ImplicitGemm, Reference, Winograd};
     let all = [Winograd, ImplicitGemm, Direct];
     let plain = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
-    assert_eq!(plain.asked(&all, &problem()), all);
+    assert_eq!(plain.considered(&all, &problem()), all);
     // What the device lacks is not asked.
     let prefer = PlanOptions { prefer: vec![Fft, Direct, Direct], ..plain.clone() };
-    assert_eq!(prefer.asked(&all, &problem()), [Direct, Winograd, ImplicitGemm]);
+    assert_eq!(prefer.considered(&all, &problem()), [Direct, Winograd, ImplicitGemm]);
     let exclude = PlanOptions { exclude: vec![ImplicitGemm, Direct, Fft], ..prefer };
-    assert_eq!(exclude.asked(&all, &problem()), [Winograd]);
+    assert_eq!(exclude.considered(&all, &problem()), [Winograd]);
     let forced = PlanOptions { algorithm: Some(Reference), ..exclude };
-    assert_eq!(forced.asked(&all, &problem()), [Reference]);
+    assert_eq!(forced.considered(&all, &problem()), [Reference]);
 }
 
 #[test]
 fn an_excluded_algorithm_is_a_reason() {
-    let options = PlanOptions { exclude: Algorithm::ALL.to_vec(), ..PlanOptions::default() };
+    let options = PlanOptions { exclude: Algorithm::on_gpu().to_vec(), ..PlanOptions::default() };
     let declined = Planner::new(Target::default()).choose_with(&problem(), &options).unwrap_err();
     let reasons: Vec<_> =
-        Algorithm::ALL.iter().map(|&algorithm| (algorithm, Unsupported::Excluded)).collect();
+        Algorithm::on_gpu().iter().map(|&algorithm| (algorithm, Reason::Excluded)).collect();
     assert_eq!((declined.reasons.clone(), declined.forced, declined.is_limit()), (reasons, false, false));
-    assert!(declined.to_string().contains("direct: is excluded"), "{declined}");
+    assert_eq!(
+        declined.to_string(),
+        "no algorithm runs this problem on the device: fft, depthwise, implicit_gemm, im2col_gemm, direct: is excluded"
+    );
 }
 
 #[test]
@@ -56,7 +58,13 @@ fn preferences_on_the_cpu() {
         Algorithm::Reference
     );
     match plan(exclude(&Algorithm::NAMES)) {
-        Err(Error::Cpu(CpuUnsupported::Excluded)) => {}
+        Err(Error::Declined(declined)) => {
+            assert!(declined.reasons.iter().all(|(_, why)| *why == Reason::Excluded), "{declined}");
+            assert_eq!(
+                declined.to_string(),
+                "no algorithm runs this problem on the device: direct, fft, reference: is excluded"
+            );
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -140,7 +148,6 @@ fn precision() {
     let fast = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
     assert_eq!(by(PlanOptions::default()).unwrap(), Algorithm::Direct);
     assert_eq!(by(fast.clone()).unwrap(), Algorithm::Fft);
-    assert_eq!(CpuPlan::new(&large(), None).unwrap().algorithm(), Algorithm::Fft);
     // Of many channels the sum hides what one of them loses.
     for (channels, wanted) in [(15, Algorithm::Direct), (16, Algorithm::Fft)] {
         for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
@@ -171,11 +178,8 @@ fn precision() {
     );
     let exclude = vec![Algorithm::Direct, Algorithm::Reference];
     match by(PlanOptions { exclude, ..accurate.clone() }) {
-        Err(Error::Cpu(why @ CpuUnsupported::Inexact { algorithm: Algorithm::Fft })) => {
-            assert_eq!(
-                why.to_string(),
-                "fft rounds transformed operands, which only Precision::Fast takes for any problem"
-            );
+        Err(Error::Declined(declined)) => {
+            assert!(declined.reasons.contains(&(Algorithm::Fft, Reason::Inexact)), "{declined}");
         }
         other => panic!("{other:?}"),
     }
@@ -184,9 +188,9 @@ fn precision() {
     // On a GPU it is a reason among others.
     let options = PlanOptions { prefer: vec![Algorithm::Fft], ..accurate };
     let choice = Planner::new(Target::default()).choose_with(&large(), &options).unwrap();
-    let inexact = Algorithm::ALL.iter().filter(|algorithm| !algorithm.is_exact());
-    let wanted: Vec<_> = inexact.map(|&algorithm| (algorithm, Unsupported::Inexact)).collect();
-    assert!(choice.algorithm.is_exact() && wanted.iter().all(|reason| choice.declined.contains(reason)));
+    let inexact = Algorithm::on_gpu().iter().filter(|algorithm| !algorithm.is_exact());
+    let wanted: Vec<_> = inexact.map(|&algorithm| (algorithm, Reason::Inexact)).collect();
+    assert!(choice.algorithm.is_exact() && wanted.iter().all(|reason| choice.declined().contains(reason)));
 }
 
 /// Only where it was asked for, and only where a number spreads.

@@ -1,13 +1,14 @@
 //! Choices and lowered programs as data: no device anywhere.
 
-use wgconv::internals::algorithm::{Config, DirectConfig, Resource, Unsupported};
+use crate::common::plans::{candidates, lower};
+use wgconv::internals::algorithm::{DirectConfig, Resource};
 use wgconv::internals::kernel::{Kernel, Params};
 use wgconv::internals::planner::{Choice, Planner};
 use wgconv::internals::program::{Binding, Buffer, Grid, Launch, Program};
-use wgconv::internals::target::{Features, Limits, Target};
+use wgconv::internals::target::{DeviceModel, Features, Limits, Target};
 use wgconv::{
-    Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, PlanOptions,
-    Precision,
+    Algorithm, Boundary, Cannot, Conv, ConvProblem, Direction, Element, Error, ErrorKind, Padding, Peaks,
+    PlanOptions, Precision, Reason,
 };
 use wgconv_testing::benchdnn::benchdnn;
 use wgconv_testing::cases::{Case, named};
@@ -79,11 +80,11 @@ fn every_program_keeps_to_the_limits_and_the_listed_specs() {
         for element in [Element::F32, Element::F16] {
             let conv = case.conv.clone().element(element);
             let problem = Case { conv, ..case.clone() }.problem();
-            for &algorithm in Algorithm::ALL {
-                let Ok(configs) = algorithm.candidates(&problem, &target) else { continue };
+            for &algorithm in Algorithm::on_gpu() {
+                let Ok(configs) = candidates(algorithm, &problem, &target) else { continue };
                 assert!(!configs.is_empty(), "{}: neither configurations nor a reason", case.name);
                 for config in configs {
-                    let program = algorithm.lower(&problem, &target, config).expect("a candidate lowers");
+                    let program = lower(algorithm, &problem, &target, &config).expect("a candidate lowers");
                     check(&case.name, &program, &target);
                     programs += 1;
                 }
@@ -220,51 +221,41 @@ fn boundary_tables_hold_the_source_cells() {
 }
 
 /// What declines `x` by `w` under `conv` on `target`.
-fn why(x: &[usize], w: &[usize], conv: &Conv, target: &Target) -> Unsupported {
-    Algorithm::Direct.candidates(&problem(x, w, conv), target).expect_err("declined")
+fn why(x: &[usize], w: &[usize], conv: &Conv, target: &Target) -> Cannot {
+    candidates(Algorithm::Direct, &problem(x, w, conv), target).expect_err("declined")
 }
 
 #[test]
 fn direct_declines_with_its_reason() {
     let (x, w, conv) = ([1, 2, 9], [4, 2, 3], Conv::default);
     for (element, target) in [(Element::F64, roomy()), (Element::F16, Target::default())] {
-        assert_eq!(why(&x, &w, &conv().element(element), &target), Unsupported::Element { element });
+        assert_eq!(why(&x, &w, &conv().element(element), &target), Cannot::Element { element });
     }
     let with = |limits: Limits| Target { limits, ..roomy() };
     // Windows at one end read the other one: there are no pieces but the four channels.
     let tiny = with(Limits { max_binding_bytes: 99, ..Limits::default() });
     let got = why(&x, &w, &conv().padding(9).boundary(Boundary::Wrap), &tiny);
-    assert_eq!(got, Unsupported::BindingTooLarge { buffer: "output", bytes: 4 * 25 * 4, limit: 99 });
+    assert_eq!(got, Cannot::BindingTooLarge { buffer: "output", bytes: 4 * 25 * 4, limit: 99 });
     let few = with(Limits { max_storage_buffers: 4, ..Limits::default() });
     assert_eq!(
         why(&x, &w, &conv(), &few),
-        Unsupported::Limit { resource: Resource::StorageBuffers, needed: 6, limit: 4 }
+        Cannot::Limit { resource: Resource::StorageBuffers, needed: 6, limit: 4 }
     );
     let got = why(&x, &[4, 2, 1], &conv().padding(Padding::Explicit(vec![(1 << 31, -(1 << 31))])), &roomy());
-    assert_eq!(got, Unsupported::IndexTooLarge { what: "padding", value: 1 << 31 });
+    assert_eq!(got, Cannot::IndexTooLarge { what: "padding", value: 1 << 31 });
     let small_grid = with(Limits { max_grid: 2, ..Limits::default() });
     let problem = problem(&[1, 1, 5000], &[1, 1, 1], &conv().boundary(Boundary::Wrap));
     let declined = Planner::new(small_grid).choose(&problem, None).expect_err("declined");
-    // The matrix products, which this does not suit, are asked last.
     let reasons = [
-        (Algorithm::Direct, 5000),
         (Algorithm::Depthwise, 20_224),
-        (Algorithm::ImplicitGemm, 10_240),
+        (Algorithm::ImplicitGemm, 5120),
         (Algorithm::Im2colGemm, 5000),
+        (Algorithm::Direct, 5000),
     ];
-    let reasons = reasons.map(|(algorithm, n)| (algorithm, Unsupported::GridTooLarge { invocations: n }));
-    assert_eq!(but_spectra(&declined.reasons), reasons);
+    let reasons = reasons.map(|(algorithm, n)| (algorithm, Cannot::GridTooLarge { invocations: n }.into()));
+    let few = (Algorithm::Fft, Reason::FewChannels { got: 1, wanted: 16 });
+    assert_eq!(declined.reasons, [vec![few], reasons.to_vec()].concat());
     assert_eq!(Error::from(declined).kind(), ErrorKind::LimitExceeded);
-}
-
-#[test]
-fn a_configuration_that_does_not_fit_is_refused() {
-    let problem = problem(&[1, 2, 9], &[4, 2, 3], &Conv::default());
-    for (tile_c, tile_x, lanes) in [(3, 4, 1), (4, 2, 1), (4, 4, 4), (4, 4, 2)] {
-        let config = Config::Direct(DirectConfig { tile_c, tile_x, lanes });
-        let got = Algorithm::Direct.lower(&problem, &roomy(), config);
-        assert_eq!(got, Err(Unsupported::Config { config: config.to_string() }));
-    }
 }
 
 #[test]
@@ -272,15 +263,18 @@ fn a_forced_algorithm_that_declines_is_unsupported() {
     let problem = problem(&[1, 2, 9], &[4, 2, 3], &Conv::default());
     let planner = Planner::new(roomy());
     for algorithm in Algorithm::NAMES {
-        if Algorithm::ALL.contains(&algorithm) {
+        if Algorithm::on_gpu().contains(&algorithm) {
             assert_eq!(planner.choose(&problem, Some(algorithm)).expect("runs").algorithm, algorithm);
             continue;
         }
         let declined = planner.choose(&problem, Some(algorithm)).expect_err("no GPU version");
-        assert_eq!(declined.reasons, [(algorithm, Unsupported::NotOnGpu { algorithm })]);
+        assert_eq!(declined.reasons, [(algorithm, Cannot::NotOnDevice { has: Algorithm::on_gpu() }.into())]);
         assert_eq!(
             declined.to_string(),
-            format!("no algorithm runs this problem on the device: {algorithm}: has no GPU version")
+            format!(
+                "no algorithm runs this problem on the device: {algorithm}: is not on this device, which has fft, \
+                 depthwise, implicit_gemm, im2col_gemm, direct"
+            )
         );
         assert_eq!(Error::from(declined).kind(), ErrorKind::Unsupported);
     }
@@ -317,7 +311,7 @@ fn choices_explain_themselves() {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     // Few channels make no matrix worth the name.
-    let text = choose(&problem(&[16, 3, 56, 56], &[8, 3, 3, 3], &Conv::default().padding(1))).explain();
+    let text = choose(&problem(&[64, 3, 56, 56], &[8, 3, 3, 3], &Conv::default().padding(1))).explain();
     for part in ["depthwise (8 x 8 rows per invocation)", "workspace 0 bytes", "run: depthwise on", "QN-8"] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
@@ -330,65 +324,86 @@ fn choices_explain_themselves() {
     assert_eq!(Kernel::Direct.name(), "direct");
 }
 
-/// Who was passed over, besides spectra, which are too much work for what these problems are.
-fn but_spectra(declined: &[(Algorithm, Unsupported)]) -> Vec<(Algorithm, Unsupported)> {
-    let is_more = |why: &Unsupported| match why {
-        Unsupported::TooMany { what, got, wanted } => what.contains("by spectra") && got > wanted,
-        Unsupported::FewChannels { got, wanted } => got < wanted,
-        _ => false,
-    };
-    let spectra: Vec<_> = declined.iter().filter(|(algorithm, _)| *algorithm == Algorithm::Fft).collect();
-    assert!(spectra.len() == 1 && is_more(&spectra[0].1), "{declined:?}");
-    declined.iter().filter(|(algorithm, _)| *algorithm != Algorithm::Fft).cloned().collect()
-}
-
-/// Who would run it and was not asked, and why; who was asked; in what order.
+/// What each algorithm made of a problem, and the estimate of what was chosen: the least, but for what rounds.
 #[test]
-fn choices_say_who_was_passed_over() {
-    use wgconv::internals::algorithm::Unsupported::{Barriers, TooFew, TooMany};
-    let tiles = "estimated multiply-adds of a compute unit by tiles";
+fn choices_say_what_was_considered() {
     let few = problem(&[1, 3, 16, 16], &[8, 3, 3, 3], &Conv::default().padding(1));
     let choice = choose(&few);
-    let results = TooFew { what: "results", got: 8 * 16 * 16, wanted: 4096 };
-    let passed = but_spectra(&choice.declined);
-    assert_eq!((choice.algorithm, &passed[0]), (Algorithm::Direct, &(Algorithm::Depthwise, results)));
-    for ((algorithm, why), wanted) in passed[1..].iter().zip([Algorithm::ImplicitGemm, Algorithm::Im2colGemm])
-    {
-        assert_eq!(*algorithm, wanted);
-        assert!(matches!(why, TooMany { what, got, wanted } if *what == tiles && got > wanted), "{why:?}");
-    }
-    assert_eq!(passed.len(), 3);
-    let text = choice.explain();
-    let line = format!("  passed over: implicit_gemm: is not worth it: {tiles}: ");
-    assert!(text.contains(&line), "{text}");
-    // Those behind it were not passed over.
+    let names: Vec<_> = choice.considered.iter().map(|(algorithm, _)| *algorithm).collect();
+    assert_eq!(names, Algorithm::on_gpu());
+    let least = |choice: &Choice| {
+        let exact = choice.considered.iter().filter(|(algorithm, _)| algorithm.is_exact());
+        let all = exact.filter_map(|(_, made)| made.as_ref().ok()).flatten();
+        all.map(|(_, estimate)| estimate.secs()).fold(f64::INFINITY, f64::min)
+    };
+    assert_eq!(choice.algorithm, Algorithm::Direct);
+    assert_eq!(choice.estimate().expect("an estimate").secs(), least(&choice));
+    assert_eq!(choice.declined(), [(Algorithm::Fft, Reason::FewChannels { got: 3, wanted: 16 })]);
     let many = choose(&problem(&[8, 64, 56, 56], &[64, 64, 3, 3], &Conv::default().padding(1)));
-    let declines = Unsupported::Channels { wanted: 8, got: 64 };
+    let cannot = Cannot::Channels { wanted: 8, got: 64 };
     assert_eq!(
-        (many.algorithm, but_spectra(&many.declined)),
-        (Algorithm::ImplicitGemm, vec![(Algorithm::Depthwise, declines)])
+        (many.algorithm, many.declined()),
+        (Algorithm::ImplicitGemm, vec![(Algorithm::Depthwise, cannot.into())])
     );
-    let six = choose(&problem(&[8, 6, 56, 56], &[64, 6, 3, 3], &Conv::default().padding(1)));
-    let summed = TooMany { what: "channels summed over in a group", got: 6, wanted: 4 };
-    assert_eq!(but_spectra(&six.declined), [(Algorithm::Depthwise, summed)]);
-    let software = Target { device_class: wgconv::internals::target::DeviceClass::Software, ..roomy() };
-    let choice = Planner::new(software).choose(&few, None).expect("a choice");
-    let is_few = |why: &Unsupported| matches!(why, Unsupported::FewChannels { .. });
-    assert!(choice.declined.iter().all(|(_, why)| *why == Barriers || is_few(why)));
-    assert_eq!(choice.declined.len(), 4);
-    // What is forced or preferred was meant.
+    assert_eq!(many.estimate().expect("an estimate").secs(), least(&many));
+    let text = many.explain();
+    for line in
+        ["\n  estimated: fft: ", "\n  cannot: depthwise: sums over 64 channels", "\n  estimated: direct: "]
+    {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    assert!(
+        choice.explain().contains("\n  left out: fft: rounds transformed operands"),
+        "{}",
+        choice.explain()
+    );
+    // What is forced is considered alone.
     let forced = Planner::new(roomy()).choose(&few, Some(Algorithm::Im2colGemm)).expect("a choice");
-    assert_eq!(forced.declined, []);
+    assert_eq!(forced.considered.len(), 1);
+}
+
+/// A barrier costs a software adapter what thousands of products do: what has barriers has to save as much.
+#[test]
+fn a_software_adapter_is_a_model_with_dear_barriers() {
+    let device_class = wgconv::internals::target::DeviceClass::Software;
+    let planner = Planner::new(Target { device_class, ..roomy() });
+    let by = |x: &[usize], w: &[usize]| {
+        planner.choose(&problem(x, w, &Conv::default().padding(1)), None).expect("a choice").algorithm
+    };
+    assert_eq!(by(&[1, 3, 16, 16], &[8, 3, 3, 3]), Algorithm::Direct);
+    let conv = Conv::default().padding(1).groups(64);
+    let depthwise = planner.choose(&problem(&[1, 64, 56, 56], &[64, 1, 3, 3], &conv), None);
+    assert_eq!(depthwise.expect("a choice").algorithm, Algorithm::Direct);
+    // Measured on llvmpipe: 125 ms by products of matrices, 235 ms by direct sums.
+    let accurate = PlanOptions { precision: Precision::Accurate, ..PlanOptions::default() };
+    let dense = problem(&[1, 64, 28, 28], &[64, 64, 3, 3], &Conv::default().padding(1));
+    assert_eq!(planner.choose_with(&dense, &accurate).expect("a choice").algorithm, Algorithm::ImplicitGemm);
+}
+
+/// What was measured of a device takes the place of what is guessed.
+#[test]
+fn estimates_are_made_of_what_was_measured() {
+    let dense = problem(&[8, 64, 56, 56], &[64, 64, 3, 3], &Conv::default().padding(1));
+    let of = |fma_flops: Option<f64>| {
+        let mut peaks = Peaks::default();
+        peaks.fma_flops = fma_flops;
+        let algorithm = Some(Algorithm::ImplicitGemm);
+        let options = PlanOptions { algorithm, peaks: Some(peaks), ..PlanOptions::default() };
+        Planner::new(roomy()).choose_with(&dense, &options).expect("a choice").estimate().expect("one").secs()
+    };
+    let guessed = choose(&dense).estimate().expect("one").secs();
+    assert_eq!(of(None), guessed);
+    let model = DeviceModel::guess(&roomy());
+    let slow = of(Some(model.fma_per_s * 2.0 / 10.0));
+    assert!((8.0..10.1).contains(&(slow / guessed)), "{slow} {guessed}");
 }
 
 #[test]
 fn channels_last_loads_four_at_once_where_it_can() {
     let lanes = |c_in: usize, groups: usize| {
         let conv = Conv::default().layouts(wgconv::Layout::Nxc).groups(groups);
-        match choose(&problem(&[1, c_in, 9], &[8, c_in / groups, 3], &conv)).config {
-            Config::Direct(config) => config.lanes,
-            other => panic!("{other}"),
-        }
+        let choice = choose(&problem(&[1, c_in, 9], &[8, c_in / groups, 3], &conv));
+        choice.config.get::<DirectConfig>().expect("of direct").lanes
     };
     assert_eq!([lanes(8, 1), lanes(8, 2), lanes(6, 1), lanes(8, 4)], [4, 4, 1, 1]);
 }
@@ -399,7 +414,7 @@ fn what_32_bits_do_not_address_is_declined() {
     let limits = Limits { max_binding_bytes: 1 << 36, max_buffer_bytes: 1 << 36, ..Limits::default() };
     let target = Target { limits, ..Target::default() };
     let too_large = |x: &[usize], w: &[usize], conv: &Conv| match why(x, w, conv, &target) {
-        Unsupported::IndexTooLarge { what, value } => (what, value),
+        Cannot::IndexTooLarge { what, value } => (what, value),
         other => panic!("{other:?}"),
     };
     let plain = Conv::default();
@@ -421,7 +436,10 @@ fn what_32_bits_do_not_address_is_declined() {
     let many = self::problem(&[1, (1 << 32) + 4, 1], &[1, (1 << 32) + 4, 1], &channels);
     let declined = Planner::new(target.clone()).choose(&many, Some(Algorithm::Direct)).expect_err("too many");
     let value = (1 << 32) + 4;
-    assert_eq!(declined.reasons, [(Algorithm::Direct, Unsupported::IndexTooLarge { what: "input", value })]);
+    assert_eq!(
+        declined.reasons,
+        [(Algorithm::Direct, Cannot::IndexTooLarge { what: "input", value }.into())]
+    );
     // 2^40 taps on one number, of which one meets it: not enumerated.
     let conv = Conv::default().padding(Padding::Explicit(vec![((1 << 20) - 1, 0); 2]));
     let conv =

@@ -6,7 +6,8 @@ use crate::common::cpu::{Spec, Tensors, integers, noise, reals, run_by};
 use crate::common::space;
 use ndarray::{ArrayD, ArrayViewD, Slice};
 use proptest::prelude::*;
-use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuUnsupported, CpuWeight, Real, reference};
+use wgconv::Cannot;
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeight, Real, reference};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Padding};
 use wgconv_testing::Tier;
 
@@ -162,7 +163,7 @@ fn run_forward<'a>(
     w: CpuWeight<'a, f32>,
     algorithm: Algorithm,
 ) -> ArrayD<f32> {
-    let plan = CpuPlan::new(problem, Some(algorithm)).unwrap();
+    let plan = CpuPlan::new(problem, algorithm).unwrap();
     plan.run(&CpuOperands { input: Some(x), weight: Some(w), ..CpuOperands::default() }).unwrap()
 }
 
@@ -174,7 +175,7 @@ fn operands_may_have_any_strides() {
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
     let (mut far_x, mut far_w) = (scattered(&x), scattered(&w));
     let want = run_forward(&problem, x.view(), w.view().into(), Algorithm::Direct);
-    let prepared = CpuPlan::new(&problem, None)
+    let prepared = CpuPlan::new(&problem, Algorithm::Direct)
         .unwrap()
         .prepare(view_of_scattered(&mut far_w.view_mut()).view())
         .unwrap();
@@ -194,15 +195,15 @@ fn operands_may_have_any_strides() {
 #[test]
 fn plans_say_what_they_do_and_why_they_decline() {
     let of = |element| ConvProblem::new(&[1, 1, 4], &[1, 1, 2], &Conv::default().element(element)).unwrap();
-    let plan = CpuPlan::new(&of(Element::F32), None).unwrap();
+    let plan = CpuPlan::new(&of(Element::F32), Algorithm::Direct).unwrap();
     assert_eq!(plan.algorithm(), Algorithm::Direct);
     assert_eq!(plan.problem(), &of(Element::F32));
-    let refusal = CpuPlan::new(&of(Element::F16), None).unwrap_err();
-    assert_eq!(refusal, CpuUnsupported::Element { element: Element::F16 });
-    assert_eq!(refusal.to_string(), "the CPU computes with f32 and f64, not with f16");
-    let refusal = CpuPlan::new(&of(Element::F64), Some(Algorithm::Winograd)).unwrap_err();
-    assert_eq!(refusal, CpuUnsupported::NotOnCpu { algorithm: Algorithm::Winograd });
-    assert_eq!(refusal.to_string(), "the CPU has no winograd: wanted one of direct, fft, reference");
+    let refusal = CpuPlan::new(&of(Element::F16), Algorithm::Direct).unwrap_err();
+    assert_eq!(refusal, Cannot::Element { element: Element::F16 });
+    assert_eq!(refusal.to_string(), "elements of f16 are not available on the device");
+    let refusal = CpuPlan::new(&of(Element::F64), Algorithm::Winograd).unwrap_err();
+    assert_eq!(refusal, Cannot::NotOnDevice { has: Algorithm::on_cpu() });
+    assert_eq!(refusal.to_string(), "is not on this device, which has direct, fft, reference");
     fn shared<T: Clone + std::fmt::Debug + Send + Sync>() {}
     shared::<CpuPlan>();
 }

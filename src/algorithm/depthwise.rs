@@ -7,16 +7,18 @@ mod params;
 mod tile;
 mod weight;
 
-use super::shared::roles::{
-    Loop, MAX_PHASES, Roles, all_phases, forwards, has_table, is_folded, written_extents,
+use std::fmt;
+
+use super::shared::roles::{Roles, forwards, has_table, is_folded, written_extents};
+use super::shared::{
+    bind_gather, check_device, check_sizes, compact_strides, cost, fold, proportion, tables,
 };
-use super::shared::{bind_gather, check_device, check_sizes, compact_strides, fold, proportion, tables};
-use super::{Config, Resource, Unsupported};
+use super::{Algorithm, Candidate, Cannot, Config, Implementation, PlanContext, Resource};
 use crate::kernel::depthwise::DepthwiseSpec;
 use crate::kernel::{Kernel, Params};
 use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
-use crate::target::{DeviceClass, Target};
+use crate::target::Target;
 use axes::Axes;
 use tile::{Tile, WORKGROUP};
 
@@ -34,60 +36,74 @@ const MAX_CHANNELS: u64 = 8;
 /// 75 iterations of each where every check is on, below the 65,535 after which llvmpipe (seen in Mesa 22.3) leaves them.
 const MAX_COLUMNS: u64 = 400;
 
-/// Below this many results a launch is over before a tile is staged.
-const WORTHWHILE: u64 = 1 << 12;
-
 /// Invocations of a workgroup.
 const INVOCATIONS: u32 = 256;
 
 /// Bytes of workgroup memory: values and factors, planes, their channels.
 const MEMORY: u32 = 944 * 16 + 64 * 20;
 
-/// Where few channels are summed over and rows share their values, it reads least.
-pub(super) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
-    // A barrier costs a software device what a hundred products do.
-    if target.device_class == DeviceClass::Software {
-        return Err(Unsupported::Barriers);
+impl fmt::Display for DepthwiseConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x 8 rows per invocation", self.channels)
     }
-    // Counted before they are made.
-    Unsupported::past("phases of a stride", all_phases(problem), MAX_PHASES)?;
-    // Of what is past a limit, pieces may be within it.
-    accepts(problem, target).or_else(|why| if why.is_limit() { Ok(()) } else { Err(why) })?;
-    if problem.direction() == Direction::GradWeight {
-        return weight::suited(problem);
-    }
-    let (roles, axes) = walked(problem, &problem.result().strides);
-    Unsupported::past("channels summed over in a group", roles.summed, 4)?;
-    shares(&axes)?;
-    Unsupported::below("results", problem.result().len(), WORTHWHILE)
 }
 
-/// Whether several taps read a value that is brought once.
-fn shares(axes: &Axes) -> Result<(), Unsupported> {
-    let taps = axes.loops.iter().map(Loop::taps).fold(1, u64::saturating_mul);
-    Unsupported::below("taps", taps, 2)?;
-    Unsupported::past("places between the rows of a column", axes.column.pitch.into(), 2)
-}
+/// The implementation.
+#[derive(Clone, Copy)]
+pub(super) struct Depthwise;
 
-pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-    accepts(problem, target)?;
-    if problem.direction() == Direction::GradWeight {
-        return Ok(vec![Config::Depthwise(DepthwiseConfig { channels: 1 })]);
+impl Implementation<Program> for Depthwise {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Depthwise
     }
-    let (roles, axes) = walked(problem, &problem.result().strides);
-    let several = roles.channels >= 3 && axes.column.pitch <= 2;
-    let channels: &[u32] = match (several, roles.channels >= 5) {
-        (false, _) => &[1],
-        (true, true) => &[8, 1],
-        (true, false) => &[1, 8],
-    };
-    Ok(channels.iter().map(|&channels| Config::Depthwise(DepthwiseConfig { channels })).collect())
+
+    fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
+        accepts(problem, &context.target)?;
+        if problem.direction() == Direction::GradWeight {
+            return weight::plan(problem, context);
+        }
+        let (roles, axes) = walked(problem);
+        let [z, _, columns] = &axes.loops;
+        let runs =
+            [z.taps(), columns.taps(), axes.pieces()].into_iter().fold(roles.summed, u64::saturating_mul);
+        if runs > MAX_COLUMNS {
+            return Err(Cannot::Limit {
+                resource: Resource::ColumnsOfTaps,
+                needed: runs,
+                limit: MAX_COLUMNS,
+            });
+        }
+        let several = roles.channels >= 3 && axes.column.pitch <= 2;
+        let channels: &[u32] = match (several, roles.channels >= 5) {
+            (false, _) => &[1],
+            (true, true) => &[8, 1],
+            (true, false) => &[1, 8],
+        };
+        let candidate = |&channels: &u32| {
+            let config = DepthwiseConfig { channels };
+            let whole = params::whole(&roles, &axes, config);
+            // Taps are summed box by box along the rows: boxes are those of one image, or its bits would depend on the batch.
+            let of_image =
+                params::whole(&Roles { images: roles.images.min(1), ..roles.clone() }, &axes, config);
+            let [rows, _] = Tile::choose(&axes, &of_image, &context.target, None).taps;
+            let tile = Tile::choose(&axes, &whole, &context.target, Some(rows));
+            let mut estimate = tile.estimate(context, &axes, &whole, problem.bytes());
+            if is_folded(problem) {
+                let written = written_extents(problem).iter().map(|&e| e as f64).product::<f64>();
+                estimate = estimate + cost::added_up(context, written, 1.0);
+            }
+            Candidate::new(Config::new(config), estimate, move |problem, context| {
+                lower(problem, &context.target, config, &tile)
+            })
+        };
+        Ok(channels.iter().map(candidate).collect())
+    }
 }
 
 /// Declines what no configuration can run.
-fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
+fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Cannot> {
     if problem.unshared() {
-        return Err(Unsupported::Unshared);
+        return Err(Cannot::Unshared);
     }
     let needs = [(INVOCATIONS, Resource::Invocations), (MEMORY, Resource::WorkgroupBytes)];
     check_device(problem, target, &needs, 6)?;
@@ -98,60 +114,43 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
         _ => problem.c_in() / groups,
     };
     if summed > MAX_CHANNELS {
-        return Err(Unsupported::Channels { wanted: MAX_CHANNELS, got: summed });
+        return Err(Cannot::Channels { wanted: MAX_CHANNELS, got: summed });
     }
     // Phases were counted; each is a row.
     let roles = Roles::new(problem, &problem.result().strides);
     proportion::check(problem, proportion::of_all(problem, &roles))?;
-    if problem.direction() == Direction::GradWeight {
-        return weight::check(problem);
-    }
-    let (roles, axes) = walked(problem, &problem.result().strides);
-    let [z, _, columns] = &axes.loops;
-    let runs = [z.taps(), columns.taps(), axes.pieces()].into_iter().fold(roles.summed, u64::saturating_mul);
-    if runs > MAX_COLUMNS {
-        return Err(Unsupported::Limit {
-            resource: Resource::ColumnsOfTaps,
-            needed: runs,
-            limit: MAX_COLUMNS,
-        });
-    }
     Ok(())
 }
 
-/// The roles with all axes forwards, and the axes as the kernel walks them.
-fn walked(problem: &ConvProblem, strides: &[u64]) -> (Roles, Axes) {
-    let mut roles = Roles::new(problem, strides);
+/// The roles of what is written, with all axes forwards, and the axes as the kernel walks them.
+fn walked(problem: &ConvProblem) -> (Roles, Axes) {
+    let mut roles = if is_folded(problem) {
+        Roles::new(problem, &compact_strides(&written_extents(problem)))
+    } else {
+        Roles::new(problem, &problem.result().strides)
+    };
     roles.axes = std::array::from_fn(|i| forwards(&roles.axes[i]));
     let axes = Axes::new(&roles.axes);
     (roles, axes)
 }
 
-pub(super) fn lower(
+fn lower(
     problem: &ConvProblem,
     target: &Target,
     config: DepthwiseConfig,
-) -> Result<Program, Unsupported> {
-    accepts(problem, target)?;
-    if problem.direction() == Direction::GradWeight {
-        return weight::lower(problem, target, config);
+    tile: &Tile,
+) -> Result<Program, Cannot> {
+    if problem.result().is_empty() {
+        return Ok(Program::default());
     }
-    let result = problem.result();
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let folded = is_folded(problem);
-    let strides = if folded { compact_strides(&written) } else { result.strides.clone() };
-    let (roles, axes) = walked(problem, &strides);
-    if !(config.channels == 1 || config.channels == 8 && axes.column.pitch <= 2) {
-        return Err(Unsupported::Config { config: Config::Depthwise(config).to_string() });
-    }
-    if result.is_empty() {
-        return Ok(Program::default());
-    }
+    let (roles, axes) = walked(problem);
     let copies = if folded { fold::copies(target, size, 1)? } else { 0 };
     let mut program = Program { tables: vec![tables::direct(problem, &roles, 1)], ..Program::default() };
     let sums = if folded { Buffer::Workspace(0) } else { Buffer::Result };
-    let launch = gather(problem, target, (&roles, &axes), config, &program.tables[0], (sums, size))?;
+    let launch = gather(problem, target, (&roles, &axes), (config, tile), &program.tables[0], (sums, size))?;
     program.launches.push(launch);
     if folded {
         program.workspace.push(copies);
@@ -165,20 +164,16 @@ fn gather(
     problem: &ConvProblem,
     target: &Target,
     (roles, axes): (&Roles, &Axes),
-    config: DepthwiseConfig,
+    (config, tile): (DepthwiseConfig, &Tile),
     table: &Table,
     (sums, size): (Buffer, u64),
-) -> Result<Launch, Unsupported> {
+) -> Result<Launch, Cannot> {
     let whole = params::whole(roles, axes, config);
-    // Taps are summed box by box along the rows: boxes are those of one image, or its bits would depend on the batch.
-    let of_image = params::whole(&Roles { images: roles.images.min(1), ..roles.clone() }, axes, config);
-    let rows = Tile::choose(axes, &of_image, target, None).taps[0];
-    let tile = Tile::choose(axes, &whole, target, Some(rows));
     let direct = sums == Buffer::Result;
-    let (block, workgroups) = params::block(problem, target, (roles, axes), &whole, &tile, direct);
+    let (block, workgroups) = params::block(problem, target, (roles, axes), &whole, tile, direct);
     let invocations = workgroups.saturating_mul(WORKGROUP);
-    let grid = Grid::linear(invocations, INVOCATIONS, &target.limits)
-        .ok_or(Unsupported::GridTooLarge { invocations })?;
+    let grid =
+        Grid::linear(invocations, INVOCATIONS, &target.limits).ok_or(Cannot::GridTooLarge { invocations })?;
     let element = problem.element();
     let sum = if direct { element } else { Element::F32 };
     let spec = DepthwiseSpec { channels: config.channels, column: axes.column, element, sum };

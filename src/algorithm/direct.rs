@@ -3,14 +3,16 @@
 
 mod params;
 
+use std::fmt;
+
 use super::shared::roles::{Roles, has_table, is_folded, written_extents};
 use super::shared::{
-    MAX_PARTS, MAX_PLACES, bind_gather, binding_limit, check_device, check_sizes, compact_strides, fold,
-    proportion, tables,
+    MAX_PARTS, MAX_PLACES, bind_gather, binding_limit, check_device, check_sizes, compact_strides, cost,
+    fold, proportion, tables,
 };
-use super::{Config, Resource, Unsupported};
+use super::{Algorithm, Candidate, Cannot, Config, Implementation, PlanContext, Resource};
 use crate::kernel::{DirectSpec, Kernel, Params, WORKGROUP};
-use crate::problem::{ConvProblem, Element};
+use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
 use crate::target::Target;
 
@@ -38,21 +40,104 @@ const MAX_STEPS: u64 = 1 << 12;
 /// Cells of the widest tile.
 const WIDEST: u64 = 4;
 
-pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-    accepts(problem, target)?;
-    let roles = Roles::new(problem, &problem.result().strides);
+impl fmt::Display for DirectConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} channels x {} outputs, {} per load", self.tile_c, self.tile_x, self.lanes)
+    }
+}
+
+/// The implementation.
+#[derive(Clone, Copy)]
+pub(super) struct Direct;
+
+impl Implementation<Program> for Direct {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Direct
+    }
+
+    fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
+        let places = accepts(problem, &context.target)?;
+        let roles = Roles::new(problem, &problem.result().strides);
+        let (mut candidates, mut why) = (Vec::new(), None);
+        for config in configs(problem, &roles) {
+            match Sizes::new(problem, &context.target, &roles, config, places) {
+                Ok(sizes) => {
+                    let each = cost::Direct {
+                        tile: [config.tile_c, config.tile_x],
+                        summed: roles.summed,
+                        lanes: config.lanes,
+                        lines: lines(problem, &roles, config),
+                    };
+                    let parts = sizes.cut.parts().count;
+                    let mut estimate = cost::direct(context, problem, &each, (sizes.tiles, parts));
+                    if is_folded(problem) {
+                        estimate = estimate + cost::added_up(context, sizes.size as f64, parts as f64);
+                    }
+                    let lower = move |problem: &ConvProblem, context: &PlanContext| {
+                        lower(problem, &context.target, config, &sizes)
+                    };
+                    candidates.push(Candidate::new(Config::new(config), estimate, lower));
+                }
+                Err(reason) => why = why.or(Some(reason)),
+            }
+        }
+        if candidates.is_empty() { why.map_or(Ok(candidates), Err) } else { Ok(candidates) }
+    }
+}
+
+/// What there is for a problem, the largest tile first.
+fn configs(problem: &ConvProblem, roles: &Roles) -> Vec<DirectConfig> {
     let lanes = if roles.vector_loads { 4 } else { 1 };
     // A tile of four serves a count of three at a quarter's waste, a count of two at half.
     let tiles_c: &[u32] = if roles.channels >= 3 { &[4, 1] } else { &[1] };
-    let tiles_x: &[u32] =
-        if may_tile(problem, &roles) && roles.axes[2].cells() >= 3 { &[4, 1] } else { &[1] };
-    let mut configs: Vec<DirectConfig> = tiles_c
-        .iter()
-        .flat_map(|&tile_c| tiles_x.iter().map(move |&tile_x| DirectConfig { tile_c, tile_x, lanes }))
-        .collect();
-    // Stable: the largest tile first, then by how far a small problem stays from filling the device.
-    configs.sort_by_key(|c| FILLS_A_GPU.saturating_sub(params::tile_counts(&roles, c).iter().product()));
-    Ok(configs.into_iter().map(Config::Direct).collect())
+    let tiles_x: &[u32] = if may_tile(problem, roles) && roles.axes[2].cells() >= 3 { &[4, 1] } else { &[1] };
+    let of_channels =
+        |&tile_c: &u32| tiles_x.iter().map(move |&tile_x| DirectConfig { tile_c, tile_x, lanes });
+    tiles_c.iter().flat_map(of_channels).collect()
+}
+
+/// Lines of a cache that 32 neighbours read at once of the source and of the filter, roughly.
+fn lines(problem: &ConvProblem, roles: &Roles, config: DirectConfig) -> [u64; 2] {
+    let x = &roles.axes[2];
+    if problem.direction() == Direction::GradWeight {
+        // They are taps of several channels.
+        [8, 8]
+    } else if x.a_stride == 1 {
+        [(u64::from(config.tile_x) * x.stride.unsigned_abs()).clamp(1, 32), 1]
+    } else {
+        // They are channels of one position.
+        [1, 8]
+    }
+}
+
+/// What one configuration makes of a problem, as far as limits go.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Elements that are written, before a fold.
+    size: u64,
+    /// Tiles of the result.
+    tiles: u64,
+    cut: Cut,
+}
+
+impl Sizes {
+    /// `places` padded cells stand for a cell of the result, at most.
+    fn new(
+        problem: &ConvProblem,
+        target: &Target,
+        roles: &Roles,
+        config: DirectConfig,
+        places: u64,
+    ) -> Result<Self, Cannot> {
+        let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        // Saturating: a product past 64 bits is refused by the grid like any other that is too large.
+        let tiles =
+            params::tile_counts(roles, &config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
+        let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
+        let cut = Cut::new(problem, roles, &config, size, (binding_limit(target), parts))?;
+        check_steps(problem, roles, cut.parts().count)?;
+        Ok(Self { size, tiles, cut })
+    }
 }
 
 /// Whether neighbouring cells share their factors, and where most taps meet nothing, most of those that do.
@@ -63,7 +148,7 @@ fn may_tile(problem: &ConvProblem, roles: &Roles) -> bool {
 }
 
 /// Declines what no configuration can run. Gives how many padded cells stand for one cell of the result, at most.
-fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
+fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Cannot> {
     check_device(problem, target, &[(WORKGROUP, Resource::Invocations)], 6)?;
     let places = check_sizes(problem, target, tables::words(problem))?;
     check_steps(problem, &Roles::new(problem, &problem.result().strides), 1)?;
@@ -71,40 +156,29 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
 }
 
 /// Declines what so many parts of sums would take out of proportion.
-fn check_steps(problem: &ConvProblem, roles: &Roles, parts: u64) -> Result<(), Unsupported> {
+fn check_steps(problem: &ConvProblem, roles: &Roles, parts: u64) -> Result<(), Cannot> {
     let written =
         written_extents(problem).iter().map(|&e| u128::from(e)).fold(parts.into(), u128::saturating_mul);
     proportion::check(problem, proportion::of_clipped(problem, roles, written))
 }
 
-pub(super) fn lower(
+fn lower(
     problem: &ConvProblem,
     target: &Target,
     config: DirectConfig,
-) -> Result<Program, Unsupported> {
-    let places = accepts(problem, target)?;
+    &Sizes { size, cut, .. }: &Sizes,
+) -> Result<Program, Cannot> {
     let result = problem.result();
-    let direct = Roles::new(problem, &result.strides);
-    let fits = [1, 4].contains(&config.tile_c)
-        && (config.tile_x == 1 || config.tile_x == 4 && may_tile(problem, &direct))
-        && (config.lanes == 1 || config.lanes == 4 && direct.vector_loads);
-    if !fits {
-        return Err(Unsupported::Config { config: Config::Direct(config).to_string() });
-    }
     if result.is_empty() {
         return Ok(Program::default());
     }
     let written = written_extents(problem);
-    let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
-    let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
-    let cut = Cut::new(problem, &direct, &config, size, (binding_limit(target), parts))?;
     let parts = cut.parts();
-    check_steps(problem, &direct, parts.count)?;
     // Boxes of a long sum are added to the result, but not in half the precision.
     let is_coarse = problem.element() == Element::F16 && cut.is_long();
     let in_parts = parts.count > 1 || is_folded(problem) || is_coarse;
-    let compact = compact_strides(&written);
-    let roles = if in_parts { Roles::new(problem, &compact) } else { direct };
+    let strides = if in_parts { compact_strides(&written) } else { result.strides.clone() };
+    let roles = Roles::new(problem, &strides);
     let mut program =
         Program { tables: vec![tables::direct(problem, &roles, config.lanes)], ..Program::default() };
     let sums = if in_parts { Buffer::Workspace(0) } else { Buffer::Result };
@@ -130,14 +204,14 @@ fn gather(
     table: &Table,
     sums: Buffer,
     size: u64,
-) -> Result<Launch, Unsupported> {
+) -> Result<Launch, Cannot> {
     let whole = sums == Buffer::Result;
     let counts = params::tile_counts(roles, &config);
     // Saturating: a product past 64 bits is refused by the grid like any other that is too large.
     let tiles = counts.iter().fold(1u64, |product, &c| product.saturating_mul(c));
     let invocations = tiles.saturating_mul(cut.parts().count);
-    let grid = Grid::linear(invocations, WORKGROUP, &target.limits)
-        .ok_or(Unsupported::GridTooLarge { invocations })?;
+    let grid =
+        Grid::linear(invocations, WORKGROUP, &target.limits).ok_or(Cannot::GridTooLarge { invocations })?;
     let DirectConfig { tile_c, tile_x, lanes } = config;
     let element = problem.element();
     let sum = if whole { element } else { Element::F32 };

@@ -14,17 +14,20 @@ mod memory;
 
 use super::shared::im2col::Padded;
 use super::shared::roles::{Roles, all_phases, is_folded, written_extents};
-use super::shared::{MAX_INDEX, check_device, check_sizes, compact_strides, count, fold, proportion, tables};
-use super::{Config, Resource, Unsupported};
+use super::shared::{
+    MAX_INDEX, check_device, check_sizes, compact_strides, cost, count, fold, proportion, tables,
+};
+use super::{Algorithm, Candidate, Cannot, Config, Implementation, PlanContext, Resource};
+use crate::implementation::Estimate;
 use crate::kernel::fft::{AxisSpec, Block, root};
 use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, Program, Table};
-use crate::target::{DeviceClass, Target};
+use crate::target::Target;
 
 pub use config::FftConfig;
 use config::Work;
-use geometry::Lines;
-use launches::Fft;
+use geometry::{Line, Lines};
+use launches::Launches;
 use memory::Sizes;
 
 /// Most combinations of sub-images and phases: each is transforms of its own.
@@ -33,66 +36,112 @@ const MAX_PARTS: u64 = 64;
 /// Storage buffers of a launch.
 const BUFFERS: u32 = 6;
 
-/// How much less than sums straight from the operands it must be estimated to take. The estimate was not compared with a GPU's
-/// clock yet, so it errs towards what is exact.
-const MARGIN: u64 = 3;
+/// The implementation.
+#[derive(Clone, Copy)]
+pub(super) struct Fft;
 
-/// Where kernels are dense and large enough that products of spectra are far fewer than products of taps.
-pub(super) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
-    // A barrier costs a software device what a hundred products do.
-    if target.device_class == DeviceClass::Software {
-        return Err(Unsupported::Barriers);
+impl Implementation<Program> for Fft {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Fft
     }
-    accepts(problem, target)?;
-    let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
-    let cost = config::candidates(&lines, &work, target).first().map_or(u64::MAX, |&(cost, _)| cost);
-    let direct = config::direct_cost(problem.macs(), problem.bytes());
-    Unsupported::past("estimated operations and bytes by spectra", cost, direct / MARGIN)
+
+    fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
+        let target = &context.target;
+        accepts(problem, target)?;
+        let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
+        let parts = lines.parts();
+        let (mut candidates, mut why) = (Vec::new(), None);
+        for config in config::candidates(&lines, &work, target) {
+            match candidate(problem, context, (&lines, &parts), &work, config) {
+                Ok(mut candidate) => {
+                    // Ranked for a usual batch: by none other is an earlier one slower, or bits would depend on the batch.
+                    candidate.estimate = at_least(candidates.last(), candidate.estimate);
+                    candidates.push(candidate);
+                }
+                Err(reason) => why = why.or(Some(reason)),
+            }
+        }
+        if candidates.is_empty() {
+            // The innermost axis is the one that needs most.
+            let [z, y, x] = lines.most(|line| line.least(work.tiles_summed));
+            let across = (Resource::TransformSamplesAcross, z.max(y), config::most_across(target));
+            let along = (Resource::TransformSamples, x, config::MAX_LENGTH);
+            let (resource, needed, limit) = if across.1 > across.2 { across } else { along };
+            return Err(why.unwrap_or(Cannot::Limit { resource, needed, limit }));
+        }
+        Ok(candidates)
+    }
 }
 
-pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-    accepts(problem, target)?;
-    let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
-    let mut first = None;
-    let mut found = Vec::new();
-    for (_, config) in config::candidates(&lines, &work, target) {
-        let sizes = check_steps(problem, &lines, &work, &config);
-        match sizes.and_then(|()| Sizes::new(problem, target, &lines, &work, &config)) {
-            Ok(_) => found.push(Config::Fft(config)),
-            Err(why) => first = first.or(Some(why)),
+/// No less than that of the candidate before.
+fn at_least(before: Option<&Candidate<Program>>, estimate: Estimate) -> Estimate {
+    before.map_or(estimate, |before| if before.estimate > estimate { before.estimate } else { estimate })
+}
+
+fn candidate(
+    problem: &ConvProblem,
+    context: &PlanContext,
+    (lines, parts): (&Lines, &[[Line; 3]]),
+    work: &Work,
+    config: FftConfig,
+) -> Result<Candidate<Program>, Cannot> {
+    check_steps(problem, parts, work, &config)?;
+    let sizes = Sizes::new(problem, context, lines, work, &config)?;
+    let estimate = work.estimate(context, parts, &config)
+        + cost::launched(context, sizes.launches)
+        + cost::laid_out_input(context, problem);
+    Ok(Candidate::new(Config::new(config), estimate, move |problem, context| {
+        lower(problem, &context.target, config, &sizes)
+    }))
+}
+
+impl FftConfig {
+    /// The program by these lengths, which need not be among the best guesses.
+    ///
+    /// # Errors
+    ///
+    /// What rules it out; lengths that do not hold the filter.
+    #[doc(hidden)]
+    pub fn lower(self, problem: &ConvProblem, context: &PlanContext) -> Result<Program, Cannot> {
+        let target = &context.target;
+        accepts(problem, target)?;
+        let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
+        for (needed, limit) in
+            lines.most(|line| line.least(work.tiles_summed)).into_iter().zip(self.lengths())
+        {
+            if needed > limit {
+                return Err(Cannot::Limit { resource: Resource::TransformSamples, needed, limit });
+            }
         }
+        let needs = [
+            (self.block.invocations(), Resource::Invocations),
+            (self.block.workgroup_bytes(), Resource::WorkgroupBytes),
+        ];
+        check_device(problem, target, &needs, BUFFERS)?;
+        candidate(problem, context, (&lines, &lines.parts()), &work, self)?.lower(problem, context)
     }
-    if found.is_empty() {
-        // The innermost axis is the one that needs most.
-        let [z, y, x] = lines.most(|line| line.least(work.tiles_summed));
-        let across = (Resource::TransformSamplesAcross, z.max(y), config::most_across(target));
-        let along = (Resource::TransformSamples, x, config::MAX_LENGTH);
-        let (resource, needed, limit) = if across.1 > across.2 { across } else { along };
-        return Err(first.unwrap_or(Unsupported::Limit { resource, needed, limit }));
-    }
-    Ok(found)
 }
 
 /// Declines what no transform can run.
-fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
+fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Cannot> {
     if problem.unshared() {
-        return Err(Unsupported::Unshared);
+        return Err(Cannot::Unshared);
     }
     if problem.element() != Element::F32 {
-        return Err(Unsupported::Element { element: problem.element() });
+        return Err(Cannot::Element { element: problem.element() });
     }
     check_device(problem, target, &[], BUFFERS)?;
     // Counted before they are made.
     let phases = all_phases(problem);
     if phases > MAX_PARTS {
-        return Err(Unsupported::Limit { resource: Resource::Phases, needed: phases, limit: MAX_PARTS });
+        return Err(Cannot::Limit { resource: Resource::Phases, needed: phases, limit: MAX_PARTS });
     }
     check_sizes(problem, target, tables::words(problem))?;
     let roles = Roles::new(problem, &problem.result().strides);
     let parts = roles.axes.iter().map(geometry::count).fold(1, u64::saturating_mul);
     if parts > MAX_PARTS {
         let resource = Resource::SubImages;
-        return Err(Unsupported::Limit { resource, needed: parts, limit: MAX_PARTS });
+        return Err(Cannot::Limit { resource, needed: parts, limit: MAX_PARTS });
     }
     Ok(())
 }
@@ -100,11 +149,11 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
 /// Declines tiles that are out of proportion to what they hold.
 fn check_steps(
     problem: &ConvProblem,
-    lines: &Lines,
+    parts: &[[Line; 3]],
     work: &Work,
     config: &FftConfig,
-) -> Result<(), Unsupported> {
-    let steps = work.steps(&lines.parts(), config);
+) -> Result<(), Cannot> {
+    let steps = work.steps(parts, config);
     proportion::check(problem, steps.saturating_add(proportion::laid_out(problem)))
 }
 
@@ -125,40 +174,28 @@ fn roles(problem: &ConvProblem, strides: &[u64]) -> (Roles, Option<Padded>) {
     (roles, padded)
 }
 
-pub(super) fn lower(
+fn lower(
     problem: &ConvProblem,
     target: &Target,
     config: FftConfig,
-) -> Result<Program, Unsupported> {
-    accepts(problem, target)?;
+    sizes: &Sizes,
+) -> Result<Program, Cannot> {
+    if problem.result().is_empty() {
+        return Ok(Program::default());
+    }
     let written = written_extents(problem);
     let folded = is_folded(problem);
     let strides = if folded { compact_strides(&written) } else { problem.result().strides.clone() };
     let (roles, padded) = roles(problem, &strides);
     let (lines, work) = described(problem, target, &roles);
-    if !config::holds(&lines, work.tiles_summed, &config, target) {
-        // What no transform can run has another reason; it may be one for pieces, of the first of which this is.
-        candidates(problem, target)?;
-        return Err(Unsupported::Config { config: Config::Fft(config).to_string() });
-    }
-    let needs = [
-        (config.block.invocations(), Resource::Invocations),
-        (config.block.workgroup_bytes(), Resource::WorkgroupBytes),
-    ];
-    check_device(problem, target, &needs, BUFFERS)?;
-    check_steps(problem, &lines, &work, &config)?;
-    let sizes = Sizes::new(problem, target, &lines, &work, &config)?;
-    if problem.result().is_empty() {
-        return Ok(Program::default());
-    }
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let mut program = Program { tables: tables_of(problem, &config), ..Program::default() };
-    let fft = Fft::new(
+    let fft = Launches::new(
         problem,
         target,
         (&roles, padded.as_ref()),
         &config,
-        (&sizes, folded, size),
+        (sizes, folded, size),
         &program.tables,
     );
     let workspace = fft.workspace();
@@ -169,22 +206,6 @@ pub(super) fn lower(
         fold::append(&mut program, problem, target, &written, (fold::Parts::of(1), size))?;
     }
     Ok(program)
-}
-
-/// A piece of a problem: with transforms of its own where those of the first piece are too short for it.
-pub(super) fn lower_piece(
-    problem: &ConvProblem,
-    target: &Target,
-    config: FftConfig,
-) -> Result<Program, Unsupported> {
-    let is_other = |why: &Unsupported| matches!(why, Unsupported::Config { .. });
-    match lower(problem, target, config) {
-        Err(why) if is_other(&why) => match candidates(problem, target)?.first() {
-            Some(&Config::Fft(own)) => lower(problem, target, own),
-            _ => Err(why),
-        },
-        other => other,
-    }
 }
 
 /// Places of the tables in the program.

@@ -13,52 +13,30 @@ use super::shared::matrix::{self, Chunk, Matrix, Work};
 use super::shared::outside::Outside;
 use super::shared::product::Product;
 use super::shared::roles::Roles;
-use super::shared::{MAX_INDEX, binding_limit, count, im2col};
-use super::{Config, Unsupported};
+use super::shared::{MAX_INDEX, count, im2col};
+use super::{Algorithm, Candidate, Cannot, Implementation, PlanContext};
 use crate::kernel::{GemmParams, Kernel, Tile, TiledSpec};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Binding, Launch, Program};
-use crate::target::Target;
 
-pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-    matrix::candidates::<Made>(problem, target)
-}
+/// The implementation.
+#[derive(Clone, Copy)]
+pub(super) struct Im2colGemm;
 
-pub(super) fn lower(problem: &ConvProblem, target: &Target, tile: Tile) -> Result<Program, Unsupported> {
-    matrix::lower::<Made>(problem, target, tile)
-}
+impl Implementation<Program> for Im2colGemm {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Im2colGemm
+    }
 
-/// What `of` makes of a device with the workspace budget of `target`, or the first of twice as much, four times as much and so
-/// on with which it does not need too many launches.
-pub(super) fn with_room<T>(
-    target: &Target,
-    of: &dyn Fn(&Target) -> Result<T, Unsupported>,
-) -> Result<T, Unsupported> {
-    let mut target = target.clone();
-    loop {
-        let budget = target.limits.workspace_budget;
-        match of(&target) {
-            Err(Unsupported::Limit { resource, .. })
-                if resource.is_launches() && budget < binding_limit(&target) =>
-            {
-                target.limits.workspace_budget = budget.saturating_mul(2).max(LEAST_BUDGET);
-            }
-            other => return other,
-        }
+    fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
+        matrix::plan::<Made>(problem, context)
     }
 }
-
-/// What no budget is worth being tried below, in bytes.
-const LEAST_BUDGET: u64 = 1 << 16;
 
 /// A launch writes the windows to memory.
 struct Made;
 
 impl Matrix for Made {
-    fn config(tile: Tile) -> Config {
-        Config::Im2colGemm(tile)
-    }
-
     fn pads() -> bool {
         false
     }
@@ -71,15 +49,9 @@ impl Matrix for Made {
         true
     }
 
-    /// What the workspace budget holds, but no less than a tile takes.
-    fn chunk(
-        problem: &ConvProblem,
-        target: &Target,
-        product: &Product<'_>,
-        roles: &Roles,
-        tile: Tile,
-    ) -> Chunk {
-        let budget = target.limits.workspace_budget.min(binding_limit(target)) / problem.element().bytes();
+    /// What the budget holds, but no less than a tile takes.
+    fn chunk(problem: &ConvProblem, product: &Product<'_>, roles: &Roles, tile: Tile, budget: u64) -> Chunk {
+        let budget = budget / problem.element().bytes();
         let budget = budget.min(MAX_INDEX - 1);
         let whole = Chunk::whole(product);
         let group = Self::elements(whole);
@@ -101,7 +73,7 @@ impl Matrix for Made {
         chunk.columns.saturating_mul(chunk.products).saturating_mul(chunk.groups)
     }
 
-    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported> {
+    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Cannot> {
         let &Work { product, chunk, begins: [first_tap, _], .. } = work;
         let [taps, boundary] = gemm::both(gemm.tables);
         let (across, along) = chunk.counts(product);
@@ -138,7 +110,7 @@ fn multiply(
     packed: Binding,
     matrix: Binding,
     adds: bool,
-) -> Result<Launch, Unsupported> {
+) -> Result<Launch, Cannot> {
     // Column after column, and after all of them the next product, and after all of these the next group.
     let group = block.counts[1].wrapping_mul(block.chunk[2]);
     block.a_stride = [0, 0, 0, block.counts[1]];

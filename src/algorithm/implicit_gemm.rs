@@ -14,30 +14,29 @@ use super::shared::matrix::{self, Chunk, Matrix, Work};
 use super::shared::outside::Outside;
 use super::shared::product::Product;
 use super::shared::roles::Roles;
-use super::{Config, Unsupported};
+use super::{Algorithm, Candidate, Cannot, Implementation, PlanContext};
 use crate::kernel::{Check, GemmSpec, Kernel, Tile, TiledSpec};
 use crate::problem::ConvProblem;
 use crate::program::{Launch, Program};
-use crate::target::Target;
 
-pub(super) use super::shared::gemm::suited;
+/// The implementation.
+#[derive(Clone, Copy)]
+pub(super) struct ImplicitGemm;
 
-pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<Config>, Unsupported> {
-    matrix::candidates::<Gathered>(problem, target)
-}
+impl Implementation<Program> for ImplicitGemm {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::ImplicitGemm
+    }
 
-pub(super) fn lower(problem: &ConvProblem, target: &Target, tile: Tile) -> Result<Program, Unsupported> {
-    matrix::lower::<Gathered>(problem, target, tile)
+    fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
+        matrix::plan::<Gathered>(problem, context)
+    }
 }
 
 /// The kernel reads the windows from where they lie.
 struct Gathered;
 
 impl Matrix for Gathered {
-    fn config(tile: Tile) -> Config {
-        Config::ImplicitGemm(tile)
-    }
-
     fn pads() -> bool {
         true
     }
@@ -51,7 +50,7 @@ impl Matrix for Gathered {
         tile.holds_coordinates() || products.iter().all(has_bits)
     }
 
-    fn chunk(_: &ConvProblem, _: &Target, product: &Product<'_>, _: &Roles, _: Tile) -> Chunk {
+    fn chunk(_: &ConvProblem, product: &Product<'_>, _: &Roles, _: Tile, _: u64) -> Chunk {
         Chunk::whole(product)
     }
 
@@ -59,7 +58,7 @@ impl Matrix for Gathered {
         0
     }
 
-    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported> {
+    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Cannot> {
         let &Gemm { problem, tile, gathered: (matrix, _), .. } = gemm;
         let &Work { product, packed, outside, begins: [taps, bits], .. } = work;
         let mut block = gemm.block(product, taps);

@@ -12,7 +12,7 @@ pub(super) mod proportion;
 pub(super) mod roles;
 pub(super) mod tables;
 
-use super::{Resource, Unsupported};
+use crate::implementation::{Cannot, Resource};
 pub(super) use crate::problem::compact_strides;
 use crate::problem::{ConvProblem, Element, TensorLayout};
 use crate::program::{Binding, Buffer, Table};
@@ -44,11 +44,17 @@ const BINDING_STEP: u64 = 256;
 /// Most words of the tables that the host computes: 64 MiB.
 pub(super) const MAX_TABLE: u64 = 1 << 24;
 
+/// Most words of the tables of all sub-problems of a problem: 32 MiB.
+pub(super) const MAX_WORDS_OF_PIECES: u64 = MAX_TABLE / 2;
+
 /// Most words of the rows of phases: of each the first tap is found.
 const MAX_ROWS: u64 = 1 << 18;
 
 /// Most cells outside the input that a boundary table holds: each is looked for.
 const MAX_OUTSIDE: u64 = 1 << 20;
+
+/// No budget of scratch memory below it is worth being tried, in bytes.
+pub(super) const LEAST_BUDGET: u64 = 1 << 16;
 
 /// Most launches of one run.
 pub(super) const MAX_LAUNCHES: u64 = 1 << 12;
@@ -63,10 +69,10 @@ pub(super) fn check_device(
     target: &Target,
     needs: &[(u32, Resource)],
     buffers: u32,
-) -> Result<(), Unsupported> {
+) -> Result<(), Cannot> {
     let element = problem.element();
     if element == Element::F64 || element == Element::F16 && !target.features.f16 {
-        return Err(Unsupported::Element { element });
+        return Err(Cannot::Element { element });
     }
     let limits = &target.limits;
     let limit = |resource| match resource {
@@ -76,11 +82,7 @@ pub(super) fn check_device(
     };
     for &(needed, resource) in needs.iter().chain([&(buffers, Resource::StorageBuffers)]) {
         if needed > limit(resource) {
-            return Err(Unsupported::Limit {
-                resource,
-                needed: needed.into(),
-                limit: limit(resource).into(),
-            });
+            return Err(Cannot::Limit { resource, needed: needed.into(), limit: limit(resource).into() });
         }
     }
     Ok(())
@@ -88,14 +90,14 @@ pub(super) fn check_device(
 
 /// Declines what 32-bit coordinates and indices do not reach, and what a binding does not hold, with this many words of
 /// tables. Gives how many padded cells stand for one cell of the result, at most.
-pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) -> Result<u64, Unsupported> {
+pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) -> Result<u64, Cannot> {
     // No piece has fewer phases, together with the others.
     for (resource, needed, limit) in [
         (Resource::PhaseWords, tables::rows(problem), MAX_ROWS),
         (Resource::BoundaryCells, tables::outside(problem), MAX_OUTSIDE),
     ] {
         if needed > limit {
-            return Err(Unsupported::Limit { resource, needed, limit });
+            return Err(Cannot::Limit { resource, needed, limit });
         }
     }
     for axis in three_axes(problem) {
@@ -106,7 +108,7 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
         let over = axis.reach().saturating_add(stride.max(dilation).saturating_mul(4));
         for (what, value) in [("window reach", over), ("padding", axis.pad_begin)] {
             if value >= MAX_INDEX {
-                return Err(Unsupported::IndexTooLarge { what, value });
+                return Err(Cannot::IndexTooLarge { what, value });
             }
         }
     }
@@ -115,11 +117,11 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
     for (what, tensor) in tensors {
         let largest = tensor.extents.iter().copied().fold(tensor.span, u64::max);
         if largest >= MAX_INDEX {
-            return Err(Unsupported::IndexTooLarge { what, value: largest });
+            return Err(Cannot::IndexTooLarge { what, value: largest });
         }
     }
     if words > MAX_TABLE {
-        return Err(Unsupported::Limit { resource: Resource::TableWords, needed: words, limit: MAX_TABLE });
+        return Err(Cannot::Limit { resource: Resource::TableWords, needed: words, limit: MAX_TABLE });
     }
     let limit = binding_limit(target);
     let table = ("tables", words * 4);
@@ -127,13 +129,13 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
         tensors.map(|(what, t)| (what, binding_bytes(problem, t))).into_iter().chain([table])
     {
         if bytes > limit {
-            return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
+            return Err(Cannot::BindingTooLarge { buffer, bytes, limit });
         }
     }
     let places = if is_folded(problem) { tables::most_places(problem) } else { 1 };
     if places > MAX_PLACES {
         let resource = Resource::ReadsOfOneCell;
-        return Err(Unsupported::Limit { resource, needed: places, limit: MAX_PLACES });
+        return Err(Cannot::Limit { resource, needed: places, limit: MAX_PLACES });
     }
     Ok(places)
 }

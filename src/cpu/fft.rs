@@ -14,11 +14,14 @@ mod tiling;
 pub(super) mod transform;
 mod weight;
 
+pub(super) use cost::direct as direct_cost;
+
+use crate::cpu::Real;
 use crate::cpu::direct::geometry::{Geometry, Line};
 use crate::cpu::direct::{Direct, Finish, Slices};
 use crate::cpu::memory::{self, OutOfMemory, zeros};
 use crate::cpu::padded::{self, Padded};
-use crate::cpu::{CpuUnsupported, Real};
+use crate::implementation::{Cannot, Resource};
 use crate::problem::{Boundary, ConvProblem, Direction, Element, TensorLayout, to_usize};
 use cells::Tile;
 use phase::{Phase, Phases, Taps};
@@ -38,8 +41,8 @@ const SUMMED_TILES: usize = 1024;
 const MOST_PHASES: u64 = 1 << 12;
 /// Bytes of scratch memory, unless operands and result have more.
 const MOST_WORKSPACE: u64 = 1 << 30;
-/// Points of a transform that is planned in a moment; the factors of a longer one are made in the first run.
-const PLANNED_AT_ONCE: usize = 1 << 20;
+/// Points of a transform that is planned in less than a millisecond; the roots of a longer one are made in the first run.
+const PLANNED_AT_ONCE: usize = 1 << 16;
 /// Bytes of spectra of filters that are worth keeping.
 const PREPARED: u64 = 1 << 30;
 
@@ -52,13 +55,6 @@ struct Blocks {
     sources: usize,
     results: usize,
     groups: usize,
-}
-
-/// Whether it is clearly ahead of `Direct`, by what both are estimated to cost.
-pub(super) fn is_worth_it(problem: &ConvProblem) -> bool {
-    // Below, nothing is gained that anybody would notice, and small integers stay exact.
-    problem.macs() >= cost::LEAST_MACS
-        && Fft::new(problem).is_ok_and(|fft| fft.tiling.cost[0] < cost::CLEARLY * cost::direct(problem))
 }
 
 /// A problem with its phases and tiles.
@@ -99,9 +95,9 @@ impl Fft {
     /// # Errors
     ///
     /// Why it cannot run `problem`.
-    pub(super) fn new(problem: &ConvProblem) -> Result<Self, CpuUnsupported> {
+    pub(super) fn new(problem: &ConvProblem) -> Result<Self, Cannot> {
         if problem.unshared() {
-            return Err(CpuUnsupported::Unshared);
+            return Err(Cannot::Unshared);
         }
         let geometry = Geometry::new(problem);
         let direction = geometry.direction;
@@ -109,13 +105,13 @@ impl Fft {
         if let Some(padded) = Padded::new(&geometry).filter(|padded| !padded.is_small())
             && direction == Direction::GradInput
         {
-            let [cells, limit] = padded.sizes();
-            return Err(CpuUnsupported::PaddedCells { cells, limit });
+            let [needed, limit] = padded.sizes();
+            return Err(Cannot::Limit { resource: Resource::PaddedCells, needed, limit });
         }
         let most = |line: &Line| Phases::most(line, geometry.boundary, direction);
         let phases = geometry.lines.iter().map(most).fold(1, u64::saturating_mul);
         if phases > MOST_PHASES {
-            return Err(CpuUnsupported::Phases { phases, limit: MOST_PHASES });
+            return Err(Cannot::Limit { resource: Resource::SubImages, needed: phases, limit: MOST_PHASES });
         }
         let axes = geometry.lines.map(|line| Phases::new(&line, geometry.boundary, direction));
         let channels = match direction {
@@ -124,8 +120,9 @@ impl Fft {
         };
         let bytes = to_usize(problem.element().bytes());
         let load = Load { images: geometry.n, groups: geometry.groups, channels, direction, bytes };
-        let tiling = Tiling::new(&axes, &load).ok_or_else(|| CpuUnsupported::Taps {
-            taps: tiling::least(&axes) as u64,
+        let tiling = Tiling::new(&axes, &load).ok_or_else(|| Cannot::Limit {
+            resource: Resource::TilePoints,
+            needed: tiling::least(&axes) as u64,
             limit: tiling::MOST_POINTS as u64,
         })?;
         let blocks = Blocks::new(&axes, &tiling, &load);
@@ -134,7 +131,15 @@ impl Fft {
         let elements = tensors.into_iter().map(TensorLayout::len).fold(0, u64::saturating_add);
         let limit = elements.saturating_mul(4 * bytes as u64).max(MOST_WORKSPACE);
         let needed = fft.workspace_bytes();
-        if needed > limit { Err(CpuUnsupported::Workspace { bytes: needed, limit }) } else { Ok(fft) }
+        if needed > limit {
+            return Err(Cannot::Limit { resource: Resource::WorkspaceBytes, needed, limit });
+        }
+        Ok(fft)
+    }
+
+    /// Estimated time of a run on one thread, in nanoseconds, with the transforms of the filters.
+    pub(super) fn cost(&self) -> f64 {
+        self.tiling.cost[0]
     }
 
     /// Now, not in the first run, unless they take long to plan.

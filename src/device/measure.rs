@@ -35,7 +35,7 @@ pub(super) async fn fastest(
         ..options.clone()
     };
     let mut plans = Vec::new();
-    for algorithm in options.asked(device.algorithms(), problem) {
+    for algorithm in options.considered(device.algorithms(), problem) {
         if algorithm == Algorithm::Reference && !small {
             continue;
         }

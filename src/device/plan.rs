@@ -11,12 +11,13 @@ use super::Kind;
 #[cfg(not(target_arch = "wasm32"))]
 use super::measure;
 use crate::algorithm_name::Algorithm;
-use crate::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
+use crate::cpu::{self, CPU, CpuPlan};
 use crate::error::Error;
-use crate::planner::{Declined, PlanOptions};
+use crate::planner::{Choice, Declined, PlanOptions, choose};
 #[cfg(feature = "gpu")]
 use crate::planner::{Fallback, Planner};
 use crate::problem::ConvProblem;
+use crate::target::Target;
 
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuPlan;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub(super) runner: Runner,
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
+    /// Of a plan on the CPU.
+    considered: OnCpu,
     device: String,
     pub(super) measured: Vec<(Algorithm, Duration)>,
     /// Longest wait for the device.
@@ -42,6 +45,9 @@ pub(super) enum Runner {
     Gpu(GpuPlan),
     Cpu(Arc<CpuPlan>),
 }
+
+/// What was considered on the CPU, as a line for each algorithm.
+type OnCpu = Option<Arc<str>>;
 
 impl Plan {
     pub(super) async fn new(
@@ -67,9 +73,10 @@ impl Plan {
         problem: &ConvProblem,
         options: &PlanOptions,
     ) -> Result<Self, Error> {
-        let plan = |runner, fallback: Option<Declined>, device: &str| Self {
+        let plan = |runner, considered: OnCpu, fallback: Option<Declined>, device: &str| Self {
             runner,
             fallback: fallback.map(Arc::new),
+            considered,
             device: device.to_owned(),
             measured: Vec::new(),
             timeout: options.timeout,
@@ -80,22 +87,24 @@ impl Plan {
             match Planner::new(gpu.target().clone()).choose_with(problem, options) {
                 Ok(choice) => {
                     let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
-                    return Ok(plan(runner, None, device.name()));
+                    return Ok(plan(runner, None, None, device.name()));
                 }
                 Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
                 Err(declined) => {
                     // The CPU path takes over, with the same algorithm if one was forced; else the
                     // GPU's reasons are the error.
-                    let Ok(cpu) = cpu_plan(problem, options) else {
+                    // What was measured is of the GPU.
+                    let of_cpu = PlanOptions { peaks: None, ..options.clone() };
+                    let Ok((runner, considered)) = on_cpu(problem, &of_cpu) else {
                         return Err(declined.into());
                     };
                     warn_once(format!("{} -> CPU path: {declined}", device.name()));
-                    return Ok(plan(Runner::Cpu(Arc::new(cpu)), Some(declined), "cpu"));
+                    return Ok(plan(runner, considered, Some(declined), "cpu"));
                 }
             }
         }
-        let runner = Runner::Cpu(Arc::new(cpu_plan(problem, options)?));
-        Ok(plan(runner, None, device.name()))
+        let (runner, considered) = on_cpu(problem, options)?;
+        Ok(plan(runner, considered, None, device.name()))
     }
 
     /// What is computed.
@@ -156,12 +165,19 @@ impl Plan {
         }
     }
 
-    /// In words: device, algorithm, configuration, launches, workspace, who declined or was passed over and why.
+    /// In words: device, algorithm, configuration, launches, workspace; then of every algorithm the estimated time of each of its
+    /// configurations, or why it is not one. Of a plan on a GPU those of the CPU follow.
     pub fn explain(&self) -> String {
         let how = match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => plan.choice().explain(),
-            Runner::Cpu(plan) => plan.explain(),
+            Runner::Gpu(plan) => {
+                let choice = plan.choice();
+                // The others need no device.
+                let on_cpu = choose_on_cpu(&choice.problem, &PlanOptions::default());
+                let on_cpu = on_cpu.map(|on_cpu| on_cpu.explain_considered(" on the CPU"));
+                choice.explain() + &on_cpu.unwrap_or_default()
+            }
+            Runner::Cpu(plan) => plan.explain() + self.considered.as_deref().unwrap_or_default(),
         };
         let declined =
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
@@ -171,24 +187,16 @@ impl Plan {
     }
 }
 
-/// The CPU path with the first algorithm that takes the problem of those that `options` ask for.
-fn cpu_plan(problem: &ConvProblem, options: &PlanOptions) -> Result<CpuPlan, CpuUnsupported> {
-    let left = CPU_ALGORITHMS.iter().find(|algorithm| !options.exclude.contains(algorithm));
-    let mut declined =
-        left.map_or(CpuUnsupported::Excluded, |&algorithm| CpuUnsupported::Inexact { algorithm });
-    let mut asked = options.asked(CPU_ALGORITHMS, problem);
-    if options.algorithm.is_none() {
-        // Stable: what suits the problem, then the others in their order. What was preferred was meant.
-        asked.sort_by_key(|a| !options.prefer.contains(a) && !CpuPlan::suits(problem, *a));
-    }
-    for (at, algorithm) in asked.into_iter().enumerate() {
-        match CpuPlan::new(problem, Some(algorithm)) {
-            Ok(plan) => return Ok(plan),
-            Err(why) if at == 0 => declined = why,
-            Err(_) => {}
-        }
-    }
-    Err(declined)
+/// The CPU path by the algorithm that is estimated to be the fastest of those that `options` leave.
+fn choose_on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<Choice<CpuPlan>, Declined> {
+    let context = options.context(Target::cpu(cpu::threads()));
+    choose((CPU, Algorithm::on_cpu()), problem, options, &context)
+}
+
+fn on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<(Runner, OnCpu), Declined> {
+    let choice = choose_on_cpu(problem, options)?;
+    let considered = choice.explain_considered("").into();
+    Ok((Runner::Cpu(Arc::new(choice.program)), Some(considered)))
 }
 
 /// Warns of the same thing once, and whispers it afterwards: a one-liner plans anew in every call.

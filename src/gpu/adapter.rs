@@ -104,7 +104,6 @@ pub(super) fn target(device: &wgpu::Device, report: &AdapterReport) -> Target {
                 .min(limits.max_compute_workgroup_size_x),
             max_grid: limits.max_compute_workgroups_per_dimension,
             offset_alignment: limits.min_storage_buffer_offset_alignment,
-            ..Limits::default()
         },
         features: Features {
             f16: features.contains(wgpu::Features::SHADER_F16),
@@ -169,6 +168,6 @@ fn preference(class: DeviceClass, low_power: bool) -> u8 {
         DeviceClass::Integrated => u8::from(!low_power),
         DeviceClass::Virtual => 2,
         DeviceClass::Unknown => 3,
-        DeviceClass::Software => 4,
+        DeviceClass::Software | DeviceClass::Cpu => 4,
     }
 }

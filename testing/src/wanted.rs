@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD};
-use wgconv::internals::algorithm::Config;
+use wgconv::internals::algorithm::FftConfig;
 use wgconv::internals::planner::Choice;
 use wgconv::{Algorithm, ConvProblem, Element};
 
@@ -77,7 +77,7 @@ impl Wanted {
 /// As [`exact`] and [`Spectral::judge`].
 pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), String> {
     let problem = &choice.problem;
-    let Config::Fft(config) = choice.config else {
+    let Some(config) = choice.config.get::<FftConfig>() else {
         let result = known::result(problem, data);
         return exact(&choice.config.to_string(), got, result.view());
     };
@@ -86,5 +86,5 @@ pub fn agrees(choice: &Choice, data: &Data, got: ArrayViewD<f64>) -> Result<(), 
 
 /// The algorithms of the GPU that add nothing but products, so that sums of integers are exact.
 pub fn exact_algorithms() -> Vec<Algorithm> {
-    Algorithm::ALL.iter().copied().filter(|algorithm| algorithm.is_exact()).collect()
+    Algorithm::on_gpu().iter().copied().filter(|algorithm| algorithm.is_exact()).collect()
 }

@@ -54,7 +54,7 @@ pub(crate) fn run_by<T: Real>(
     operands: &Operands64<'_>,
     algorithm: Algorithm,
 ) -> ArrayD<f64> {
-    let plan = CpuPlan::new(problem, Some(algorithm)).unwrap();
+    let plan = CpuPlan::new(problem, algorithm).unwrap();
     let narrow = |view: &ndarray::ArrayViewD<'_, f64>| view.mapv(T::from_f64);
     let [x, w, h, r] = [&operands.input, &operands.weight, &operands.grad_output, &operands.residual]
         .map(|o| o.as_ref().map(narrow));

@@ -7,6 +7,7 @@ pub mod device;
 pub mod indices;
 pub mod models;
 pub mod operation;
+pub mod plans;
 pub mod shapes;
 pub mod space;
 #[cfg(feature = "gpu")]

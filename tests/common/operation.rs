@@ -1,7 +1,6 @@
 //! Operations on every path there is, and arrays for them.
 
 use ndarray::ArrayD;
-use wgconv::internals::cpu::CPU_ALGORITHMS;
 use wgconv::{Algorithm, Device, Error, ErrorKind, Operation, PlanOptions, Precision, Scalar};
 
 pub use wgconv_testing::arrays::{FULL, counting, integers, rows, tensor};
@@ -46,7 +45,7 @@ fn rounded(got: &ArrayD<f64>, exact: &ArrayD<f64>, unit: f64) -> ArrayD<f64> {
 /// f16; with what computed each.
 pub fn results(operation: &Operation, operands: &[ArrayD<f64>]) -> Vec<(String, ArrayD<f64>)> {
     let mut results = Vec::new();
-    for &algorithm in CPU_ALGORITHMS {
+    for &algorithm in Algorithm::on_cpu() {
         let options = PlanOptions { algorithm: Some(algorithm), ..PlanOptions::default() };
         let cpu = Device::cpu();
         let unshared = operation.steps().iter().any(|step| step.problem.unshared());

@@ -1,5 +1,6 @@
 //! The kernels that short runs keep to. A software adapter takes seconds to compile one, and there are hundreds.
 
+use crate::common::plans::{candidates, lower};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
@@ -72,9 +73,9 @@ pub fn is_short(tier: Tier, target: &Target) -> bool {
 
 /// The best guess of those that the algorithm makes of the problem and that are usual.
 pub fn usual_choice(algorithm: Algorithm, problem: &ConvProblem, target: &Target) -> Option<Choice> {
-    let configs = algorithm.candidates(problem, target).ok()?;
+    let configs = candidates(algorithm, problem, target).ok()?;
     configs.into_iter().find_map(|config| {
-        let program = algorithm.lower(problem, target, config).ok().filter(is_usual)?;
-        Some(Choice { problem: problem.clone(), algorithm, config, program, declined: Vec::new() })
+        let program = lower(algorithm, problem, target, &config).ok().filter(is_usual)?;
+        Some(Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() })
     })
 }

@@ -58,7 +58,7 @@ impl Row {
             original: job.original,
             by,
             gpu: which(&|a| steps.iter().all(|step| planner.choose(step, Some(a)).is_ok())),
-            cpu: which(&|a| steps.iter().all(|step| CpuPlan::new(step, Some(a)).is_ok())),
+            cpu: which(&|a| steps.iter().all(|step| CpuPlan::new(step, a).is_ok())),
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use super::INVOCATIONS;
 use super::axes::Axes;
-use crate::algorithm::shared::RUN;
+use crate::algorithm::shared::{RUN, cost};
+use crate::implementation::{Estimate, PlanContext};
 use crate::kernel::depthwise::ROWS;
 use crate::target::Target;
 
@@ -14,6 +15,13 @@ pub(super) const PLACES: u64 = 944;
 const PLANES: u64 = 64;
 /// Elements that memory moves at once.
 const SECTOR: u64 = 8;
+/// Vector instructions of a workgroup that the choice between tiles does not count, by its machine code: before its tile, and of
+/// eight rows of a channel after it.
+const START: f64 = 435.0;
+const END: f64 = 180.0;
+/// Workgroups of a compute unit that hide what each waits for.
+pub(super) const AT_ONCE: f64 = 2.0;
+
 /// How much there is of everything that is tiled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whole {
@@ -164,8 +172,38 @@ impl Tile {
         ]
     }
 
-    /// Vector instructions of a workgroup, roughly, times workgroups.
+    /// What it takes, to choose between tiles.
     fn cost(&self, axes: &Axes, whole: &Whole, units: u64) -> u64 {
+        let Load { issued, loaded, stored } = self.load(axes, whole);
+        // Sectors that are written in part are read first.
+        let one = issued.saturating_add(loaded).saturating_add(2 * stored);
+        one.saturating_mul(self.all(axes, whole).max(4 * units))
+    }
+
+    /// Tiles of all phases.
+    fn all(&self, axes: &Axes, whole: &Whole) -> u64 {
+        self.counts(axes, whole).iter().fold(whole.phases, |all, &n| all.saturating_mul(n))
+    }
+
+    /// How long all workgroups take, which move so many bytes: what several read is near.
+    pub(super) fn estimate(&self, context: &PlanContext, axes: &Axes, whole: &Whole, bytes: u64) -> Estimate {
+        let tiles = self.all(axes, whole) as f64;
+        let one = self.load(axes, whole).issued as f64 + START + END * whole.channels as f64;
+        let slots = one * WORKGROUP as f64 * tiles.max(AT_ONCE * context.model.compute_units);
+        cost::launched(context, 1)
+            + cost::worked(context, slots, bytes as f64)
+            + cost::waited(context, self.barriers(axes, whole) * tiles, INVOCATIONS)
+    }
+
+    /// Barriers of a workgroup: before and after a box of taps is staged.
+    fn barriers(&self, axes: &Axes, whole: &Whole) -> f64 {
+        let [rows, columns] = [1, 2].map(|i| axes.loops[i].taps().max(1));
+        let boxes = rows.div_ceil(self.taps[0]) as f64 * columns.div_ceil(self.taps[1]) as f64;
+        2.0 * boxes * whole.steps as f64
+    }
+
+    /// Of a workgroup, roughly.
+    fn load(&self, axes: &Axes, whole: &Whole) -> Load {
         let places = self.places(axes, whole.channels);
         let [rows, columns] = [1, 2].map(|i| axes.loops[i].taps().max(1));
         let [box_rows, box_columns] = self.taps;
@@ -187,18 +225,24 @@ impl Tile {
         ]);
         let loads = traffic(items * 4, loaded);
         let staging = items.div_ceil(WORKGROUP) * 90 + factors.div_ceil(WORKGROUP) * 60 + 40;
-        // Sectors that are written in part are read first.
-        let stores = 2 * traffic(self.lanes() * u64::from(ROWS) * whole.channels, stored);
+        let stored = traffic(self.lanes() * u64::from(ROWS) * whole.channels, stored);
         let column = rows * 8 * whole.channels + axes.pieces() * (u64::from(axes.column.fours()) * 4 + 10);
+        let step = boxes.saturating_mul(staging).saturating_add(columns.saturating_mul(column));
         // What is brought again for another box is near.
-        let step = boxes
-            .saturating_mul(staging)
-            .saturating_add(loads.saturating_mul(boxes + 3) / 4)
-            .saturating_add(columns.saturating_mul(column));
-        let one = whole.steps.saturating_mul(step).saturating_add(100 + 100 * whole.channels + stores);
-        let tiles = self.counts(axes, whole).iter().fold(whole.phases, |all, &n| all.saturating_mul(n));
-        one.saturating_mul(tiles.max(4 * units))
+        let of_step = loads.saturating_mul(boxes + 3) / 4;
+        Load {
+            issued: whole.steps.saturating_mul(step).saturating_add(100 + 100 * whole.channels),
+            loaded: whole.steps.saturating_mul(of_step),
+            stored,
+        }
     }
+}
+
+/// Of a workgroup: vector instructions, and in as many what memory takes to load and to store.
+struct Load {
+    issued: u64,
+    loaded: u64,
+    stored: u64,
 }
 
 /// How many elements lie side by side in memory, of axes by their step and extent.

@@ -2,14 +2,14 @@
 
 use super::axes::Axes;
 use super::params::{four, window_items};
-use super::tile::{PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
-use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
+use super::tile::{AT_ONCE, PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
+use super::{Candidate, Config, DepthwiseConfig, INVOCATIONS, PlanContext, outside};
 use crate::algorithm::shared::roles::{Loop, Phase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
     ENDLESS, MAX_INDEX, MAX_PARTS, MAX_RUN, RUN, bind, bind_sums, bind_tensor, binding_limit,
-    compact_strides, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
+    compact_strides, cost, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
 };
-use crate::algorithm::{Resource, Unsupported};
+use crate::implementation::{Cannot, Resource};
 use crate::kernel::depthwise::{Counter, ROWS, inverse};
 use crate::kernel::depthwise_weight::{DepthwiseWeightParams, DepthwiseWeightSpec};
 use crate::kernel::{Kernel, Params};
@@ -81,30 +81,31 @@ fn exchanged(axis: &Loop) -> Loop {
     forwards(&Loop { stride: axis.dilation, dilation: axis.stride, phases, ..axis.clone() })
 }
 
-/// Where every tensor is read about once, or taps are many for what is read again.
-pub(super) fn suited(problem: &ConvProblem) -> Result<(), Unsupported> {
+pub(super) fn plan(problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
     let sum = Sum::new(problem, &problem.result().strides);
-    let taps = sum.axes.loops.iter().map(Loop::taps).fold(1, u64::saturating_mul);
-    let of_group = sum.roles.channels.saturating_mul(sum.roles.images);
-    if sum.roles.images > 4 || taps < 25 {
-        Unsupported::past("pairs of channels in a group", of_group, 4)?;
-    }
-    super::shares(&sum.axes)?;
-    let terms = sum.axes.loops.iter().map(Loop::cells).fold(sum.roles.summed, u64::saturating_mul);
-    Unsupported::below("products", terms.saturating_mul(sum.pairs), super::WORTHWHILE)
-}
-
-/// Whether it has more planes than the kernel tells apart.
-pub(super) fn check(problem: &ConvProblem) -> Result<(), Unsupported> {
-    let planes = Sum::new(problem, &problem.result().strides).planes;
-    if planes >= MAX_PLANES {
-        return Err(Unsupported::Limit {
+    if sum.planes >= MAX_PLANES {
+        return Err(Cannot::Limit {
             resource: Resource::PlanesOfOneSum,
-            needed: planes,
+            needed: sum.planes,
             limit: MAX_PLANES,
         });
     }
-    Ok(())
+    let (cost, share) = Share::choose(&sum);
+    let size = problem.result().len();
+    let parts = share.parts(&sum, &context.target, size)?;
+    // So many workgroups take no longer than one.
+    let workgroups = share.boxes(&sum).iter().map(|&n| n as f64).product::<f64>() * parts[2] as f64;
+    let idle = (AT_ONCE * context.model.compute_units / workgroups.max(1.0)).max(1.0);
+    let mut estimate = cost::launched(context, 1)
+        + cost::worked(context, cost as f64 * idle * f64::from(INVOCATIONS), problem.bytes() as f64)
+        + cost::waited(context, 2.0 * workgroups * parts[1] as f64, INVOCATIONS);
+    if parts[2] > 1 {
+        estimate = estimate + cost::added_up(context, size as f64, parts[2] as f64);
+    }
+    let config = DepthwiseConfig { channels: 1 };
+    let lower =
+        move |problem: &ConvProblem, context: &PlanContext| lower(problem, &context.target, &share, parts);
+    Ok(vec![Candidate::new(Config::new(config), estimate, lower)])
 }
 
 impl Share {
@@ -180,7 +181,8 @@ impl Share {
         counts.fold(one, |all, n| all.saturating_mul(n))
     }
 
-    fn choose(sum: &Sum) -> Self {
+    /// The cheapest, with its cost.
+    fn choose(sum: &Sum) -> (u64, Self) {
         let [_, rows, columns] = &sum.axes.loops;
         let at_once = u64::from(sum.axes.column.taps);
         let mut best: Option<(u64, Self)> = None;
@@ -209,11 +211,14 @@ impl Share {
         // The smallest one always finds room.
         let taps = [rows.taps().clamp(1, at_once), 1];
         let tile = Tile { columns: 1, bands: 1, blocks: 1, planes: 1, channel_blocks: 1, taps };
-        best.map_or(Self { tile, pairs: 1, planes: 1, pieces: 1, shares: WORKGROUP }, |(_, share)| share)
+        best.unwrap_or_else(|| {
+            let least = Self { tile, pairs: 1, planes: 1, pieces: 1, shares: WORKGROUP };
+            (least.cost(sum, &tile.places(&sum.axes, 1)), least)
+        })
     }
 
     /// Steps in all, of a part, and parts, for results of `size` elements.
-    fn parts(&self, sum: &Sum, target: &Target, size: u64) -> Result<[u64; 3], Unsupported> {
+    fn parts(&self, sum: &Sum, target: &Target, size: u64) -> Result<[u64; 3], Cannot> {
         let steps = self.tiles(sum).into_iter().fold(1u64, u64::saturating_mul);
         let workgroups = self.boxes(sum).into_iter().fold(1u64, u64::saturating_mul).max(1);
         let most = (MAX_ITEMS / (self.items() + 4)).max(1);
@@ -224,33 +229,24 @@ impl Share {
         let each = steps.div_ceil(wanted);
         let parts = steps.div_ceil(each);
         if parts > MAX_PARTS {
-            return Err(Unsupported::Limit {
-                resource: Resource::PartsOfOneSum,
-                needed: parts,
-                limit: MAX_PARTS,
-            });
+            return Err(Cannot::Limit { resource: Resource::PartsOfOneSum, needed: parts, limit: MAX_PARTS });
         }
         Ok([steps, each, parts])
     }
 }
 
-pub(super) fn lower(
+fn lower(
     problem: &ConvProblem,
     target: &Target,
-    config: DepthwiseConfig,
-) -> Result<Program, Unsupported> {
-    if config.channels != 1 {
-        return Err(Unsupported::Config { config: Config::Depthwise(config).to_string() });
-    }
+    share: &Share,
+    [steps, each, parts]: [u64; 3],
+) -> Result<Program, Cannot> {
     let result = problem.result();
     if result.is_empty() {
         return Ok(Program::default());
     }
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
-    let sum = Sum::new(problem, &result.strides);
-    let share = Share::choose(&sum);
-    let [steps, each, parts] = share.parts(&sum, target, size)?;
     let copies = if parts > 1 { fold::copies(target, size, parts)? } else { 0 };
     let strides = if parts > 1 { compact_strides(&written) } else { result.strides.clone() };
     let sum = Sum::new(problem, &strides);
@@ -259,10 +255,10 @@ pub(super) fn lower(
     let mut program = Program { tables: vec![Table { name: "boundary", words }], ..Program::default() };
     let sums = if parts > 1 { Buffer::Workspace(0) } else { Buffer::Result };
     let written_to = bind_sums(problem, &program.tables[0], sums, copies);
-    let mut block = block(problem, &sum, &share, [steps, each, parts], size);
+    let mut block = block(problem, &sum, share, [steps, each, parts], size);
     let invocations = u64::from(block.counts[2]).saturating_mul(WORKGROUP);
-    let grid = Grid::linear(invocations, INVOCATIONS, &target.limits)
-        .ok_or(Unsupported::GridTooLarge { invocations })?;
+    let grid =
+        Grid::linear(invocations, INVOCATIONS, &target.limits).ok_or(Cannot::GridTooLarge { invocations })?;
     if parts == 1 {
         set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
     }

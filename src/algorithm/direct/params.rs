@@ -1,6 +1,6 @@
 //! The uniform block of the direct kernel, and how its sums are cut into parts.
 
-use super::{DirectConfig, FILLS_A_GPU, MAX_STEPS, Resource, Unsupported, WIDEST, may_tile};
+use super::{Cannot, DirectConfig, FILLS_A_GPU, MAX_STEPS, Resource, WIDEST, may_tile};
 use crate::algorithm::shared::fold::Parts;
 use crate::algorithm::shared::roles::{Loop, Roles};
 use crate::algorithm::shared::{
@@ -30,7 +30,7 @@ impl Cut {
         config: &DirectConfig,
         size: u64,
         (limit, most): (u64, u64),
-    ) -> Result<Self, Unsupported> {
+    ) -> Result<Self, Cannot> {
         let whole = Self::whole(extents(problem, roles, config));
         let tiles = tile_counts(roles, config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
         let room = limit.min(4 * (MAX_INDEX - 1)) / size.saturating_mul(4).max(1);
@@ -40,7 +40,7 @@ impl Cut {
         let cut = if is_filled || each.parts().count > room.min(most) { whole } else { each };
         let needed = cut.parts().count;
         if needed > most {
-            return Err(Unsupported::Limit { resource: Resource::PartsOfOneSum, needed, limit: most });
+            return Err(Cannot::Limit { resource: Resource::PartsOfOneSum, needed, limit: most });
         }
         Ok(cut)
     }

@@ -1,8 +1,9 @@
 //! Which transform lengths suit a problem.
 
 use super::geometry::{Line, Lines};
+use crate::algorithm::shared::cost;
 use crate::algorithm::shared::roles::Roles;
-use crate::algorithm::{Resource, Unsupported};
+use crate::implementation::{Cannot, Estimate, PlanContext, Resource};
 use crate::kernel::fft::{AxisSpec, Block, ComplexTile};
 use crate::target::Target;
 
@@ -19,12 +20,20 @@ pub(super) const MAX_LENGTH: u64 = 1 << 20;
 /// The innermost axis is split where it is longer than a block can be.
 const LONGEST_LINE: u64 = 4096;
 
-/// Operations that a device does in the time in which it moves a byte, roughly, from cards to phones.
-const PER_BYTE: u64 = 20;
+/// Multiply-adds that a device does in the time in which it moves a byte, roughly, from cards to phones: what ranks
+/// configurations, which are the same on all of them.
+const SLOTS_OF_BYTE: f64 = 10.0;
 
-/// Parts of the peak that transforms and products of spectra reach, in eighths.
-const TRANSFORM_EIGHTHS: u64 = 2;
-const PRODUCT_EIGHTHS: u64 = 5;
+/// Shares of the peak that transforms and products of spectra reach.
+const TRANSFORM_SHARE: f64 = 0.25;
+const PRODUCT_SHARE: f64 = 0.625;
+
+/// Barriers of a pass of a transform, and by how much it makes it shorter.
+const BARRIERS_OF_PASS: f64 = 2.0;
+const PASS: f64 = 8.0;
+
+/// Complex products of a workgroup from barrier to barrier.
+const PRODUCTS_OF_BARRIER: f64 = 64.0 * 64.0 * 8.0 / 2.0;
 
 /// Transform lengths along z, y and x: those of a block in workgroup memory, times those that go through memory once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,38 +94,51 @@ impl Work {
         Self { groups, summed, channels, images, tiles_summed }
     }
 
-    /// Time of one part in operations, roughly.
-    fn cost(&self, part: &[Line; 3], config: &FftConfig) -> u64 {
-        let (lengths, points) = (config.lengths(), config.points());
+    /// Of one part.
+    fn load(&self, part: &[Line; 3], config: &FftConfig) -> Load {
+        let (lengths, points) = (config.lengths(), config.points() as f64);
         let tiles =
             part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed).tiles);
         // Two tiles of an image share a transform.
         let even = |tiles: u64| tiles.checked_next_multiple_of(2).unwrap_or(tiles);
         let tiles = tiles.fold(1u64, u64::saturating_mul);
-        let tiles = if self.tiles_summed { tiles } else { even(tiles) };
-        let many = |factors: &[u64]| factors.iter().fold(self.groups, |all, &n| all.saturating_mul(n));
-        // The factors of a convolution are transformed once, those of a gradient by the weight in every run.
-        let (windows, factors, results) = if self.tiles_summed {
-            (
-                many(&[self.summed, self.images, tiles]),
-                many(&[self.summed, self.channels, tiles]),
-                many(&[self.channels, self.images]),
-            )
+        let tiles = if self.tiles_summed { tiles } else { even(tiles) } as f64;
+        let [groups, summed, channels, images] =
+            [self.groups, self.summed, self.channels, self.images].map(|n| n as f64);
+        // The filters of a convolution are transformed once, those of a gradient with respect to the weight in every run.
+        let transforms = if self.tiles_summed {
+            groups * (tiles * summed * (images + channels) + channels * images)
         } else {
-            (many(&[self.summed, self.images, tiles]), 0, many(&[self.channels, self.images, tiles]))
+            groups * tiles * images * (summed + channels)
         };
-        let transforms = windows.saturating_add(factors).saturating_add(results);
-        let products = many(&[self.summed, self.channels, self.images, tiles]);
-        // Two real tiles share one complex transform; a complex multiply-add is eight operations, for half the bins.
-        let arithmetic =
-            transforms.saturating_mul(points / 2 * 5 * u64::from(points.ilog2().max(1))) / TRANSFORM_EIGHTHS;
-        let arithmetic = arithmetic.saturating_mul(8);
-        let multiplied = (products.saturating_mul(points * 4) / PRODUCT_EIGHTHS).saturating_mul(8);
-        // Samples once; spectra written and read, and so again for every axis that goes through memory. Spectra of factors once.
-        let passes = 3 + 2 * config.outer.iter().filter(|&&n| n > 1).count() as u64;
-        let read = many(&[self.summed, self.channels]);
-        let bytes = transforms.saturating_mul(passes).saturating_add(read).saturating_mul(points * 4);
-        arithmetic.saturating_add(multiplied).saturating_add(bytes.saturating_mul(PER_BYTE))
+        let products = groups * tiles * images * summed * channels;
+        // Samples once; spectra written and read, and so again for every axis that goes through memory. Spectra of filters once.
+        let passes = 3 + 2 * config.outer.iter().filter(|&&n| n > 1).count();
+        let bytes = (transforms * passes as f64 + groups * summed * channels) * points * 4.0;
+        Load { transforms, products, points, bytes }
+    }
+
+    /// Of the whole problem, beside its launches.
+    pub(super) fn estimate(
+        &self,
+        context: &PlanContext,
+        parts: &[[Line; 3]],
+        config: &FftConfig,
+    ) -> Estimate {
+        let of = |part: &[Line; 3]| {
+            let load = self.load(part, config);
+            let block = config.block;
+            let workgroups = load.transforms / 2.0 * config.slices() as f64 / f64::from(block.pairs());
+            let barriers = workgroups * BARRIERS_OF_PASS * f64::from(block.points().max(2)).log(PASS).ceil();
+            let tiles = load.products * load.points / 2.0 / PRODUCTS_OF_BARRIER;
+            let [transformed, multiplied] = load.slots();
+            // One after the other: little of either hides the other, and spectra are stored by half sectors.
+            cost::worked(context, transformed + multiplied, 0.0)
+                + cost::worked(context, 0.0, load.bytes)
+                + cost::waited(context, barriers, block.invocations())
+                + cost::waited(context, tiles, ComplexTile::ALL[0].invocations())
+        };
+        parts.iter().map(of).fold(Estimate::default(), |sum, one| sum + one)
     }
 
     /// Samples that are transformed and products of spectra, of all parts.
@@ -147,20 +169,39 @@ impl Work {
         parts.iter().map(of).fold(0, u128::saturating_add)
     }
 
-    /// Time of the whole problem.
-    fn of_all(&self, parts: &[[Line; 3]], config: &FftConfig) -> u64 {
-        parts.iter().fold(0u64, |sum, part| sum.saturating_add(self.cost(part, config)))
+    /// What the whole problem takes, to rank configurations: the same on every device.
+    fn rank(&self, parts: &[[Line; 3]], config: &FftConfig) -> f64 {
+        let of = |part| {
+            let load = self.load(part, config);
+            load.slots().iter().sum::<f64>() + load.bytes * SLOTS_OF_BYTE
+        };
+        parts.iter().map(of).sum()
     }
 }
 
-/// Time of a sum straight from the operands, in the same unit.
-pub(super) fn direct_cost(macs: u64, bytes: u64) -> u64 {
-    let arithmetic = macs.saturating_mul(2) / PRODUCT_EIGHTHS;
-    arithmetic.saturating_mul(8).max(bytes.saturating_mul(PER_BYTE))
+/// What the tiles of a part come to.
+struct Load {
+    /// Tiles that are transformed, there or back.
+    transforms: f64,
+    /// Tiles that are multiplied.
+    products: f64,
+    /// Of a tile.
+    points: f64,
+    bytes: f64,
 }
 
-/// The configurations that hold every line, the best guess for a usual batch first, with their cost.
-pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u64, FftConfig)> {
+impl Load {
+    /// Multiply-adds that take as long as the arithmetic of transforms and of products.
+    fn slots(&self) -> [f64; 2] {
+        // Two real tiles share one complex transform of 5·n·log2(n) operations; a complex product is four multiply-adds, for
+        // half the points.
+        let transform = self.points / 2.0 * 5.0 * self.points.max(2.0).log2().floor() / 2.0;
+        [self.transforms * transform / TRANSFORM_SHARE, self.products * self.points * 2.0 / PRODUCT_SHARE]
+    }
+}
+
+/// The configurations that hold every line, the best guess for a usual batch first.
+pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<FftConfig> {
     let least = lines.most(|line| line.least(work.tiles_summed));
     let whole = lines.most(Line::whole);
     let parts = lines.parts();
@@ -179,15 +220,18 @@ pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u6
             for &y in &ways[1] {
                 for &x in &ways[2] {
                     let config = FftConfig { block, outer: [z, y, x] };
-                    found.push((usual.of_all(&parts, &config), config));
+                    found.push((usual.rank(&parts, &config), config));
                 }
             }
         }
     }
     // Stable, so the same everywhere.
-    found.sort_by_key(|(cost, config)| (*cost, config.points(), config.slices()));
+    found.sort_by(|(a, one), (b, other)| {
+        let sizes = |config: &FftConfig| (config.points(), config.slices());
+        a.total_cmp(b).then(sizes(one).cmp(&sizes(other)))
+    });
     found.truncate(CANDIDATES);
-    found.into_iter().map(|(_, config)| (work.of_all(&parts, &config), config)).collect()
+    found.into_iter().map(|(_, config)| config).collect()
 }
 
 /// Whether a device has workgroups of so many invocations and bytes.
@@ -206,11 +250,11 @@ fn axis_fits(target: &Target, length: u32) -> bool {
 }
 
 /// The largest tile of a product of so many rows and columns that a device runs and that is not mostly empty.
-pub(super) fn tile(target: &Target, rows: u64, columns: u64) -> Result<ComplexTile, Unsupported> {
+pub(super) fn tile(target: &Target, rows: u64, columns: u64) -> Result<ComplexTile, Cannot> {
     let runs = |tile: &ComplexTile| fits(target, tile.invocations(), tile.workgroup_bytes());
     let [large, small] = ComplexTile::ALL;
     let few = rows.min(columns) <= small.size.into();
-    [large, small].into_iter().skip(usize::from(few)).find(runs).ok_or(Unsupported::Limit {
+    [large, small].into_iter().skip(usize::from(few)).find(runs).ok_or(Cannot::Limit {
         resource: Resource::Invocations,
         needed: small.invocations().into(),
         limit: target.limits.max_invocations.into(),
@@ -238,17 +282,4 @@ fn outers(block: Block, axis: usize, least: u64, whole: u64) -> Vec<u32> {
         outers.truncate(enough + 1);
     }
     outers
-}
-
-/// Whether a configuration holds every line and runs on the device.
-pub(super) fn holds(lines: &Lines, tiles_summed: bool, config: &FftConfig, target: &Target) -> bool {
-    let least = lines.most(|line| line.least(tiles_summed));
-    let known = Block::all().contains(&config.block);
-    let outer = |&n: &u32| n == 1 || AxisSpec::LENGTHS.contains(&n) && axis_fits(target, n);
-    // Only the innermost axis has factors between its parts.
-    let split = (0..2).any(|axis| config.outer[axis] > 1 && config.block.0[axis] > 1);
-    known
-        && !split
-        && config.outer.iter().all(outer)
-        && config.lengths().iter().zip(least).all(|(&length, least)| length >= least)
 }

@@ -4,8 +4,8 @@ use super::config::{self, FftConfig, Work};
 use super::geometry::Line;
 use super::memory::{Matrices, Sizes, is_product};
 use super::{
-    AxisSpec, Buffer, ConvProblem, Direction, Lines, Padded, Roles, Table, Target, Unsupported, count,
-    is_split, table,
+    AxisSpec, Buffer, Cannot, ConvProblem, Direction, Lines, Padded, Roles, Table, Target, count, is_split,
+    table,
 };
 use crate::algorithm::shared::{
     bind, bind_sums, bind_tensor, epilogue_bindings, first, set_epilogue, single, tensor, word,
@@ -16,7 +16,7 @@ use crate::problem::to_usize;
 use crate::program::{Binding, Grid, Launch};
 
 /// What the launches of a problem are made from.
-pub(super) struct Fft<'a> {
+pub(super) struct Launches<'a> {
     problem: &'a ConvProblem,
     target: &'a Target,
     roles: &'a Roles,
@@ -60,7 +60,7 @@ struct Source<'a> {
     columns: u64,
 }
 
-impl<'a> Fft<'a> {
+impl<'a> Launches<'a> {
     /// For a result that is folded afterwards or not, and of so many elements before.
     pub(super) fn new(
         problem: &'a ConvProblem,
@@ -99,7 +99,7 @@ impl<'a> Fft<'a> {
         &self,
         lines: &Lines,
         work: &Work,
-    ) -> Result<(Vec<Launch>, u64, Vec<Launch>), Unsupported> {
+    ) -> Result<(Vec<Launch>, u64, Vec<Launch>), Cannot> {
         let (mut prepare, mut launches) = (Vec::new(), Vec::from_iter(self.padding()?));
         let mut prepared = 0;
         for part in &lines.parts() {
@@ -130,7 +130,7 @@ impl<'a> Fft<'a> {
         work: &Work,
         factors: Spectra,
         first: u64,
-    ) -> Result<Vec<Launch>, Unsupported> {
+    ) -> Result<Vec<Launch>, Cannot> {
         let pairs = (matrices.columns - first).min(self.sizes.columns).div_ceil(2);
         let windows = self.at(self.places.windows, matrices.summed, pairs);
         let results = self.at(self.places.results, work.channels, pairs);
@@ -149,7 +149,7 @@ impl<'a> Fft<'a> {
     }
 
     /// The gradient by the weight: products of tiles, added up, and one transform back.
-    fn summed(&self, part: &[Line; 3], matrices: &Matrices, work: &Work) -> Result<Vec<Launch>, Unsupported> {
+    fn summed(&self, part: &[Line; 3], matrices: &Matrices, work: &Work) -> Result<Vec<Launch>, Cannot> {
         let pairs = matrices.columns.div_ceil(2);
         let results = self.at(self.places.results, work.channels, pairs);
         let mut launches = Vec::new();
@@ -196,7 +196,7 @@ impl<'a> Fft<'a> {
     }
 
     /// The launch that writes the input with its padding.
-    fn padding(&self) -> Result<Option<Launch>, Unsupported> {
+    fn padding(&self) -> Result<Option<Launch>, Cannot> {
         let Some(padded) = self.padded else { return Ok(None) };
         let there = bind_tensor(self.problem, &self.tables[table::BLOCK], table::BLOCK, self.roles.a.0);
         let bindings = [there, self.table(table::TAPS), self.table(table::BOUNDARY), self.gathered().0];
@@ -204,12 +204,7 @@ impl<'a> Fft<'a> {
     }
 
     /// Transforms tiles into spectra.
-    fn spectra(
-        &self,
-        source: &Source<'_>,
-        to: Spectra,
-        matrices: &Matrices,
-    ) -> Result<Vec<Launch>, Unsupported> {
+    fn spectra(&self, source: &Source<'_>, to: Spectra, matrices: &Matrices) -> Result<Vec<Launch>, Cannot> {
         let mut launches = vec![self.forward(source, to, matrices)?];
         for axis in self.outer_axes() {
             launches.push(self.through_memory(axis, to, None, false)?);
@@ -217,7 +212,7 @@ impl<'a> Fft<'a> {
         Ok(launches)
     }
 
-    fn forward(&self, source: &Source<'_>, to: Spectra, matrices: &Matrices) -> Result<Launch, Unsupported> {
+    fn forward(&self, source: &Source<'_>, to: Spectra, matrices: &Matrices) -> Result<Launch, Cannot> {
         let Self { problem, roles, config, .. } = self;
         let tiles_summed = problem.direction() == Direction::GradWeight;
         let lengths = config.lengths();
@@ -276,7 +271,7 @@ impl<'a> Fft<'a> {
     }
 
     /// Workgroups for so many pairs of every slice and group: as a grid, in all, of one slice.
-    fn grid(&self, pairs: u64) -> Result<(Grid, u64, u64), Unsupported> {
+    fn grid(&self, pairs: u64) -> Result<(Grid, u64, u64), Cannot> {
         let block = self.config.block;
         let of_slice = pairs.div_ceil(block.pairs().into());
         let workgroups =
@@ -284,9 +279,9 @@ impl<'a> Fft<'a> {
         Ok((self.workgroups(workgroups, block.invocations())?, workgroups, of_slice))
     }
 
-    fn workgroups(&self, workgroups: u64, of: u32) -> Result<Grid, Unsupported> {
+    fn workgroups(&self, workgroups: u64, of: u32) -> Result<Grid, Cannot> {
         let invocations = workgroups.saturating_mul(of.into());
-        Grid::linear(invocations, of, &self.target.limits).ok_or(Unsupported::GridTooLarge { invocations })
+        Grid::linear(invocations, of, &self.target.limits).ok_or(Cannot::GridTooLarge { invocations })
     }
 
     fn outer(&self) -> [u32; 4] {
@@ -311,7 +306,7 @@ impl<'a> Fft<'a> {
         at: Spectra,
         product: Option<(Spectra, Spectra)>,
         inverse: bool,
-    ) -> Result<Launch, Unsupported> {
+    ) -> Result<Launch, Cannot> {
         let outer = self.config.outer.map(u64::from);
         let [before, after] = [&outer[..axis], &outer[axis + 1..]].map(|axes| axes.iter().product::<u64>());
         let spec = AxisSpec { length: self.config.outer[axis], product: product.is_some() };
@@ -340,7 +335,7 @@ impl<'a> Fft<'a> {
         })
     }
 
-    fn multiply(&self, a: Spectra, b: Spectra, to: Spectra, adds: bool) -> Result<Launch, Unsupported> {
+    fn multiply(&self, a: Spectra, b: Spectra, to: Spectra, adds: bool) -> Result<Launch, Cannot> {
         let tile = config::tile(self.target, to.rows, to.pairs * 2)?;
         let size = u64::from(tile.size);
         let (row_tiles, column_tiles) = (to.rows.div_ceil(size), (to.pairs * 2).div_ceil(size));
@@ -371,7 +366,7 @@ impl<'a> Fft<'a> {
         mut product: Option<(Spectra, Spectra)>,
         results: Spectra,
         first_column: u64,
-    ) -> Result<Vec<Launch>, Unsupported> {
+    ) -> Result<Vec<Launch>, Cannot> {
         let mut launches = Vec::new();
         for axis in self.outer_axes() {
             launches.push(self.through_memory(axis, results, product.take(), true)?);
@@ -387,7 +382,7 @@ impl<'a> Fft<'a> {
         work: &Work,
         (product, results): (Option<(Spectra, Spectra)>, Spectra),
         first_column: u64,
-    ) -> Result<Launch, Unsupported> {
+    ) -> Result<Launch, Cannot> {
         let Self { problem, roles, config, .. } = self;
         let lengths = config.lengths();
         let tiling: [_; 3] = std::array::from_fn(|i| part[i].tiling(lengths[i], work.tiles_summed));

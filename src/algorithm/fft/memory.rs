@@ -3,7 +3,7 @@
 use super::config::{FftConfig, Work};
 use super::geometry::{Line, Lines};
 use super::{
-    ConvProblem, MAX_INDEX, Padded, Resource, Target, Unsupported, bins, fold, is_folded, written_extents,
+    Cannot, ConvProblem, MAX_INDEX, Padded, PlanContext, Resource, bins, fold, is_folded, written_extents,
 };
 use crate::algorithm::shared::{MAX_LAUNCHES, binding_limit};
 
@@ -62,16 +62,19 @@ pub(super) struct Sizes {
     pub(super) copies: u64,
     /// Bytes of the padded input; 0: it is read as it is.
     pub(super) padded: u64,
+    /// Launches of all parts.
+    pub(super) launches: u64,
 }
 
 impl Sizes {
     pub(super) fn new(
         problem: &ConvProblem,
-        target: &Target,
+        context: &PlanContext,
         lines: &Lines,
         work: &Work,
         config: &FftConfig,
-    ) -> Result<Self, Unsupported> {
+    ) -> Result<Self, Cannot> {
+        let target = &context.target;
         let parts = lines.parts();
         let matrices = parts.iter().map(|part| Matrices::new(part, work, config));
         let (most_columns, most_summed) = matrices
@@ -90,7 +93,7 @@ impl Sizes {
         let fitting = |budget: u64, of_one: u64, largest: u64| {
             (budget / of_one.max(1)).min(limit / largest.max(1)).max(1)
         };
-        let budget = target.limits.workspace_budget;
+        let budget = context.workspace_budget;
         // Nor fewer than keep the launches of all parts within their number.
         let per_block = launches_of_block(work, config);
         let least = |all: u64| {
@@ -108,13 +111,16 @@ impl Sizes {
             let pairs = pairs.max(least(most_columns.div_ceil(2)));
             (pairs.saturating_mul(2).min(most_columns.next_multiple_of(2)), most_summed)
         };
+        let blocks =
+            |m: Matrices| m.columns.div_ceil(columns).saturating_mul(m.summed.div_ceil(summed).max(1));
+        let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(per_block);
         let folded = is_folded(problem);
         let written = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
         let copies = if folded { fold::copies(target, written, 1)? } else { 0 };
         let padded = Padded::of(problem).map_or(0, |padded| padded.elements);
         let padded_bytes = padded.saturating_mul(4);
         if padded >= MAX_INDEX {
-            return Err(Unsupported::IndexTooLarge { what: "padded input", value: padded });
+            return Err(Cannot::IndexTooLarge { what: "padded input", value: padded });
         }
         let sizes = Self {
             bins,
@@ -125,6 +131,7 @@ impl Sizes {
             results: results_of(columns),
             copies,
             padded: padded_bytes,
+            launches,
         };
         let all_factors =
             sizes.factors.saturating_mul(if work.tiles_summed { 1 } else { parts.len() as u64 });
@@ -135,21 +142,18 @@ impl Sizes {
             ("padded input", padded_bytes),
         ] {
             if bytes > limit {
-                return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
+                return Err(Cannot::BindingTooLarge { buffer, bytes, limit });
             }
         }
         if !work.tiles_summed && most_summed > MAX_SUMMED {
-            return Err(Unsupported::Limit {
+            return Err(Cannot::Limit {
                 resource: Resource::SummedChannels,
                 needed: most_summed,
                 limit: MAX_SUMMED,
             });
         }
-        let blocks =
-            |m: Matrices| m.columns.div_ceil(columns).saturating_mul(m.summed.div_ceil(summed).max(1));
-        let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(per_block);
         if launches > MAX_LAUNCHES {
-            return Err(Unsupported::Limit {
+            return Err(Cannot::Limit {
                 resource: Resource::Launches,
                 needed: launches,
                 limit: MAX_LAUNCHES,
@@ -173,14 +177,14 @@ pub(super) fn is_product(work: &Work) -> bool {
 }
 
 /// Coordinates of samples are compared as wrapped 32-bit numbers: both sides of 0 must stay below 2^31.
-fn check_coordinates(parts: &[[Line; 3]], work: &Work, config: &FftConfig) -> Result<(), Unsupported> {
+fn check_coordinates(parts: &[[Line; 3]], work: &Work, config: &FftConfig) -> Result<(), Cannot> {
     for part in parts {
         for (line, length) in part.iter().zip(config.lengths()) {
             let tiling = line.tiling(length, work.tiles_summed);
             let samples = tiling.hop.saturating_mul(tiling.tiles).saturating_add(length);
             let value = samples.saturating_mul(line.step).saturating_add(line.begin.unsigned_abs());
             if value >= MAX_INDEX {
-                return Err(Unsupported::IndexTooLarge { what: "window reach", value });
+                return Err(Cannot::IndexTooLarge { what: "window reach", value });
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{
     MAX_INDEX, RUN, bind, bind_tensor, binding_limit, compact_strides, count, epilogue_bindings,
     epilogue_words, first, tables,
 };
-use crate::algorithm::Unsupported;
+use crate::implementation::Cannot;
 use crate::kernel::{FoldParams, FoldSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
@@ -30,14 +30,14 @@ impl Parts {
 }
 
 /// Bytes of `parts` copies of `size` sums in f32, for a fold to add up.
-pub(in crate::algorithm) fn copies(target: &Target, size: u64, parts: u64) -> Result<u64, Unsupported> {
+pub(in crate::algorithm) fn copies(target: &Target, size: u64, parts: u64) -> Result<u64, Cannot> {
     let (elements, limit) = (size.saturating_mul(parts), binding_limit(target));
     let bytes = elements.saturating_mul(4);
     if elements >= MAX_INDEX {
-        return Err(Unsupported::IndexTooLarge { what: "partial sums", value: elements });
+        return Err(Cannot::IndexTooLarge { what: "partial sums", value: elements });
     }
     if bytes > limit {
-        return Err(Unsupported::BindingTooLarge { buffer: "partial sums", bytes, limit });
+        return Err(Cannot::BindingTooLarge { buffer: "partial sums", bytes, limit });
     }
     Ok(bytes)
 }
@@ -49,7 +49,7 @@ pub(in crate::algorithm) fn append(
     target: &Target,
     written: &[u64],
     (parts, size): (Parts, u64),
-) -> Result<(), Unsupported> {
+) -> Result<(), Cannot> {
     let (launch, table) = launch(problem, target, written, (parts, size), program.tables.len())?;
     program.launches.push(launch);
     program.tables.push(table);
@@ -64,11 +64,11 @@ fn launch(
     written: &[u64],
     (parts, size): (Parts, u64),
     index: usize,
-) -> Result<(Launch, Table), Unsupported> {
+) -> Result<(Launch, Table), Cannot> {
     let result = problem.result();
     let elements = result.len();
     let grid = Grid::linear(elements, WORKGROUP, &target.limits)
-        .ok_or(Unsupported::GridTooLarge { invocations: elements })?;
+        .ok_or(Cannot::GridTooLarge { invocations: elements })?;
     let (table, places) = tables::places(problem);
     let fold = is_folded(problem);
     let (mut epilogue, [alpha, beta], activation) = epilogue_words(problem);

@@ -2,17 +2,17 @@
 //! that have it in memory.
 
 use super::outside::{MOST, Outside, step};
-use super::product::{self, Cut, Product};
+use super::product::{Cut, Product};
 use super::roles::{Loop, MAX_PHASES, Roles, all_phases, phases, three_axes};
 use super::{
-    bind, bind_sums, bind_tensor, check_device, check_sizes, cost, count, epilogue_bindings, first,
-    proportion, set_epilogue, single, tables, tensor, word,
+    MAX_WORDS_OF_PIECES, bind, bind_sums, bind_tensor, check_device, check_sizes, count, epilogue_bindings,
+    first, proportion, set_epilogue, single, tables, tensor, word,
 };
-use crate::algorithm::{Resource, Unsupported};
+use crate::implementation::{Cannot, Resource};
 use crate::kernel::{GemmParams, Kernel, PackParams, PackSpec, Params, Spec, Tile, WORKGROUP};
-use crate::problem::{Axis, ConvProblem, Direction, Element};
+use crate::problem::{Axis, ConvProblem, Direction, Element, to_usize};
 use crate::program::{Binding, Buffer, Grid, Launch, Table};
-use crate::target::{DeviceClass, Target};
+use crate::target::Target;
 
 /// Most words of the table of taps: what needs more is cut into pieces.
 const MAX_WORDS: u64 = 1 << 22;
@@ -23,41 +23,25 @@ const BUFFERS: u32 = 6;
 /// Words of a tap in the table.
 const ENTRY: usize = 4;
 
-/// Where tiles, with what hangs over their rows, columns and products, are estimated to take no longer than sums straight from
-/// the operands.
-pub(in crate::algorithm) fn suited(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
-    if problem.unshared() {
-        return Err(Unsupported::Unshared);
-    }
-    // A barrier costs a software device what a hundred products do.
-    if target.device_class == DeviceClass::Software {
-        return Err(Unsupported::Barriers);
-    }
-    // Counted before they are made.
-    Unsupported::past("phases of a stride", all_phases(problem), MAX_PHASES)?;
-    let roles = Roles::new(problem, &problem.result().strides);
-    let tiles = Tile::ALL.into_iter().map(|tile| product::time(problem, target, &roles, tile)).min();
-    let time = tiles.unwrap_or(0).saturating_add(cost::laid_out(problem, target));
-    let direct = cost::direct(problem, &roles, target);
-    // In whole multiply-adds: a thousandth decides nothing.
-    let [time, direct] = [time, direct].map(|time| u64::try_from(time / cost::SCALE).unwrap_or(u64::MAX));
-    Unsupported::past("estimated multiply-adds of a compute unit by tiles", time, direct)
-}
-
 /// Declines what no tile can run. Gives how many padded cells stand for one cell of the result, at most.
-pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Unsupported> {
+pub(in crate::algorithm) fn accepts(problem: &ConvProblem, target: &Target) -> Result<u64, Cannot> {
     if problem.unshared() {
-        return Err(Unsupported::Unshared);
+        return Err(Cannot::Unshared);
     }
     check_device(problem, target, &[], BUFFERS)?;
     let phases = all_phases(problem);
     if phases > MAX_PHASES {
-        return Err(Unsupported::Limit { resource: Resource::Phases, needed: phases, limit: MAX_PHASES });
+        return Err(Cannot::Limit { resource: Resource::Phases, needed: phases, limit: MAX_PHASES });
     }
     let entries = taps(problem).saturating_add(1 + phases * MOST as u64);
     let words = tables::words(problem).saturating_add(entries.saturating_mul(ENTRY as u64));
+    // Sub-problems together have no fewer.
+    if words > MAX_WORDS_OF_PIECES {
+        let resource = Resource::TableWordsOfPieces;
+        return Err(Cannot::Limit { resource, needed: words, limit: MAX_WORDS_OF_PIECES });
+    }
     if words > MAX_WORDS {
-        return Err(Unsupported::Limit { resource: Resource::TableWords, needed: words, limit: MAX_WORDS });
+        return Err(Cannot::Limit { resource: Resource::TableWords, needed: words, limit: MAX_WORDS });
     }
     let places = check_sizes(problem, target, words)?;
     let roles = Roles::new(problem, &problem.result().strides);
@@ -81,7 +65,7 @@ pub(in crate::algorithm) fn check_tile(
     problem: &ConvProblem,
     target: &Target,
     tile: Tile,
-) -> Result<(), Unsupported> {
+) -> Result<(), Cannot> {
     let needs =
         [(tile.invocations(), Resource::Invocations), (tile.workgroup_bytes(), Resource::WorkgroupBytes)];
     check_device(problem, target, &needs, BUFFERS)
@@ -130,16 +114,28 @@ pub(in crate::algorithm) fn tables(
     problem: &ConvProblem,
     products: &[(Outside, Product<'_>)],
 ) -> (Vec<Table>, Vec<[u64; 2]>) {
-    let mut entries = vec![[0; ENTRY]];
+    let taps = products.iter().map(|(_, product)| product.taps).fold(0, u64::saturating_add);
+    let mut entries = Vec::with_capacity(to_usize(taps) + 2);
+    entries.push([0; ENTRY]);
     let mut begins = Vec::new();
     for (outside, product) in products {
-        let of_taps = outside.of_taps(product);
         let taps = entries.len();
-        for at in each(of_taps.each_ref().map(Vec::len)) {
-            let offset = product.axes.iter().zip(at).fold(0i64, |sum, ((axis, _), tap)| {
-                sum.wrapping_add(step(tap as u64, axis.dilation).wrapping_mul(axis.a_stride as i64))
-            });
-            entries.push(outside.entry(word(offset), [0, 1, 2].map(|i| of_taps[i][at[i]])));
+        // Of each axis how far a tap steps, and what it holds beside that.
+        let [z, y, x] = outside.of_taps(product).map(|held| held.into_iter().zip(0u64..));
+        let offset = |i: usize, tap: u64| {
+            let (axis, _) = product.axes[i];
+            step(tap, axis.dilation).wrapping_mul(axis.a_stride as i64)
+        };
+        let x: Vec<_> = x.map(|(held, tap)| (held, offset(2, tap))).collect();
+        for (in_z, tz) in z {
+            let at_z = offset(0, tz);
+            for (in_y, ty) in y.clone() {
+                let at_y = at_z.wrapping_add(offset(1, ty));
+                entries.extend(
+                    x.iter()
+                        .map(|&(in_x, at)| outside.entry(word(at_y.wrapping_add(at)), [in_z, in_y, in_x])),
+                );
+            }
         }
         if product.taps == 0 {
             // Never read as one, but loaded.
@@ -150,12 +146,8 @@ pub(in crate::algorithm) fn tables(
     }
     let mut boundary = tables::boundary(problem);
     boundary.resize(boundary.len().max(4), 0);
-    let taps = Table { name: "taps", words: entries.concat() };
+    let taps = Table { name: "taps", words: entries.into_flattened() };
     (vec![taps, Table { name: "boundary", words: boundary }], begins)
-}
-
-fn each([z, y, x]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
-    (0..z).flat_map(move |tz| (0..y).flat_map(move |ty| (0..x).map(move |tx| [tz, ty, tx])))
 }
 
 /// What the launches of a problem's products are made from.
@@ -189,12 +181,12 @@ impl Gemm<'_> {
         &self,
         product: &Product<'_>,
         packed: Binding,
-    ) -> Result<Launch, Unsupported> {
+    ) -> Result<Launch, Cannot> {
         let Self { problem, target, roles, tile, order, .. } = self;
         let element = problem.element();
         let fours = product.packed(roles, *tile) / 4;
         let grid = Grid::linear(fours, WORKGROUP, &target.limits)
-            .ok_or(Unsupported::GridTooLarge { invocations: fours })?;
+            .ok_or(Cannot::GridTooLarge { invocations: fours })?;
         let (b, [b_group, b_channel, b_summed]) = roles.b;
         let [z, y, x] = product.axes.map(|(axis, phase)| (axis.b_stride, phase.taps.max(1)));
         let begin = first(problem, tensor(problem, b)) as i64;
@@ -261,12 +253,12 @@ impl Gemm<'_> {
         packed: Binding,
         matrix: Binding,
         tables: &[Binding],
-    ) -> Result<Launch, Unsupported> {
+    ) -> Result<Launch, Cannot> {
         let Self { problem, target, tile, sums, .. } = self;
         let workgroups = block.tiles.iter().fold(1u64, |all, &n| all.saturating_mul(n.into()));
         let invocations = workgroups.saturating_mul(tile.invocations().into());
         let grid = Grid::linear(invocations, tile.invocations(), &target.limits)
-            .ok_or(Unsupported::GridTooLarge { invocations })?;
+            .ok_or(Cannot::GridTooLarge { invocations })?;
         let depth = u64::from(tile.depth);
         block.counts[3] = count(workgroups);
         block.first[2] = last_of(problem, matrix);

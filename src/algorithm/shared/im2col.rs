@@ -3,7 +3,7 @@
 use super::gemm::last_of;
 use super::roles::{Roles, has_table, three_axes};
 use super::{count, first, single, tables};
-use crate::algorithm::Unsupported;
+use crate::implementation::Cannot;
 use crate::kernel::{GemmParams, Im2colSpec, Kernel, Params, WORKGROUP};
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Binding, Grid, Launch};
@@ -16,12 +16,12 @@ pub(in crate::algorithm) fn write(
     target: &Target,
     mut block: GemmParams,
     bindings: [Binding; 4],
-) -> Result<Launch, Unsupported> {
+) -> Result<Launch, Cannot> {
     let element = problem.element();
     let rows = block.chunk[2].div_ceil(Im2colSpec::EACH);
     let invocations = (u64::from(block.counts[1]) * u64::from(rows)).saturating_mul(block.tiles[2].into());
-    let grid = Grid::linear(invocations, WORKGROUP, &target.limits)
-        .ok_or(Unsupported::GridTooLarge { invocations })?;
+    let grid =
+        Grid::linear(invocations, WORKGROUP, &target.limits).ok_or(Cannot::GridTooLarge { invocations })?;
     block.counts[3] = count(invocations);
     // Products are counted on one by one.
     let inner = block.stride[3];
@@ -82,7 +82,7 @@ impl Padded {
         problem: &ConvProblem,
         target: &Target,
         bindings: [Binding; 4],
-    ) -> Result<Launch, Unsupported> {
+    ) -> Result<Launch, Cannot> {
         let input = problem.input();
         let spatial = |i: usize| (i + problem.rank()).checked_sub(3).map_or(0, |a| input.strides[2 + a]);
         let [z, y, x] = self.extents.map(count);

@@ -4,14 +4,14 @@
 use super::cost::{self, Launches};
 use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile};
 use super::im2col::Padded;
-use super::outside::Outside;
+use super::outside::{MOST, Outside};
 use super::product::{Cut, Product, Summed, cut, offsets};
 use super::roles::{Roles, is_folded, written_extents};
 use super::{
-    MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides, first, fold,
-    tensor,
+    LEAST_BUDGET, MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit,
+    compact_strides, first, fold, tensor,
 };
-use crate::algorithm::{Config, Resource, Unsupported};
+use crate::implementation::{Candidate, Cannot, Config, Estimate, PlanContext, Resource};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
 use crate::program::{Binding, Buffer, Launch, Program, Table};
@@ -19,8 +19,6 @@ use crate::target::Target;
 
 /// How an algorithm comes by the matrix of windows: a column per cell of the result, a row per product.
 pub(in crate::algorithm) trait Matrix {
-    fn config(tile: Tile) -> Config;
-
     /// Whether it reads the input with its padding written out, where the boundary is not zero.
     fn pads() -> bool;
 
@@ -30,20 +28,14 @@ pub(in crate::algorithm) trait Matrix {
     /// Whether a tile has a kernel for these windows.
     fn has_kernel(products: &[Product<'_>], tile: Tile) -> bool;
 
-    /// How much of it is looked at in one launch that multiplies.
-    fn chunk(
-        problem: &ConvProblem,
-        target: &Target,
-        product: &Product<'_>,
-        roles: &Roles,
-        tile: Tile,
-    ) -> Chunk;
+    /// How much of it is looked at in one launch that multiplies, with a budget of so many bytes for what is in memory.
+    fn chunk(problem: &ConvProblem, product: &Product<'_>, roles: &Roles, tile: Tile, budget: u64) -> Chunk;
 
     /// Elements of a chunk that are in memory.
     fn elements(chunk: Chunk) -> u64;
 
     /// The launches that multiply one product with its packed factors.
-    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Unsupported>;
+    fn launches(gemm: &Gemm<'_>, work: &Work<'_>) -> Result<Vec<Launch>, Cannot>;
 }
 
 /// A piece of the matrices: so many columns and products, of so many groups.
@@ -80,31 +72,34 @@ pub(in crate::algorithm) struct Work<'a> {
     pub(in crate::algorithm) memory: Buffer,
 }
 
-pub(in crate::algorithm) fn candidates<M: Matrix>(
+/// Every tile that computes `problem`.
+pub(in crate::algorithm) fn plan<M: Matrix>(
     problem: &ConvProblem,
-    target: &Target,
-) -> Result<Vec<Config>, Unsupported> {
-    let places = accepts(problem, target)?;
-    let (mut tiles, mut why) = (Vec::new(), None);
+    context: &PlanContext,
+) -> Result<Vec<Candidate<Program>>, Cannot> {
+    let places = accepts(problem, &context.target)?;
+    let roles = roles::<M>(problem, &problem.result().strides);
+    let (mut candidates, mut why) = (Vec::new(), None);
     for tile in Tile::ALL {
-        match Sizes::new::<M>(problem, target, tile, places) {
-            Ok(sizes) => tiles.push((sizes.time, tile)),
+        match Sizes::new::<M>(problem, context, &roles, tile, places) {
+            Ok((sizes, estimate)) => {
+                let lower = move |problem: &ConvProblem, context: &PlanContext| {
+                    lower::<M>(problem, &context.target, tile, &sizes)
+                };
+                candidates.push(Candidate::new(Config::new(tile), estimate, lower));
+            }
             Err(reason) => why = Some(reason),
         }
     }
-    // Stable: the larger one of two that take as long.
-    tiles.sort_by_key(|(time, _)| *time);
-    match why {
-        // The smallest one's reason.
-        Some(why) if tiles.is_empty() => Err(why),
-        _ => Ok(tiles.into_iter().map(|(_, tile)| M::config(tile)).collect()),
-    }
+    // The smallest one's reason.
+    if candidates.is_empty() { why.map_or(Ok(candidates), Err) } else { Ok(candidates) }
 }
 
-/// What one tile makes of a problem, as far as limits go, and how long it takes.
+/// What one tile makes of a problem, as far as limits go.
+#[derive(Clone, Copy)]
 struct Sizes {
-    /// As [`cost`] estimates it.
-    time: u128,
+    /// Bytes for what is in memory of the matrix.
+    budget: u64,
     /// Elements that are written, before a fold.
     size: u64,
     /// How the sums of a chunk are cut.
@@ -132,33 +127,35 @@ fn roles<M: Matrix>(problem: &ConvProblem, strides: &[u64]) -> Roles {
 }
 
 impl Sizes {
-    /// `places` padded cells stand for a cell of the result, at most.
+    /// Also how long a run takes. `places` padded cells stand for a cell of the result, at most.
     fn new<M: Matrix>(
         problem: &ConvProblem,
-        target: &Target,
+        context: &PlanContext,
+        roles: &Roles,
         tile: Tile,
         places: u64,
-    ) -> Result<Self, Unsupported> {
+    ) -> Result<(Self, Estimate), Cannot> {
+        let target = &context.target;
         check_tile(problem, target, tile)?;
         let (limit, folded) = (binding_limit(target), is_folded(problem));
         let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
-        let roles = roles::<M>(problem, &problem.result().strides);
-        let products = Product::all(&roles, tile);
+        let products = Product::all(roles, tile);
         if !M::has_kernel(&products, tile) {
-            return Err(Unsupported::Config { config: M::config(tile).to_string() });
+            let resource = Resource::BitsOfOutside;
+            return Err(Cannot::Limit { resource, needed: MOST as u64 + 1, limit: MOST as u64 });
         }
-        let all = Chunks::new::<M>(problem, target, &roles, &products, tile);
+        let (all, budget) = Chunks::within::<M>(problem, context, roles, &products, tile);
         if all.launches > MAX_LAUNCHES {
-            return Err(Unsupported::Limit {
+            return Err(Cannot::Limit {
                 resource: Resource::Launches,
                 needed: all.launches,
                 limit: MAX_LAUNCHES,
             });
         }
         let most = if folded { MAX_PLACES / places } else { MAX_PARTS };
-        let cut = cut(target, tile, &all.products, Summed::new(problem, &roles, size, most))?;
+        let cut =
+            cut(context, tile, &all.products, problem.bytes(), Summed::new(problem, roles, size, most))?;
         let parts = cut.parts.count;
-        let time = cost::products(target, tile, &all.products, (parts, size));
         let in_parts = parts > 1 || folded || all.continued;
         let copies = if in_parts { fold::copies(target, size, parts)? } else { 0 };
         let largest = products.iter().map(|p| p.columns.max(p.products)).max().unwrap_or(0);
@@ -169,20 +166,27 @@ impl Sizes {
             ("columns or products of a matrix", largest),
         ] {
             if value >= MAX_INDEX {
-                return Err(Unsupported::IndexTooLarge { what, value });
+                return Err(Cannot::IndexTooLarge { what, value });
             }
         }
         let [matrix, padded] =
             [all.elements, padded].map(|n| n.saturating_mul(problem.element().bytes()).next_multiple_of(4));
-        let factors = offsets(problem, &roles, &products, tile).1;
+        let factors = offsets(problem, roles, &products, tile).1;
         for (buffer, bytes) in
             [("packed factors", factors), ("matrix of windows", matrix), ("padded input", padded)]
         {
             if bytes > limit {
-                return Err(Unsupported::BindingTooLarge { buffer, bytes, limit });
+                return Err(Cannot::BindingTooLarge { buffer, bytes, limit });
             }
         }
-        Ok(Self { time, size, cut, copies, matrix, padded })
+        // What is in memory of the matrix is written and read.
+        let made = 2.0 * all.written as f64 * problem.element().bytes() as f64;
+        let estimate = cost::products(context, tile, &all.products, problem.bytes(), (parts, size))
+            + cost::launched(context, all.launches - all.multiplying)
+            + cost::worked(context, 0.0, made)
+            + cost::laid_out_filter(context, problem)
+            + if M::pads() { cost::laid_out_input(context, problem) } else { Estimate::default() };
+        Ok((Self { budget, size, cut, copies, matrix, padded }, estimate))
     }
 }
 
@@ -192,22 +196,52 @@ struct Chunks {
     products: Vec<Launches>,
     /// Elements in memory of the largest one.
     elements: u64,
+    /// Of all of them.
+    written: u64,
     launches: u64,
+    /// Of these the ones that multiply.
+    multiplying: u64,
     /// Whether one adds to the sums of another.
     continued: bool,
 }
 
 impl Chunks {
-    fn new<M: Matrix>(
+    /// With the budget of the context, or the first of twice as much, four times as much and so on with which they do not take
+    /// too many launches; and that budget.
+    fn within<M: Matrix>(
         problem: &ConvProblem,
-        target: &Target,
+        context: &PlanContext,
         roles: &Roles,
         products: &[Product<'_>],
         tile: Tile,
+    ) -> (Self, u64) {
+        let (mut budget, limit) = (context.workspace_budget, binding_limit(&context.target));
+        loop {
+            let all = Self::new::<M>(problem, roles, products, tile, budget.min(limit));
+            if all.launches <= MAX_LAUNCHES || all.elements == 0 || budget >= limit {
+                return (all, budget.min(limit));
+            }
+            budget = budget.saturating_mul(2).max(LEAST_BUDGET);
+        }
+    }
+
+    fn new<M: Matrix>(
+        problem: &ConvProblem,
+        roles: &Roles,
+        products: &[Product<'_>],
+        tile: Tile,
+        budget: u64,
     ) -> Self {
-        let mut all = Self { products: Vec::new(), elements: 0, launches: 0, continued: false };
+        let mut all = Self {
+            products: Vec::new(),
+            elements: 0,
+            written: 0,
+            launches: 0,
+            multiplying: 0,
+            continued: false,
+        };
         for product in products {
-            let chunk = M::chunk(problem, target, product, roles, tile);
+            let chunk = M::chunk(problem, product, roles, tile, budget);
             let (across, along) = chunk.counts(product);
             let elements = M::elements(chunk);
             // Where none is in memory, one launch multiplies all groups; otherwise one makes what another multiplies.
@@ -221,7 +255,9 @@ impl Chunks {
             let tiles = product.row_tiles.saturating_mul(columns).saturating_mul(together);
             all.products.push(Launches { count, tiles, products: chunk.products });
             all.elements = all.elements.max(elements);
+            all.written = all.written.saturating_add(elements.saturating_mul(count));
             all.launches = all.launches.saturating_add(count.saturating_mul(each));
+            all.multiplying = all.multiplying.saturating_add(count);
             all.continued |= along > 1;
         }
         all
@@ -256,16 +292,12 @@ impl Memory {
     }
 }
 
-pub(in crate::algorithm) fn lower<M: Matrix>(
+fn lower<M: Matrix>(
     problem: &ConvProblem,
     target: &Target,
     tile: Tile,
-) -> Result<Program, Unsupported> {
-    let places = accepts(problem, target)?;
-    if !Tile::ALL.contains(&tile) {
-        return Err(Unsupported::Config { config: M::config(tile).to_string() });
-    }
-    let sizes = Sizes::new::<M>(problem, target, tile, places)?;
+    sizes: &Sizes,
+) -> Result<Program, Cannot> {
     if problem.result().is_empty() {
         return Ok(Program::default());
     }
@@ -276,7 +308,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
     let products = Product::all(&roles, tile);
     let (offsets, factors) = offsets(problem, &roles, &products, tile);
     let per_run = problem.direction() == Direction::GradWeight;
-    let memory = Memory::new(&sizes, per_run.then_some(factors));
+    let memory = Memory::new(sizes, per_run.then_some(factors));
     let products: Vec<_> = products.into_iter().map(|product| (M::outside(&product), product)).collect();
     let (tables, begins) = gemm::tables(problem, &products);
     let (gathered, padding) = gathered::<M>(problem, target, &roles, &tables, (memory.padded, sizes.padded))?;
@@ -287,7 +319,7 @@ pub(in crate::algorithm) fn lower<M: Matrix>(
     for (((outside, product), offset), begins) in products.iter().zip(offsets).zip(begins) {
         let bytes = product.packed(&roles, tile) * problem.element().bytes();
         let packed = Binding { buffer: memory.factors, offset, size: bytes };
-        let chunk = M::chunk(problem, target, product, &roles, tile);
+        let chunk = M::chunk(problem, product, &roles, tile, sizes.budget);
         let work = Work { product, chunk, packed, outside, begins, memory: memory.matrix };
         packs.push(gemm.pack(product, packed)?);
         launches.extend(M::launches(&gemm, &work)?);
@@ -313,7 +345,7 @@ fn gathered<M: Matrix>(
     roles: &Roles,
     tables: &[Table],
     (buffer, size): (Buffer, u64),
-) -> Result<((Binding, u64), Option<Launch>), Unsupported> {
+) -> Result<((Binding, u64), Option<Launch>), Cannot> {
     let from = roles.a.0;
     let there = bind_tensor(problem, &tables[0], 0, from);
     let Some(padded) = padded::<M>(problem) else {

@@ -3,11 +3,10 @@
 use super::cost::Launches;
 use super::fold::Parts;
 use super::roles::{Loop, Phase, Roles};
-use super::{MAX_INDEX, MAX_PARTS, binding_limit, cost};
-use crate::algorithm::{Resource, Unsupported};
+use super::{MAX_INDEX, binding_limit, cost};
+use crate::implementation::{Cannot, PlanContext, Resource};
 use crate::kernel::Tile;
 use crate::problem::{ConvProblem, Direction};
-use crate::target::Target;
 
 /// Most products that one invocation sums up one after the other: it bounds the time of an invocation, and keeps its
 /// loops below the 65,535 iterations after which llvmpipe (seen in Mesa 22.3) leaves every loop of a shader.
@@ -68,12 +67,6 @@ impl<'a> Product<'a> {
             row_tiles: roles.channels.div_ceil(tile.rows.into()),
             column_tiles: columns.div_ceil(tile.columns.into()),
         }
-    }
-
-    /// The one launch that multiplies all of it.
-    fn launches(&self, roles: &Roles) -> Launches {
-        let tiles = self.row_tiles.saturating_mul(self.column_tiles).saturating_mul(roles.groups);
-        Launches { count: 1, tiles, products: self.products.max(1) }
     }
 
     /// Elements of its packed factors.
@@ -160,13 +153,15 @@ impl Summed {
 }
 
 /// How the sums of launches are cut: no part is longer than [`MAX_PRODUCTS`], and there are enough for invocations that fill the
-/// device. The launches run one after the other: the largest decides.
+/// device. The launches run one after the other, and move so many bytes together: the largest decides.
 pub(in crate::algorithm) fn cut(
-    target: &Target,
+    context: &PlanContext,
     tile: Tile,
     launches: &[Launches],
+    bytes: u64,
     summed: Summed,
-) -> Result<Cut, Unsupported> {
+) -> Result<Cut, Cannot> {
+    let target = &context.target;
     let Summed { size, most, over_images, images } = summed;
     let depth = u64::from(tile.depth);
     let products = launches.iter().map(|launches| launches.products).max().unwrap_or(0).max(1);
@@ -188,30 +183,20 @@ pub(in crate::algorithm) fn cut(
         let fill = busy.saturating_mul(RESULTS).div_ceil(at_once.max(1));
         let blocks = fill.min(products / MIN_PRODUCTS).max(blocks(products));
         let block = products.div_ceil(blocks).next_multiple_of(DEPTH);
-        let time = |cut: &Cut| cost::products(target, tile, launches, (cut.parts.count, size));
+        let time = |cut: &Cut| cost::products(context, tile, launches, bytes, (cut.parts.count, size));
         let (whole, others) = Cut::ways(products, block);
         let fits = others.into_iter().filter(|cut| cut.parts.count <= room);
         // Copies take memory: they have to save a sixteenth of the time.
-        fits.fold(whole, |best, cut| if time(&cut) < time(&best) / 16 * 15 { cut } else { best })
+        fits.fold(whole, |best, cut| if time(&cut) < time(&best).times(15.0 / 16.0) { cut } else { best })
     };
     if cut.parts.count > most {
-        return Err(Unsupported::Limit {
+        return Err(Cannot::Limit {
             resource: Resource::PartsOfOneSum,
             needed: cut.parts.count,
             limit: most,
         });
     }
     Ok(cut)
-}
-
-/// Time of all products of a problem in one launch each, as [`cost`] estimates it.
-pub(in crate::algorithm) fn time(problem: &ConvProblem, target: &Target, roles: &Roles, tile: Tile) -> u128 {
-    let size = problem.result().len();
-    let launches: Vec<_> = Product::all(roles, tile).iter().map(|product| product.launches(roles)).collect();
-    let cut = cut(target, tile, &launches, Summed::new(problem, roles, size, MAX_PARTS));
-    // What needs more is cut into pieces.
-    let parts = cut.map_or(MAX_PARTS, |cut| cut.parts.count);
-    cost::products(target, tile, &launches, (parts, size))
 }
 
 /// Where the packed factors of each product begin, and how many bytes they are together.

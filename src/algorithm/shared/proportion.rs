@@ -2,7 +2,7 @@
 //! boundary repeats may be any number of times as many.
 
 use super::roles::{Loop, Roles, has_table, is_folded, three_axes, written_extents};
-use crate::algorithm::Unsupported;
+use crate::implementation::Cannot;
 use crate::problem::{Axis, Boundary, ConvProblem, Direction};
 
 /// A kernel goes through at most so many times what counts.
@@ -12,13 +12,13 @@ const MOST: u128 = 64;
 const MOMENT: u128 = 1 << 16;
 
 /// Declines `steps` that are out of proportion to the multiply-adds, operands and results of the problem.
-pub(in crate::algorithm) fn check(problem: &ConvProblem, steps: u128) -> Result<(), Unsupported> {
+pub(in crate::algorithm) fn check(problem: &ConvProblem, steps: u128) -> Result<(), Cannot> {
     let counted = counted(problem);
     if steps <= counted.saturating_mul(MOST).max(MOMENT) {
         return Ok(());
     }
     let [steps, counted] = [steps, counted].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
-    Err(Unsupported::OutOfProportion { steps, counted })
+    Err(Cannot::OutOfProportion { steps, counted })
 }
 
 /// Multiply-adds with elements of the input, or with what a boundary puts outside; operands and results.

@@ -1,6 +1,4 @@
-//! What things cost, in nanoseconds on one thread: measured on a 2.6 GHz Zen 4 core, where only ratios matter. Of 57 problems
-//! around where both take the same time (`benches/results/cpu_fft.json`), the choice is the faster one in all but three, which it
-//! leaves to `Direct`.
+//! What things cost, in nanoseconds on one thread: measured on a 2.6 GHz Zen 4 core, where only ratios matter.
 
 use super::tiling::{Load, bins_of};
 use crate::problem::{ConvProblem, Direction};
@@ -21,13 +19,8 @@ const BEYOND: f64 = 1.4;
 /// A product of `Direct` in f32; of a single channel, where no value is used twice while it is at hand, it takes longer.
 const DIRECT: f64 = 0.12;
 const DIRECT_SINGLE: f64 = 0.3;
-/// Products below which `Direct` takes a moment anyway.
-pub(super) const LEAST_MACS: u64 = 1 << 24;
-/// Estimates are off by as much.
-pub(super) const CLEARLY: f64 = 0.6;
-
 /// `Direct`, in the same nanoseconds.
-pub(super) fn direct(problem: &ConvProblem) -> f64 {
+pub(in crate::cpu) fn direct(problem: &ConvProblem) -> f64 {
     let groups = problem.groups();
     let is_single = problem.c_in() == groups && problem.c_out() == groups;
     let is_weight = problem.direction() == Direction::GradWeight;
@@ -35,12 +28,12 @@ pub(super) fn direct(problem: &ConvProblem) -> f64 {
     problem.macs() as f64 * product * problem.element().bytes() as f64 / 4.0
 }
 
-/// With the transforms of the filters, and without.
-pub(super) fn of(load: &Load, lengths: [usize; 3], tiles: f64, filters: f64) -> [f64; 2] {
+/// With the transforms of the filters, and without: of tiles of these lengths, whose points have this logarithm to the base of 2.
+pub(super) fn of(load: &Load, (lengths, log): ([usize; 3], f64), tiles: f64, filters: f64) -> [f64; 2] {
     let [source, result] = load.channels.map(|channels| channels as f64);
     let (groups, bins) = (load.groups as f64, bins_of(lengths) as f64);
     let wide = load.bytes as f64 / 4.0;
-    let transform = transform(lengths, load.bytes);
+    let transform = transform(lengths, log, load.bytes);
     let products = source * result * bins * PRODUCT * wide;
     let kernels = source * result * filters * transform;
     let once = groups * tiles * ((source + result) * transform + products);
@@ -52,10 +45,10 @@ pub(super) fn of(load: &Load, lengths: [usize; 3], tiles: f64, filters: f64) -> 
 }
 
 /// A tile from cells to spectrum or back.
-fn transform(lengths: [usize; 3], bytes: usize) -> f64 {
+fn transform(lengths: [usize; 3], log: f64, bytes: usize) -> f64 {
     let points = lengths.iter().product::<usize>() as f64;
     let wide = bytes as f64 / 4.0;
     let rows = (lengths[0] * lengths[1]) as f64;
     let slow = if points * bytes as f64 > CACHE { BEYOND } else { 1.0 };
-    TILE + ROW * rows + points * (STAGE * points.log2() + CELL) * wide * slow
+    TILE + ROW * rows + points * (STAGE * log + CELL) * wide * slow
 }

@@ -1,5 +1,7 @@
 //! The size of tiles: lengths of the transforms along each axis, by what they are estimated to cost.
 
+use std::sync::LazyLock;
+
 use super::cost;
 use super::phase::Phases;
 use crate::problem::Direction;
@@ -55,36 +57,61 @@ impl Tiling {
             return None;
         }
         let several = axes.iter().filter(|axis| axis.result.max(axis.most_taps()) > 1).count().max(1);
-        let [outer, middle, inner] = [0, 1, 2].map(|at| lengths(&axes[at], TRIED[several], at == 2));
         let runs = axes.each_ref().map(runs);
+        let [outer, middle, inner] = [0, 1, 2].map(|at| {
+            let tried = lengths(&axes[at], TRIED[several], at == 2);
+            tried.into_iter().map(|length| Tried::new(&axes[at], &runs[at], length)).collect::<Vec<_>>()
+        });
         let images = if load.direction == Direction::GradWeight { load.images } else { IMAGES };
         let usual = Load { images, ..*load };
-        let mut best: Option<Self> = None;
-        for &a in &outer {
-            for &b in &middle {
-                for &c in &inner {
-                    if [a, b, c].into_iter().fold(1, usize::saturating_mul) > MOST_POINTS {
+        let filters: f64 = axes.iter().map(|axis| axis.taps.len() as f64).product();
+        let mut best: Option<(f64, [&Tried; 3])> = None;
+        for a in &outer {
+            for b in &middle {
+                for c in &inner {
+                    let tried = [a, b, c];
+                    if tried.iter().fold(1, |all: usize, one| all.saturating_mul(one.length)) > MOST_POINTS {
                         continue;
                     }
-                    let tiling = Self::of(axes, &runs, &usual, [a, b, c]);
-                    if best.is_none_or(|best| tiling.cost[0] < best.cost[0]) {
-                        best = Some(tiling);
+                    let [cost, _] = cost_of(tried, &usual, filters);
+                    if best.is_none_or(|(least, _)| cost < least) {
+                        best = Some((cost, tried));
                     }
                 }
             }
         }
-        best.map(|best| Self::of(axes, &runs, load, best.lengths))
+        best.map(|(_, tried)| Self {
+            lengths: tried.map(|one| one.length),
+            kept: tried.map(|one| one.kept),
+            cost: cost_of(tried, load, filters),
+        })
     }
+}
 
-    fn of(axes: &[Phases; 3], runs: &[Vec<(usize, f64)>; 3], load: &Load, lengths: [usize; 3]) -> Self {
-        let kept = [0, 1, 2].map(|at| (lengths[at] - axes[at].most_taps()) / axes[at].stride + 1);
-        let along = |at: usize| -> f64 {
-            runs[at].iter().map(|(count, phases)| count.div_ceil(kept[at]) as f64 * phases).sum()
-        };
-        let tiles = (0..3).map(along).product::<f64>() * load.images as f64;
-        let filters: f64 = axes.iter().map(|axis| axis.taps.len() as f64).product();
-        Self { lengths, kept, cost: cost::of(load, lengths, tiles, filters) }
+/// A length along one axis.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    length: usize,
+    /// Its logarithm to the base of 2.
+    log: f64,
+    /// Results of a tile.
+    kept: usize,
+    /// Tiles of all phases.
+    tiles: f64,
+}
+
+impl Tried {
+    fn new(axis: &Phases, runs: &[(usize, f64)], length: usize) -> Self {
+        let kept = (length - axis.most_taps()) / axis.stride + 1;
+        let tiles = runs.iter().map(|(count, phases)| count.div_ceil(kept) as f64 * phases).sum();
+        Self { length, log: (length as f64).log2(), kept, tiles }
     }
+}
+
+fn cost_of(tried: [&Tried; 3], load: &Load, filters: f64) -> [f64; 2] {
+    let tiles = tried.iter().map(|one| one.tiles).product::<f64>() * load.images as f64;
+    let log = tried.iter().map(|one| one.log).sum();
+    cost::of(load, (tried.map(|one| one.length), log), tiles, filters)
 }
 
 /// How many results phases have, and how many phases have so many.
@@ -101,16 +128,10 @@ fn lengths(axis: &Phases, most: usize, last: bool) -> Vec<usize> {
     let start = taps.div_ceil(step).max(1);
     // More than this much longer than the taps, nothing is left to gain but that there is one tile.
     let end = whole.min(taps.saturating_mul(64).max(1 << 10)).min(MOST_POINTS).div_ceil(step).max(start);
-    let mut all = Vec::new();
-    let mut at = start;
-    loop {
-        let length = smooth(at);
-        all.push(length * step);
-        if length >= end {
-            break;
-        }
-        at = length + 1;
-    }
+    // From the first that holds the taps to the first that holds all.
+    let smooth = smooth();
+    let [from, to] = [start, end].map(|least| smooth.partition_point(|&length| length < least));
+    let mut all: Vec<_> = smooth[from..=to].iter().map(|length| length * step).collect();
     if taps == 1 {
         all.insert(0, 1);
     }
@@ -119,24 +140,21 @@ fn lengths(axis: &Phases, most: usize, last: bool) -> Vec<usize> {
     all.into_iter().enumerate().filter(|(at, _)| at % every == 0 || *at == last).map(|(_, len)| len).collect()
 }
 
-/// The least number of at least `least` that has no prime factor above 7.
-fn smooth(least: usize) -> usize {
-    let mut best = least.next_power_of_two();
-    let mut seven = 1;
-    while seven < best {
-        let mut five = seven;
-        while five < best {
-            let mut three = five;
-            while three < best {
-                let power = least.div_ceil(three).next_power_of_two();
-                best = best.min(three * power);
-                three *= 3;
+/// The numbers without a prime factor above 7, up to one past [`MOST_POINTS`].
+fn smooth() -> &'static [usize] {
+    static ALL: LazyLock<Vec<usize>> = LazyLock::new(|| {
+        let powers = |of: usize| {
+            move |from: usize| {
+                std::iter::successors(Some(from), move |&n| n.checked_mul(of))
+                    .take_while(|&n| n <= 2 * MOST_POINTS)
             }
-            five *= 5;
-        }
-        seven *= 7;
-    }
-    best
+        };
+        let mut all: Vec<usize> =
+            powers(2)(1).flat_map(powers(3)).flat_map(powers(5)).flat_map(powers(7)).collect();
+        all.sort_unstable();
+        all
+    });
+    &ALL
 }
 
 #[cfg(test)]
@@ -157,7 +175,8 @@ mod tests {
             (least..).find(|&n| reduced(n) == 1).expect("a power of two at last")
         };
         for least in (1..2000).chain([4095, 4097, 65_537, 96_000, 123_457]) {
-            assert_eq!(smooth(least), slow(least), "{least}");
+            let first = smooth().partition_point(|&length| length < least);
+            assert_eq!(smooth()[first], slow(least), "{least}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A tile of real cells to its spectrum and back.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub(super) use wgconv_fft::Complex;
 use wgconv_fft::{ComplexPair, FftReal, RealPair};
@@ -71,17 +71,48 @@ pub struct Transforms {
 
 impl Transforms {
     pub(in crate::cpu) fn single(&self, lengths: [usize; 3]) -> Arc<dyn Transform<f32>> {
-        Arc::clone(self.single.get_or_init(|| Arc::new(Planned::<f32>::new(lengths))))
+        static RECENT: Mutex<Recent<f32>> = Mutex::new(Recent::NONE);
+        Arc::clone(self.single.get_or_init(|| Recent::take(&RECENT, lengths)))
     }
 
     pub(in crate::cpu) fn double(&self, lengths: [usize; 3]) -> Arc<dyn Transform<f64>> {
-        Arc::clone(self.double.get_or_init(|| Arc::new(Planned::<f64>::new(lengths))))
+        static RECENT: Mutex<Recent<f64>> = Mutex::new(Recent::NONE);
+        Arc::clone(self.double.get_or_init(|| Recent::take(&RECENT, lengths)))
     }
 }
 
 impl std::fmt::Debug for Transforms {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Transforms")
+    }
+}
+
+/// The transforms that were made last: a network plans the same ones again and again, and most of a plan's time is that of their
+/// roots.
+struct Recent<T>(Vec<([usize; 3], Arc<dyn Transform<T>>)>);
+
+/// So many are kept, of no more than so many points along their axes together: some megabytes of roots.
+const MOST_RECENT: usize = 64;
+const MOST_RECENT_POINTS: usize = 1 << 12;
+
+impl<T: FftReal> Recent<T> {
+    const NONE: Self = Self(Vec::new());
+
+    fn take(recent: &Mutex<Self>, lengths: [usize; 3]) -> Arc<dyn Transform<T>> {
+        let all = || recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = all().0.iter().find(|(other, _)| *other == lengths) {
+            return Arc::clone(found);
+        }
+        // Made without the lock: others need not wait.
+        let made: Arc<dyn Transform<T>> = Arc::new(Planned::<T>::new(lengths));
+        if lengths.iter().sum::<usize>() <= MOST_RECENT_POINTS {
+            let mut all = all();
+            if all.0.len() >= MOST_RECENT {
+                all.0.remove(0);
+            }
+            all.0.push((lengths, Arc::clone(&made)));
+        }
+        made
     }
 }
 

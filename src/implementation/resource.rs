@@ -42,13 +42,14 @@ pub enum Resource {
     TransformSamples,
     /// Samples of a transform along another axis.
     TransformSamplesAcross,
-}
-
-impl Resource {
-    /// Whether launches are too many, of one problem or of all its parts.
-    pub(super) fn is_launches(self) -> bool {
-        matches!(self, Self::Launches | Self::LaunchesOfPieces)
-    }
+    /// Bits that tell which elements of a matrix of windows lie outside.
+    BitsOfOutside,
+    /// Points of a tile that is transformed on the host.
+    TilePoints,
+    /// Cells of a plane that windows visit, of which each has a gradient that is added up afterwards.
+    PaddedCells,
+    /// Bytes of scratch memory on the host.
+    WorkspaceBytes,
 }
 
 impl fmt::Display for Resource {
@@ -72,6 +73,10 @@ impl fmt::Display for Resource {
             Self::PlanesOfOneSum => "planes of a sum",
             Self::TransformSamples => "samples of a transform",
             Self::TransformSamplesAcross => "samples of a transform across the longest axis",
+            Self::BitsOfOutside => "bits that tell what lies outside",
+            Self::TilePoints => "points of a tile",
+            Self::PaddedCells => "cells of a plane that windows visit",
+            Self::WorkspaceBytes => "bytes of scratch memory",
         })
     }
 }
