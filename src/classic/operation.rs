@@ -11,7 +11,8 @@ mod gradient;
 mod view;
 
 use crate::algorithm_name::Algorithm;
-use crate::problem::{ConvProblem, Direction};
+use crate::problem::ConvProblem;
+pub use crate::problem::Role;
 
 pub(crate) use batch::Batched;
 pub use constant::Constant;
@@ -19,58 +20,6 @@ pub(crate) use constant::place;
 pub use error::OperationError;
 pub(crate) use gradient::bias_gradient;
 pub use view::{Change, View};
-
-/// What an operand of a step is to its convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// `x: [n, c_in, X..]`
-    Input,
-    /// `w: [c_out, c_in/groups, K..]`
-    Weight,
-    /// The gradient of `y: [n, c_out, Y..]`
-    GradOutput,
-    /// One number per channel of the result.
-    Bias,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 4] = [Self::Input, Self::Weight, Self::GradOutput, Self::Bias];
-
-    /// Whether `problem` reads an operand in this role.
-    pub fn is_used(self, problem: &ConvProblem) -> bool {
-        if self == Self::Bias { problem.epilogue().bias } else { self != Self::of_result(problem) }
-    }
-
-    /// The role that the result of `problem` has in the forward convolution.
-    fn of_result(problem: &ConvProblem) -> Self {
-        match problem.direction() {
-            Direction::Forward => Self::GradOutput,
-            Direction::GradInput => Self::Input,
-            Direction::GradWeight => Self::Weight,
-        }
-    }
-
-    /// Its name among the operands of a plan.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Weight => "weight",
-            Self::GradOutput => "grad_output",
-            Self::Bias => "bias",
-        }
-    }
-
-    /// The shape that `problem` wants in this role.
-    pub fn shape(self, problem: &ConvProblem) -> Vec<usize> {
-        match self {
-            Self::Input => problem.input().shape(),
-            Self::Weight => problem.weight().shape(),
-            Self::GradOutput => problem.output().shape(),
-            Self::Bias => vec![problem.bias_shape()],
-        }
-    }
-}
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,7 +144,7 @@ impl Operation {
         }
         for (at, step) in self.steps.iter().enumerate() {
             let count = |role| step.operands.iter().filter(|(r, _)| *r == role).count();
-            // A residual has no role.
+            // A residual is no operand of a step.
             if step.problem.epilogue().beta.is_some()
                 || Role::ALL.iter().any(|&role| count(role) != usize::from(role.is_used(&step.problem)))
             {
@@ -278,7 +227,7 @@ impl Operation {
             let (mut product, mut bias) = (step.problem.terms() as f64, 0.0);
             for (role, argument) in &step.operands {
                 match role {
-                    Role::Bias => bias = magnitude(argument),
+                    Role::Bias | Role::Residual => bias += magnitude(argument),
                     Role::Input => product *= magnitude(argument).max(step.problem.boundary().fill().abs()),
                     Role::Weight | Role::GradOutput => product *= magnitude(argument),
                 }

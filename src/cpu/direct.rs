@@ -16,19 +16,12 @@ use rayon::prelude::*;
 use crate::cpu::Real;
 use crate::cpu::memory::{OutOfMemory, zeros};
 use crate::cpu::padded::Padded;
-use crate::problem::{ConvProblem, Direction, Element, Epilogue, to_usize};
+use crate::problem::{ConvProblem, Direction, Element, Epilogue, PerRole, to_usize};
 use gather::Gather;
 use geometry::Geometry;
 
-/// Operands in logical order; those that the problem does not read may be empty.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slices<'a, T> {
-    pub(super) input: &'a [T],
-    pub(super) weight: &'a [T],
-    pub(super) grad_output: &'a [T],
-    pub(super) residual: Option<&'a [T]>,
-    pub(super) bias: Option<&'a [T]>,
-}
+/// Operands in logical order; those that the problem does not read are empty.
+pub(super) type Slices<'a, T> = PerRole<&'a [T]>;
 
 /// A problem with the loops that run it.
 #[derive(Debug)]
@@ -106,7 +99,7 @@ impl Direct {
         operands: Slices<'_, T>,
     ) -> Result<Vec<T>, OutOfMemory> {
         let mut result = zeros("the result", to_usize(problem.result().len()))?;
-        let finish = Finish::new(*problem.epilogue(), operands.residual, operands.bias);
+        let finish = Finish::new(*problem.epilogue(), &operands);
         let Slices { input, weight, grad_output, .. } = operands;
         let geometry = &self.geometry;
         match &self.loops {
@@ -116,7 +109,7 @@ impl Direct {
                 gather.run(source, weight, &mut result, &finish)?;
             }
             Loops::Padded(gather, padded) => {
-                let bare = Finish::new(Epilogue::default(), None, None);
+                let bare = Finish::new(Epilogue::default(), &Slices::default());
                 padded.run(geometry, grad_output, &mut result, |gradient, sums| {
                     gather.run(gradient, weight, sums, &bare)
                 })?;
@@ -141,8 +134,13 @@ pub(super) struct Finish<'a, T> {
 }
 
 impl<'a, T: Real> Finish<'a, T> {
-    pub(super) fn new(epilogue: Epilogue, residual: Option<&'a [T]>, bias: Option<&'a [T]>) -> Self {
-        Self { epilogue, residual, bias, any: epilogue != Epilogue::default() }
+    pub(super) fn new(epilogue: Epilogue, operands: &Slices<'a, T>) -> Self {
+        Self {
+            epilogue,
+            residual: epilogue.beta.map(|_| operands.residual),
+            bias: epilogue.bias.then_some(operands.bias),
+            any: epilogue != Epilogue::default(),
+        }
     }
 
     /// Finishes sums of one channel, the first of which is element `first` of the result.

@@ -320,8 +320,8 @@ impl Fft {
         operands: Slices<'_, T>,
         prepared: Option<&Prepared<T>>,
     ) -> Result<Vec<T>, OutOfMemory> {
-        let Slices { input, weight, grad_output, residual, bias } = operands;
-        let finish = Finish::new(*problem.epilogue(), residual, bias);
+        let Slices { input, weight, grad_output, .. } = operands;
+        let finish = Finish::new(*problem.epilogue(), &operands);
         if problem.macs() == 0 {
             let mut result: Vec<T> = zeros("the result", to_usize(problem.result().len()))?;
             finish.without_sums(problem, &mut result);

@@ -20,7 +20,11 @@ mod sealed {
 
         /// [`CpuPlan::run`]. A method of each type, so that the loops are compiled once, in this crate: what is generic is
         /// compiled anew in every crate that calls it.
-        fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> Result<ArrayD<Self>, OutOfMemory>;
+        fn run(
+            plan: &CpuPlan,
+            operands: &CpuOperands<'_, Self>,
+            prepared: Option<&CpuWeights<Self>>,
+        ) -> Result<ArrayD<Self>, OutOfMemory>;
 
         /// [`CpuPlan::prepare`], for the same reason.
         fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> Result<CpuWeights<Self>, OutOfMemory>;
@@ -36,8 +40,9 @@ mod sealed {
                 fn run(
                     plan: &CpuPlan,
                     operands: &CpuOperands<'_, Self>,
+                    prepared: Option<&CpuWeights<Self>>,
                 ) -> Result<ArrayD<Self>, OutOfMemory> {
-                    plan.run_in(operands)
+                    plan.run_in(operands, prepared)
                 }
 
                 fn prepare(

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Device;
-#[cfg(feature = "gpu")]
-use super::Kind;
 #[cfg(not(target_arch = "wasm32"))]
 use super::measure;
+use super::{Backend, Device, PerBackend};
 use crate::algorithm_name::Algorithm;
 use crate::cpu::{CPU_ALGORITHMS, CpuPlan, CpuUnsupported};
 use crate::error::Error;
@@ -25,7 +23,7 @@ use crate::gpu::GpuPlan;
 /// `Send + Sync`; cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub(super) runner: Runner,
+    pub(super) runner: Backend<Runners>,
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
     device: String,
@@ -36,11 +34,13 @@ pub struct Plan {
     pub(super) check_finite: bool,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Runner {
+/// What runs a plan.
+pub(super) struct Runners;
+
+impl PerBackend for Runners {
     #[cfg(feature = "gpu")]
-    Gpu(GpuPlan),
-    Cpu(Arc<CpuPlan>),
+    type Gpu = GpuPlan;
+    type Cpu = Arc<CpuPlan>;
 }
 
 impl Plan {
@@ -76,10 +76,10 @@ impl Plan {
             check_finite: options.check_finite,
         };
         #[cfg(feature = "gpu")]
-        if let Kind::Gpu(gpu) = &device.0 {
+        if let Some(gpu) = device.0.gpu() {
             match Planner::new(gpu.target().clone()).choose_with(problem, options) {
                 Ok(choice) => {
-                    let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
+                    let runner = Backend::Gpu(GpuPlan::new(gpu, choice, options).await?);
                     return Ok(plan(runner, None, device.name()));
                 }
                 Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
@@ -90,11 +90,11 @@ impl Plan {
                         return Err(declined.into());
                     };
                     warn_once(format!("{} -> CPU path: {declined}", device.name()));
-                    return Ok(plan(Runner::Cpu(Arc::new(cpu)), Some(declined), "cpu"));
+                    return Ok(plan(Backend::Cpu(Arc::new(cpu)), Some(declined), "cpu"));
                 }
             }
         }
-        let runner = Runner::Cpu(Arc::new(cpu_plan(problem, options)?));
+        let runner = Backend::Cpu(Arc::new(cpu_plan(problem, options)?));
         Ok(plan(runner, None, device.name()))
     }
 
@@ -102,8 +102,8 @@ impl Plan {
     pub fn problem(&self) -> &ConvProblem {
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => &plan.choice().problem,
-            Runner::Cpu(plan) => plan.problem(),
+            Backend::Gpu(plan) => &plan.choice().problem,
+            Backend::Cpu(plan) => plan.problem(),
         }
     }
 
@@ -111,8 +111,8 @@ impl Plan {
     pub fn algorithm(&self) -> Algorithm {
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => plan.choice().algorithm,
-            Runner::Cpu(plan) => plan.algorithm(),
+            Backend::Gpu(plan) => plan.choice().algorithm,
+            Backend::Cpu(plan) => plan.algorithm(),
         }
     }
 
@@ -135,8 +135,8 @@ impl Plan {
     pub fn workspace_bytes(&self) -> u64 {
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => plan.choice().program.workspace_bytes(),
-            Runner::Cpu(plan) => plan.workspace_bytes(),
+            Backend::Gpu(plan) => plan.choice().program.workspace_bytes(),
+            Backend::Cpu(plan) => plan.workspace_bytes(),
         }
     }
 
@@ -150,18 +150,15 @@ impl Plan {
     #[cfg(feature = "gpu")]
     #[doc(hidden)]
     pub fn gpu(&self) -> Option<&GpuPlan> {
-        match &self.runner {
-            Runner::Gpu(plan) => Some(plan),
-            Runner::Cpu(_) => None,
-        }
+        self.runner.gpu()
     }
 
     /// In words: device, algorithm, configuration, launches, workspace, who declined or was passed over and why.
     pub fn explain(&self) -> String {
         let how = match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => plan.choice().explain(),
-            Runner::Cpu(plan) => plan.explain(),
+            Backend::Gpu(plan) => plan.choice().explain(),
+            Backend::Cpu(plan) => plan.explain(),
         };
         let declined =
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));

@@ -1,7 +1,7 @@
 //! A problem with operands that its element type holds exactly.
 
 use wgconv::internals::cpu::reference::{self, Operands64};
-use wgconv::ndarray::{ArrayD, ArrayViewD, Ix1};
+use wgconv::ndarray::{ArrayD, ArrayViewD};
 use wgconv::operation::{Role, Source};
 use wgconv::{ConvProblem, Operation};
 
@@ -73,14 +73,7 @@ impl Case {
     }
 
     fn wide(&self) -> Operands64<'_> {
-        let bias = self.operand(Role::Bias).and_then(|array| array.into_dimensionality::<Ix1>().ok());
-        Operands64 {
-            input: self.operand(Role::Input),
-            weight: self.operand(Role::Weight),
-            grad_output: self.operand(Role::GradOutput),
-            residual: None,
-            bias,
-        }
+        Operands64::new(|role| self.operand(role))
     }
 
     /// What is right, and the magnitudes of its bounds.

@@ -104,7 +104,7 @@ impl Step {
         let direction = match role {
             Role::Input => Direction::GradInput,
             Role::Weight => Direction::GradWeight,
-            Role::GradOutput | Role::Bias => Direction::Forward,
+            Role::GradOutput | Role::Bias | Role::Residual => Direction::Forward,
         };
         // The gradient by the input is that of the padded input without what is outside: a constant there is no part of it.
         let constant = matches!(self.problem.boundary(), Boundary::Constant(_));
