@@ -2,6 +2,7 @@
 
 mod direct;
 mod fft;
+mod geometry;
 mod memory;
 mod padded;
 #[cfg(not(target_arch = "wasm32"))]

@@ -118,6 +118,7 @@ mod cpu;
 mod device;
 mod error;
 pub mod filters;
+mod geometry;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod kernel;

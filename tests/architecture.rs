@@ -78,14 +78,15 @@ const RULES: &[Rule] = &[
     ("src/kernel", &["problem", "kernel"]),
     ("src/target.rs", LEAVES),
     ("src/program.rs", &["problem", "kernel", "target"]),
-    ("src/algorithm", &["problem", "algorithm_name", "program", "kernel", "target", "algorithm"]),
+    ("src/geometry", &["problem"]),
+    ("src/algorithm", &["problem", "algorithm_name", "geometry", "program", "kernel", "target", "algorithm"]),
     ("src/planner", &["problem", "algorithm", "program", "target"]),
     (
         "src/gpu",
         &["problem", "algorithm_name", "program", "kernel", "target", "algorithm", "planner", "error", "gpu"],
     ),
     ("src/cpu/reference", &["problem"]),
-    ("src/cpu", &["problem", "algorithm_name", "cpu"]),
+    ("src/cpu", &["problem", "algorithm_name", "geometry", "cpu"]),
     // The public faces of the rooms above, which the compiler enforces: their inner modules are private.
     (
         "src/device",

@@ -4,7 +4,6 @@
 //! result channels are summed at once; plain loops of fixed length that the compiler turns into vector code.
 
 mod gather;
-pub(super) mod geometry;
 mod grad_weight;
 mod row;
 mod scatter;
@@ -14,11 +13,11 @@ mod tile;
 use rayon::prelude::*;
 
 use crate::cpu::Real;
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, zeros};
 use crate::cpu::padded::Padded;
 use crate::problem::{ConvProblem, Direction, Element, Epilogue, PerRole, to_usize};
 use gather::Gather;
-use geometry::Geometry;
 
 /// Operands in logical order; those that the problem does not read are empty.
 pub(super) type Slices<'a, T> = PerRole<&'a [T]>;
@@ -48,8 +47,7 @@ enum Loops {
 
 impl Direct {
     pub(super) fn new(problem: &ConvProblem) -> Self {
-        let mut geometry = Geometry::new(problem);
-        geometry.join_images();
+        let geometry = Geometry::with_joined_images(problem);
         let loops = match geometry.direction {
             _ if problem.macs() == 0 => Loops::None,
             Direction::Forward => Loops::Gather(Box::new(Gather::new(geometry.clone()))),

@@ -14,14 +14,15 @@ mod tiling;
 pub(super) mod transform;
 mod weight;
 
-use crate::cpu::direct::geometry::{Geometry, Line};
 use crate::cpu::direct::{Direct, Finish, Slices};
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{self, OutOfMemory, zeros};
 use crate::cpu::padded::{self, Padded};
 use crate::cpu::{CpuUnsupported, Real};
+use crate::geometry::{Line, Taps, joined_axes, most_sub_images};
 use crate::problem::{Boundary, ConvProblem, Direction, Element, TensorLayout, to_usize};
 use cells::Tile;
-use phase::{Phase, Phases, Taps};
+use phase::{Phase, Phases, side};
 use tame::{Tame, Taming};
 use tiling::{Load, Tiling, bins_of};
 use transform::{Transform, Transforms, Work};
@@ -112,12 +113,13 @@ impl Fft {
             let [cells, limit] = padded.sizes();
             return Err(CpuUnsupported::PaddedCells { cells, limit });
         }
-        let most = |line: &Line| Phases::most(line, geometry.boundary, direction);
-        let phases = geometry.lines.iter().map(most).fold(1, u64::saturating_mul);
+        let axes = joined_axes(problem.axes());
+        let most = |axis| most_sub_images(axis, direction, side(geometry.boundary));
+        let phases = axes.iter().map(most).fold(1, u64::saturating_mul);
         if phases > MOST_PHASES {
             return Err(CpuUnsupported::Phases { phases, limit: MOST_PHASES });
         }
-        let axes = geometry.lines.map(|line| Phases::new(&line, geometry.boundary, direction));
+        let axes = axes.map(|axis| Phases::new(&axis, geometry.boundary, direction));
         let channels = match direction {
             Direction::GradInput => [geometry.q, geometry.c],
             _ => [geometry.c, geometry.q],

@@ -3,10 +3,11 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::direct::geometry::{Geometry, index};
+use super::geometry::Geometry;
 use super::memory::{OutOfMemory, Pool, room, threads, zeros};
 use super::real::add_exactly;
 use super::steps;
+use crate::geometry::index;
 
 /// Padded cells for an element of the operands and the result, at most, and as many for any.
 const MOST_RATIO: u64 = 32;

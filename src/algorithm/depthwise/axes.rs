@@ -1,8 +1,8 @@
 //! The axes as the kernels walk them: forwards, one along rows in registers, one along columns.
 
 use crate::algorithm::shared::roles::Loop;
+use crate::geometry::gcd;
 use crate::kernel::depthwise::{Column, ROWS};
-use crate::problem::gcd;
 
 /// Taps along the innermost axis from which sharing its values is worth that neighbours store far apart.
 const MANY_TAPS: u64 = 8;

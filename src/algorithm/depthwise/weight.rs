@@ -4,7 +4,7 @@ use super::axes::Axes;
 use super::params::{four, window_items};
 use super::tile::{PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
 use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
-use crate::algorithm::shared::roles::{Loop, Phase, Roles, forwards, written_extents};
+use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
     ENDLESS, MAX_INDEX, MAX_PARTS, MAX_RUN, RUN, bind, bind_sums, bind_tensor, binding_limit,
     compact_strides, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
@@ -76,7 +76,7 @@ impl Sum {
 
 /// The loop of the forward direction: taps of the kernel, cells of the output.
 fn exchanged(axis: &Loop) -> Loop {
-    let turned = |phase: &Phase| Phase { taps: phase.cells, cells: phase.taps, ..*phase };
+    let turned = |phase: &LoopPhase| LoopPhase { taps: phase.cells, cells: phase.taps, ..*phase };
     let phases = axis.phases.iter().map(turned).collect();
     forwards(&Loop { stride: axis.dilation, dilation: axis.stride, phases, ..axis.clone() })
 }

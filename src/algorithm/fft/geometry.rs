@@ -1,7 +1,7 @@
 //! The axes as dense stride-1 correlations of sub-images, and the tiles into which these are cut.
 
-use crate::algorithm::shared::roles::{Loop, Roles, forwards};
-use crate::problem::gcd;
+use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards};
+use crate::geometry::SubImages;
 
 /// Along one axis, for every `stride`-th sample `j` of the result and the samples `x[i] = a[begin + i·step]`:
 ///
@@ -100,42 +100,40 @@ impl Lines {
 
 /// How many lines an axis has, before any is made.
 pub(super) fn count(axis: &Loop) -> u64 {
-    let (stride, dilation) = (axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1));
-    let classes = if axis.taps() > 1 && axis.cells() > 1 { dilation / gcd(stride, dilation) } else { 1 };
-    classes.min(axis.cells().max(1)).saturating_mul(axis.phases.len() as u64)
+    let cells = axis.cells().max(1);
+    let classes = if axis.taps() > 1 && cells > 1 { sub_images(axis).count(cells) } else { 1 };
+    classes.saturating_mul(axis.phases.len() as u64)
 }
 
-/// With `g = gcd(stride, dilation)`, cells `m = e·m' + f` with `e = dilation/g` read the samples of one sub-image, every
-/// `dilation`-th cell, at every `stride/g`-th place.
+fn sub_images(axis: &Loop) -> SubImages {
+    SubImages::new(axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1))
+}
+
+/// Of each phase the sub-images, with the steps of the tensors.
 fn lines(axis: &Loop) -> Vec<Line> {
     let axis = forwards(axis);
-    let (stride, dilation) = (axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1));
-    let common = gcd(stride, dilation);
-    let classes = dilation / common;
-    let mut lines = Vec::new();
-    for phase in &axis.phases {
-        for class in 0..classes.min(phase.cells) {
-            lines.push(Line {
-                a_extent: axis.a_extent,
-                a_stride: axis.a_stride,
-                begin: class as i64 * stride as i64 - phase.pad,
-                step: dilation,
-                stride: stride / common,
-                taps: phase.taps,
-                b_first: phase.b_first,
-                b_stride: axis.b_stride,
-                cells: (phase.cells - class).div_ceil(classes),
-                r_first: phase.r_first.wrapping_add((class as i64).wrapping_mul(axis.r_stride)),
-                r_stride: axis.r_stride.wrapping_mul(classes as i64),
-            });
-        }
-    }
-    lines
+    let images = sub_images(&axis);
+    let of = |phase: &LoopPhase| {
+        let (axis, phase) = (&axis, *phase);
+        images.of(phase.cells).map(move |image| Line {
+            a_extent: axis.a_extent,
+            a_stride: axis.a_stride,
+            begin: image.ahead - phase.pad,
+            step: axis.dilation.unsigned_abs().max(1),
+            stride: images.stride,
+            taps: phase.taps,
+            b_first: phase.b_first,
+            b_stride: axis.b_stride,
+            cells: image.count,
+            r_first: phase.r_first.wrapping_add((image.first as i64).wrapping_mul(axis.r_stride)),
+            r_stride: axis.r_stride.wrapping_mul(image.apart as i64),
+        })
+    };
+    axis.phases.iter().flat_map(of).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::shared::roles::Phase;
     use super::*;
 
     /// Every product of the loop, as (cell of the result, cell of a, element of b).
@@ -185,7 +183,7 @@ mod tests {
                 for (taps, cells, pad) in
                     [(1, 1, 0), (3, 7, 2), (5, 4, -1), (1, 6, 0), (4, 1, 3), (0, 3, 0), (9, 9, 4)]
                 {
-                    let phases = vec![Phase { taps, pad, b_first: 5, r_first: 1, cells }];
+                    let phases = vec![LoopPhase { taps, pad, b_first: 5, r_first: 1, cells }];
                     let axis = Loop {
                         a_extent: 20,
                         stride,

@@ -85,7 +85,7 @@ fn floors(n: i128, m: i128, a: i128, b: i128) -> u128 {
 
 /// Pairs of a cell of the result and a tap that a loop goes through.
 fn gone_through(axis: &Loop) -> u128 {
-    let of = |phase: &super::roles::Phase| u128::from(phase.cells) * u128::from(phase.taps);
+    let of = |phase: &super::roles::LoopPhase| u128::from(phase.cells) * u128::from(phase.taps);
     axis.phases.iter().map(of).fold(0, u128::saturating_add)
 }
 

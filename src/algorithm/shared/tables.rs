@@ -2,7 +2,8 @@
 
 use super::roles::{Roles, has_table, is_folded, phases, three_axes};
 use super::{count, word};
-use crate::problem::{Axis, ConvProblem, Source};
+use crate::geometry::read;
+use crate::problem::{Axis, ConvProblem};
 use crate::program::Table;
 
 /// What a boundary table holds for a coordinate without a cell.
@@ -87,14 +88,8 @@ pub(in crate::algorithm) fn boundary_begins(problem: &ConvProblem, from: u64) ->
 
 /// The cell that the boundary puts under a padded coordinate.
 fn cell(problem: &ConvProblem, axis: &Axis, at: u64) -> Option<u64> {
-    // What lies inside is not looked for. `accepts` bounds reach and padding by 2^31.
-    if let Some(inside) = at.checked_sub(axis.pad_begin).filter(|&inside| inside < axis.input) {
-        return Some(inside);
-    }
-    match problem.boundary().source(at as i64 - axis.pad_begin as i64, axis.input) {
-        Source::Cell(cell) => Some(cell),
-        Source::Outside => None,
-    }
+    // `accepts` bounds reach and padding by 2^31.
+    read(problem.boundary(), at as i64 - axis.pad_begin as i64, axis.input)
 }
 
 /// For z, y and x in turn: where the list of each cell begins, one more for the end, then the lists of the padded

@@ -11,14 +11,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::geometry::{Geometry, Line, div_ceil, index};
 use super::row::{LANES, MARGIN, RowLayout};
 use super::sources::{Rows, Sources};
 use super::tile::{self, Lanes, Packed, Strides, Window};
 use super::{Finish, all_finite};
 use crate::cpu::Real;
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, Pool, room, threads};
 use crate::cpu::steps;
+use crate::geometry::{Line, div_ceil, index};
 use crate::problem::{Boundary, Direction, to_usize};
 
 /// Longest range of a row that one task takes: with its source rows it stays in the first cache.

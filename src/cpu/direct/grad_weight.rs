@@ -9,12 +9,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gather::{laid, ranges};
-use super::geometry::Geometry;
 use super::row::{LANES, MARGIN, RowLayout, Tap};
 use super::sources::{Pair, Rows, Sources};
 use super::tile::{self, Lanes};
 use super::{Finish, all_finite};
 use crate::cpu::Real;
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, Pool, room, threads, zeros};
 use crate::cpu::steps;
 use crate::problem::Boundary;

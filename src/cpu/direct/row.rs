@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::geometry::{Line, div_ceil};
 use crate::cpu::Real;
 use crate::cpu::steps;
+use crate::geometry::{Line, div_ceil};
 use crate::problem::{Boundary, to_usize};
 
 /// Results summed side by side.

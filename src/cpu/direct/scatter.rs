@@ -6,13 +6,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Finish;
-use super::geometry::{Geometry, Line, div_ceil, index};
 use super::sources::Rows;
 use super::tile;
 use crate::cpu::Real;
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, Pool, threads, zeros};
 use crate::cpu::real::add_exactly;
 use crate::cpu::steps;
+use crate::geometry::{Line, div_ceil, index};
 
 /// Cells of a row that are summed at a time.
 const RANGE: usize = 1024;

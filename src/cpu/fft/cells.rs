@@ -1,9 +1,10 @@
 //! Tiles and tensors: which cells a tile takes, and where its results go.
 
-use super::phase::{Phase, Phases, Taps};
+use super::phase::{Phase, Phases};
 use super::tiling::Tiling;
 use crate::cpu::Real;
-use crate::problem::{Boundary, Source, to_usize};
+use crate::geometry::{Taps, read};
+use crate::problem::{Boundary, to_usize};
 
 /// A tile of a phase: its place among the phase's tiles, along each axis.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ impl Tile<'_> {
         let reads = [0, 1, 2].map(|axis| self.reads(axis));
         let outside = |axis: usize, i: usize| {
             let (begin, step, _) = reads[axis];
-            cell(boundary, begin + i as i64 * step, extents[axis])
+            read(boundary, begin + i as i64 * step, extents[axis] as u64).map(to_usize)
         };
         let [depths, heights] =
             [0, 1].map(|axis| (0..reads[axis].2).map(|i| outside(axis, i)).collect::<Vec<_>>());
@@ -140,17 +141,6 @@ pub(super) fn take_filter<T: Real>(
     }
 }
 
-/// The cell at a coordinate; `None` outside.
-fn cell(boundary: Boundary, at: i64, extent: usize) -> Option<usize> {
-    if (0..extent as i64).contains(&at) {
-        return Some(to_usize(at.unsigned_abs()));
-    }
-    match boundary.source(at, extent as u64) {
-        Source::Cell(cell) => Some(to_usize(cell)),
-        Source::Outside => None,
-    }
-}
-
 /// The cells at `begin`, `begin + step`, .. of a line.
 fn take_row<T: Real>(place: &mut [T], line: &[T], (begin, step): (i64, i64), boundary: Boundary) {
     let steps = |cells: i64| to_usize(cells.max(0).unsigned_abs().div_ceil(step.unsigned_abs()));
@@ -168,7 +158,7 @@ fn take_row<T: Real>(place: &mut [T], line: &[T], (begin, step): (i64, i64), bou
         }
     }
     for i in (0..before).chain(past..place.len()) {
-        let read = cell(boundary, begin + i as i64 * step, line.len());
-        place[i] = read.map_or(constant, |cell| line[cell]);
+        let cell = read(boundary, begin + i as i64 * step, line.len() as u64);
+        place[i] = cell.map_or(constant, |cell| line[to_usize(cell)]);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rayon::prelude::*;
 
 use crate::cpu::Real;
-use crate::cpu::direct::geometry::{Geometry, Steps};
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, room};
 use crate::problem::{Boundary, Direction};
 
@@ -325,11 +325,11 @@ impl<T: Real> Operands<'_, T> {
         match side {
             Side::Input => {
                 let product = |(tap, output)| Product { cell: Some(at), tap, output };
-                line.products_of_input(&Steps::new(line), boundary, at).into_iter().map(product).collect()
+                line.products_of_input(&line.meeting(), boundary, at).into_iter().map(product).collect()
             }
             Side::Output => {
                 let product = |tap| Product { cell: line.cell_of(boundary, at, tap), tap, output: at };
-                line.taps_of_output(boundary, at).taps().map(product).collect()
+                line.taps_of_output(boundary, at).all().map(product).collect()
             }
             Side::Weight => {
                 let tap = if self.geometry.flip { line.kernel - 1 - at } else { at };
