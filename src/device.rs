@@ -84,12 +84,12 @@ impl DeviceChoice {
 /// # Ok::<(), wgconv::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Device(pub(crate) Backend<Devices>);
+pub struct Device(pub(crate) Backend<DeviceKind>);
 
 /// The GPU itself, and of the CPU path nothing.
-pub(crate) struct Devices;
+pub(crate) struct DeviceKind;
 
-impl PerBackend for Devices {
+impl PerBackend for DeviceKind {
     #[cfg(feature = "gpu")]
     type Gpu = Gpu;
     type Cpu = ();

@@ -14,7 +14,7 @@ use crate::problem::{Axis, Boundary, Source};
 pub(crate) use crate::problem::gcd;
 pub(crate) use line::{Line, Taps, index};
 pub(crate) use meeting::Meeting;
-pub(crate) use polyphase::{Phase, Polyphase, Side};
+pub(crate) use polyphase::{Extent, Phase, Polyphase};
 pub(crate) use sub_image::{SubImages, most_sub_images};
 
 /// An axis of one position.
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     /// One product: destination position, source position (0 is the input's or output's first), filter position.
-    pub(super) type Product = [i64; 3];
+    pub(super) type Triple = [i64; 3];
 
     /// Axes of every kind, small enough to go through, with paddings beyond the kernel and tails unread.
     pub(super) fn axes() -> Vec<Axis> {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     /// Every product of the forward convolution: output position, padded position of the input, tap.
-    pub(super) fn products(axis: &Axis) -> Vec<Product> {
+    pub(super) fn products(axis: &Axis) -> Vec<Triple> {
         let of = |o: u64| (0..axis.kernel).map(move |t| [o, o * axis.stride + t * axis.dilation, t]);
         (0..axis.output).flat_map(of).map(|product| product.map(|n| n as i64)).collect()
     }

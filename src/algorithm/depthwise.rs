@@ -18,7 +18,7 @@ use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
 use crate::target::{DeviceClass, Target};
 use axes::Axes;
-use tile::{Tile, WORKGROUP};
+use tile::{WORKGROUP, WorkgroupTile};
 
 /// What one invocation computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,8 +172,8 @@ fn gather(
     let whole = params::whole(roles, axes, config);
     // Taps are summed box by box along the rows: boxes are those of one image, or its bits would depend on the batch.
     let of_image = params::whole(&Roles { images: roles.images.min(1), ..roles.clone() }, axes, config);
-    let rows = Tile::choose(axes, &of_image, target, None).taps[0];
-    let tile = Tile::choose(axes, &whole, target, Some(rows));
+    let rows = WorkgroupTile::choose(axes, &of_image, target, None).taps[0];
+    let tile = WorkgroupTile::choose(axes, &whole, target, Some(rows));
     let direct = sums == Buffer::Result;
     let (block, workgroups) = params::block(problem, target, (roles, axes), &whole, &tile, direct);
     let invocations = workgroups.saturating_mul(WORKGROUP);

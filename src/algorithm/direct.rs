@@ -14,7 +14,7 @@ use crate::problem::{ConvProblem, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
 use crate::target::Target;
 
-use params::Cut;
+use params::Boxes;
 
 /// What one invocation computes and how it loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ pub(super) fn lower(
     let written = written_extents(problem);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
-    let cut = Cut::new(problem, &direct, &config, size, (binding_limit(target), parts))?;
+    let cut = Boxes::new(problem, &direct, &config, size, (binding_limit(target), parts))?;
     let parts = cut.parts();
     check_steps(problem, &direct, parts.count)?;
     // Boxes of a long sum are added to the result, but not in half the precision.
@@ -126,7 +126,7 @@ fn gather(
     roles: &Roles,
     target: &Target,
     config: DirectConfig,
-    cut: &Cut,
+    cut: &Boxes,
     table: &Table,
     sums: Buffer,
     size: u64,

@@ -22,10 +22,10 @@ use crate::program::{Buffer, Program, Table};
 use crate::target::{DeviceClass, Target};
 
 pub use config::FftConfig;
-use config::Work;
+use config::FftWork;
 use geometry::Lines;
-use launches::Fft;
-use memory::Sizes;
+use launches::FftLaunches;
+use memory::FftSizes;
 
 /// Most combinations of sub-images and phases: each is transforms of its own.
 const MAX_PARTS: u64 = 64;
@@ -57,7 +57,7 @@ pub(super) fn candidates(problem: &ConvProblem, target: &Target) -> Result<Vec<C
     let mut found = Vec::new();
     for (_, config) in config::candidates(&lines, &work, target) {
         let sizes = check_steps(problem, &lines, &work, &config);
-        match sizes.and_then(|()| Sizes::new(problem, target, &lines, &work, &config)) {
+        match sizes.and_then(|()| FftSizes::new(problem, target, &lines, &work, &config)) {
             Ok(_) => found.push(Config::Fft(config)),
             Err(why) => first = first.or(Some(why)),
         }
@@ -101,7 +101,7 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Unsupported> {
 fn check_steps(
     problem: &ConvProblem,
     lines: &Lines,
-    work: &Work,
+    work: &FftWork,
     config: &FftConfig,
 ) -> Result<(), Unsupported> {
     let steps = work.steps(&lines.parts(), config);
@@ -109,10 +109,10 @@ fn check_steps(
 }
 
 /// The dense correlations of the problem and how much there is of them.
-fn described(problem: &ConvProblem, target: &Target, roles: &Roles) -> (Lines, Work) {
+fn described(problem: &ConvProblem, target: &Target, roles: &Roles) -> (Lines, FftWork) {
     let tiles_summed = problem.direction() == Direction::GradWeight;
     let lines = Lines::new(roles, tiles_summed, config::most_across(target));
-    (lines, Work::new(roles, tiles_summed))
+    (lines, FftWork::new(roles, tiles_summed))
 }
 
 /// The roles of the problem: of the input with its boundary written out, where that is not zero.
@@ -147,13 +147,13 @@ pub(super) fn lower(
     ];
     check_device(problem, target, &needs, BUFFERS)?;
     check_steps(problem, &lines, &work, &config)?;
-    let sizes = Sizes::new(problem, target, &lines, &work, &config)?;
+    let sizes = FftSizes::new(problem, target, &lines, &work, &config)?;
     if problem.result().is_empty() {
         return Ok(Program::default());
     }
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let mut program = Program { tables: tables_of(problem, &config), ..Program::default() };
-    let fft = Fft::new(
+    let fft = FftLaunches::new(
         problem,
         target,
         (&roles, padded.as_ref()),

@@ -23,7 +23,7 @@ pub use view::{Change, View};
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+pub enum ArgumentSource {
     /// The caller's operand of this number.
     Operand(usize),
     /// The result of an earlier step.
@@ -36,7 +36,7 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Argument {
     /// Where it comes from.
-    pub source: Source,
+    pub source: ArgumentSource,
     /// How it is seen.
     pub view: View,
 }
@@ -50,7 +50,7 @@ impl Argument {
 
     /// A constant.
     pub fn constant(constant: Constant) -> Self {
-        Self { source: Source::Constant(constant), view: View::default() }
+        Self { source: ArgumentSource::Constant(constant), view: View::default() }
     }
 }
 
@@ -82,7 +82,7 @@ impl OperationBuilder {
     /// The next operand, of this name and shape.
     pub fn operand(&mut self, name: &'static str, shape: &[usize]) -> Argument {
         self.0.operands.push((name, shape.to_vec()));
-        Argument { source: Source::Operand(self.0.operands.len() - 1), view: View::default() }
+        Argument { source: ArgumentSource::Operand(self.0.operands.len() - 1), view: View::default() }
     }
 
     /// The name of the last operand.
@@ -98,7 +98,7 @@ impl OperationBuilder {
         operands: impl Into<Vec<(Role, Argument)>>,
     ) -> Argument {
         self.0.steps.push(Step { problem, prefers, operands: operands.into() });
-        Argument { source: Source::Step(self.0.steps.len() - 1), view: View::default() }
+        Argument { source: ArgumentSource::Step(self.0.steps.len() - 1), view: View::default() }
     }
 
     /// The operation that gives `result`.
@@ -115,7 +115,7 @@ impl OperationBuilder {
 impl Operation {
     /// An operation of this name, without anything yet.
     pub fn builder(name: impl Into<String>) -> OperationBuilder {
-        let result = Argument { source: Source::Operand(0), view: View::default() };
+        let result = Argument { source: ArgumentSource::Operand(0), view: View::default() };
         OperationBuilder(Self { name: name.into(), operands: Vec::new(), steps: Vec::new(), result })
     }
 
@@ -154,7 +154,7 @@ impl Operation {
                 let wanted = role.shape(&step.problem);
                 let got = self.shape_before(argument, at).ok_or(OperationError::View { step: at })?;
                 let fits = match argument.source {
-                    Source::Constant(_) => {
+                    ArgumentSource::Constant(_) => {
                         got.len() == wanted.len() && got.iter().zip(&wanted).all(|(g, w)| g == w || *g == 1)
                     }
                     _ => got == wanted,
@@ -173,24 +173,28 @@ impl Operation {
     fn unfit(&self, argument: &Argument, role: Role, wanted: Vec<usize>, got: Vec<usize>) -> OperationError {
         let role = role.name();
         match argument.source {
-            Source::Operand(operand) => {
+            ArgumentSource::Operand(operand) => {
                 let (operand, own) = &self.operands[operand];
                 match argument.view.adjoint().shape(&wanted) {
                     Some(wanted) => OperationError::Operand { operand, role, wanted, got: own.clone() },
                     None => OperationError::Operand { operand, role, wanted, got },
                 }
             }
-            Source::Step(_) => OperationError::Operand { operand: "intermediate result", role, wanted, got },
-            Source::Constant(_) => OperationError::Operand { operand: "constant", role, wanted, got },
+            ArgumentSource::Step(_) => {
+                OperationError::Operand { operand: "intermediate result", role, wanted, got }
+            }
+            ArgumentSource::Constant(_) => OperationError::Operand { operand: "constant", role, wanted, got },
         }
     }
 
     /// The shape of an argument that uses only what came before step `at`.
     fn shape_before(&self, argument: &Argument, at: usize) -> Option<Vec<usize>> {
         match &argument.source {
-            Source::Operand(operand) => argument.view.shape(&self.operands.get(*operand)?.1),
-            Source::Step(step) => argument.view.shape(&self.steps[..at].get(*step)?.problem.result().shape()),
-            Source::Constant(constant) => argument.view.shape(&constant.shape()),
+            ArgumentSource::Operand(operand) => argument.view.shape(&self.operands.get(*operand)?.1),
+            ArgumentSource::Step(step) => {
+                argument.view.shape(&self.steps[..at].get(*step)?.problem.result().shape())
+            }
+            ArgumentSource::Constant(constant) => argument.view.shape(&constant.shape()),
         }
     }
 
@@ -220,9 +224,9 @@ impl Operation {
         let mut results: Vec<f64> = Vec::new();
         for step in &self.steps {
             let magnitude = |argument: &Argument| match &argument.source {
-                Source::Operand(operand) => largest.get(*operand).copied().unwrap_or(f64::INFINITY),
-                Source::Step(step) => results[*step],
-                Source::Constant(constant) => constant.largest(),
+                ArgumentSource::Operand(operand) => largest.get(*operand).copied().unwrap_or(f64::INFINITY),
+                ArgumentSource::Step(step) => results[*step],
+                ArgumentSource::Constant(constant) => constant.largest(),
             };
             let (mut product, mut bias) = (step.problem.terms() as f64, 0.0);
             for (role, argument) in &step.operands {

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::cpu::Real;
 use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, zeros};
-use crate::cpu::padded::Padded;
+use crate::cpu::padded::PaddedPlanes;
 use crate::problem::{ConvProblem, Direction, Element, Epilogue, PerRole, to_usize};
 use gather::Gather;
 
@@ -26,7 +26,7 @@ pub(super) type Slices<'a, T> = PerRole<&'a [T]>;
 #[derive(Debug)]
 pub(super) struct Direct {
     geometry: Geometry,
-    loops: Loops,
+    loops: Walk,
 }
 
 /// Padded cells for a product, at most: each is summed and folded by itself.
@@ -34,12 +34,12 @@ const WORTH_FOLDING: u64 = 4;
 
 /// How the products are walked.
 #[derive(Debug)]
-enum Loops {
+enum Walk {
     /// There are none.
     None,
     Gather(Box<Gather>),
     /// The gradient of all cells that windows visit, then folded onto the input's.
-    Padded(Box<Gather>, Padded),
+    Padded(Box<Gather>, PaddedPlanes),
     Rows,
     Planes,
     Weights,
@@ -49,21 +49,21 @@ impl Direct {
     pub(super) fn new(problem: &ConvProblem) -> Self {
         let geometry = Geometry::with_joined_images(problem);
         let loops = match geometry.direction {
-            _ if problem.macs() == 0 => Loops::None,
-            Direction::Forward => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
-            Direction::GradWeight => Loops::Weights,
-            Direction::GradInput => match Padded::new(&geometry) {
-                None if geometry.lines[2].stride > gather::MOST_STRIDE => Loops::Rows,
-                None => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
+            _ if problem.macs() == 0 => Walk::None,
+            Direction::Forward => Walk::Gather(Box::new(Gather::new(geometry.clone()))),
+            Direction::GradWeight => Walk::Weights,
+            Direction::GradInput => match PaddedPlanes::new(&geometry) {
+                None if geometry.lines[2].stride > gather::MOST_STRIDE => Walk::Rows,
+                None => Walk::Gather(Box::new(Gather::new(geometry.clone()))),
                 Some(padded)
                     if padded.is_small()
                         && padded.all(geometry.n) <= problem.macs().saturating_mul(WORTH_FOLDING)
                         && geometry.lines[2].stride <= gather::MOST_STRIDE =>
                 {
                     let geometry = Geometry { n: padded.at_once(), ..geometry.padded() };
-                    Loops::Padded(Box::new(Gather::new(geometry)), padded)
+                    Walk::Padded(Box::new(Gather::new(geometry)), padded)
                 }
-                Some(_) => Loops::Planes,
+                Some(_) => Walk::Planes,
             },
         };
         Self { geometry, loops }
@@ -79,14 +79,14 @@ impl Direct {
 
     fn scratch_elements<T: Real>(&self) -> u64 {
         match &self.loops {
-            Loops::None | Loops::Rows => 0,
-            Loops::Gather(gather) => gather.scratch_elements::<T>(),
-            Loops::Padded(gather, padded) => {
+            Walk::None | Walk::Rows => 0,
+            Walk::Gather(gather) => gather.scratch_elements::<T>(),
+            Walk::Padded(gather, padded) => {
                 let padded = padded.scratch_elements::<T>(&self.geometry);
                 gather.scratch_elements::<T>().saturating_add(padded as u64)
             }
-            Loops::Planes => scatter::planes_elements(&self.geometry),
-            Loops::Weights => grad_weight::scratch_elements::<T>(&self.geometry),
+            Walk::Planes => scatter::planes_elements(&self.geometry),
+            Walk::Weights => grad_weight::scratch_elements::<T>(&self.geometry),
         }
     }
 
@@ -101,21 +101,21 @@ impl Direct {
         let Slices { input, weight, grad_output, .. } = operands;
         let geometry = &self.geometry;
         match &self.loops {
-            Loops::None => finish.without_sums(problem, &mut result),
-            Loops::Gather(gather) => {
+            Walk::None => finish.without_sums(problem, &mut result),
+            Walk::Gather(gather) => {
                 let source = if geometry.direction == Direction::Forward { input } else { grad_output };
                 gather.run(source, weight, &mut result, &finish)?;
             }
-            Loops::Padded(gather, padded) => {
+            Walk::Padded(gather, padded) => {
                 let bare = Finish::new(Epilogue::default(), &Slices::default());
                 padded.run(geometry, grad_output, &mut result, |gradient, sums| {
                     gather.run(gradient, weight, sums, &bare)
                 })?;
                 finish.planes(geometry, &mut result);
             }
-            Loops::Rows => scatter::rows(geometry, grad_output, weight, &mut result, &finish),
-            Loops::Planes => scatter::planes(geometry, grad_output, weight, &mut result, &finish)?,
-            Loops::Weights => grad_weight::run(geometry, input, grad_output, &mut result, &finish)?,
+            Walk::Rows => scatter::rows(geometry, grad_output, weight, &mut result, &finish),
+            Walk::Planes => scatter::planes(geometry, grad_output, weight, &mut result, &finish)?,
+            Walk::Weights => grad_weight::run(geometry, input, grad_output, &mut result, &finish)?,
         }
         Ok(result)
     }

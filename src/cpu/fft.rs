@@ -17,15 +17,15 @@ mod weight;
 use crate::cpu::direct::{Direct, Finish, Slices};
 use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{self, OutOfMemory, zeros};
-use crate::cpu::padded::{self, Padded};
+use crate::cpu::padded::{self, PaddedPlanes};
 use crate::cpu::{CpuUnsupported, Real};
 use crate::geometry::{Line, Taps, joined_axes, most_sub_images};
 use crate::problem::{Boundary, ConvProblem, Direction, Element, TensorLayout, to_usize};
-use cells::Tile;
-use phase::{Phase, Phases, side};
+use cells::OverlapTile;
+use phase::{DensePhase, Phases, side};
 use tame::{Tame, Taming};
 use tiling::{Load, Tiling, bins_of};
-use transform::{Transform, Transforms, Work};
+use transform::{TileBuffers, Transform, Transforms};
 
 /// Bytes of spectra of tiles at a time.
 const SPECTRA: usize = 32 << 20;
@@ -83,7 +83,7 @@ struct Set {
 /// The tiles of one phase.
 struct Tiles<'a> {
     fft: &'a Fft,
-    phases: [Phase; 3],
+    phases: [DensePhase; 3],
     counts: [usize; 3],
 }
 
@@ -107,7 +107,7 @@ impl Fft {
         let geometry = Geometry::new(problem);
         let direction = geometry.direction;
         // Input cells that are read again outside have their gradient in all cells that windows visit.
-        if let Some(padded) = Padded::new(&geometry).filter(|padded| !padded.is_small())
+        if let Some(padded) = PaddedPlanes::new(&geometry).filter(|padded| !padded.is_small())
             && direction == Direction::GradInput
         {
             let [cells, limit] = padded.sizes();
@@ -212,7 +212,7 @@ impl Fft {
         })
     }
 
-    fn of_phases(&self, phases: [Phase; 3]) -> Tiles<'_> {
+    fn of_phases(&self, phases: [DensePhase; 3]) -> Tiles<'_> {
         let counts = [0, 1, 2].map(|axis| phases[axis].count.div_ceil(self.tiling.kept[axis]));
         Tiles { fft: self, phases, counts }
     }
@@ -295,10 +295,10 @@ impl Fft {
             Taming::Hopeless => return Ok(None),
         };
         let transform = T::transform(&self.transforms, self.lengths());
-        let pool = Pool::new(&*transform)?;
+        let pool = TransformPool::new(&*transform)?;
         let weight = tame.as_ref().map_or(weight, |tame| &tame.values);
         let spectra =
-            sum::Sum { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare()?;
+            sum::ChannelSums { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare()?;
         Ok(Some(Prepared { lengths: self.lengths(), spectra, tame }))
     }
 
@@ -360,18 +360,24 @@ impl Fft {
             return direct.run(problem, operands);
         }
         let mut result = zeros("the result", to_usize(problem.result().len()))?;
-        let given = tame::Operands { geometry, source, filter, tame_source, tame_filter };
+        let given = tame::TamedOperands { geometry, source, filter, tame_source, tame_filter };
         let source = tame_source.map_or(source, |tame| &tame.values);
         let filter = tame_filter.map_or(filter, |tame| &tame.values);
         let transform = T::transform(&self.transforms, self.lengths());
-        let pool = Pool::new(&*transform)?;
+        let pool = TransformPool::new(&*transform)?;
         if geometry.direction == Direction::GradWeight {
-            let weight =
-                weight::Weight { fft: self, pool, input: source, grad_output: filter, tame: tame_source };
+            let weight = weight::WeightGradient {
+                fft: self,
+                pool,
+                input: source,
+                grad_output: filter,
+                tame: tame_source,
+            };
             weight.run(&mut result)?;
         } else {
             let spectra = prepared.map(|prepared| &prepared.spectra[..]);
-            let sum = sum::Sum { fft: self, pool, source, tame: tame_source, weight: filter, spectra };
+            let sum =
+                sum::ChannelSums { fft: self, pool, source, tame: tame_source, weight: filter, spectra };
             match self.padded() {
                 None => sum.run(&mut result)?,
                 Some(plane) => {
@@ -420,14 +426,14 @@ impl Tiles<'_> {
         self.counts.iter().product()
     }
 
-    fn tile(&self, at: usize) -> Tile<'_> {
+    fn tile(&self, at: usize) -> OverlapTile<'_> {
         let [_, middle, inner] = self.counts;
         let at = [at / inner / middle, at / inner % middle, at % inner];
-        Tile { axes: &self.fft.axes, phases: self.phases, tiling: &self.fft.tiling, at }
+        OverlapTile { axes: &self.fft.axes, phases: self.phases, tiling: &self.fft.tiling, at }
     }
 
     /// Of those of all images the `at`-th.
-    fn image_and_tile(&self, at: usize) -> (usize, Tile<'_>) {
+    fn image_and_tile(&self, at: usize) -> (usize, OverlapTile<'_>) {
         (at / self.count(), self.tile(at % self.count()))
     }
 
@@ -442,18 +448,18 @@ impl Tiles<'_> {
     }
 }
 
-/// A [`Work`] for every thread that is at it.
-struct Pool<'t, T> {
+/// A [`TileBuffers`] for every thread that is at it.
+struct TransformPool<'t, T> {
     transform: &'t dyn Transform<T>,
-    works: memory::Pool<Work<T>>,
+    works: memory::ScratchPool<TileBuffers<T>>,
 }
 
-impl<'t, T: Real> Pool<'t, T> {
+impl<'t, T: Real> TransformPool<'t, T> {
     fn new(transform: &'t dyn Transform<T>) -> Result<Self, OutOfMemory> {
-        Ok(Self { transform, works: memory::Pool::new(usize::MAX, || Work::new(transform))? })
+        Ok(Self { transform, works: memory::ScratchPool::new(usize::MAX, || TileBuffers::new(transform))? })
     }
 
-    fn with(&self, task: impl FnOnce(&mut Work<T>, &dyn Transform<T>)) {
+    fn with(&self, task: impl FnOnce(&mut TileBuffers<T>, &dyn Transform<T>)) {
         self.works.with(|work| task(work, self.transform));
     }
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Real;
 use super::geometry::Geometry;
-use super::memory::{OutOfMemory, Pool, room, threads, zeros};
+use super::memory::{OutOfMemory, ScratchPool, room, threads, zeros};
 use super::real::add_exactly;
 use super::steps;
 use crate::geometry::index;
@@ -18,7 +18,7 @@ const AT_ONCE: u64 = 1 << 24;
 
 /// Padded planes of some images.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Padded {
+pub(super) struct PaddedPlanes {
     /// Cells of a padded plane, of one of the input, and the most that are taken of the former.
     cells: u64,
     limit: u64,
@@ -26,7 +26,7 @@ pub(super) struct Padded {
     images: usize,
 }
 
-impl Padded {
+impl PaddedPlanes {
     /// `None` if the input's cells are all that have a gradient.
     pub(super) fn new(geometry: &Geometry) -> Option<Self> {
         let inside = geometry.lines.iter().all(|line| line.begin == 0 && line.reach <= line.input as i64);
@@ -134,7 +134,7 @@ pub(super) fn fold<T: Real>(geometry: &Geometry, padded: &[T], result: &mut [T])
     };
     let [z, y, x] = [of(0)?, of(1)?, of(2)?];
     // A cell may collect thousands: what each addition loses is carried along (Kahan).
-    let pool = Pool::new(result.len() / plane, || zeros("what additions lose", plane))?;
+    let pool = ScratchPool::new(result.len() / plane, || zeros("what additions lose", plane))?;
     let planes = result.par_chunks_mut(plane).zip(padded.par_chunks(depth * rows * columns));
     planes.for_each(|(result, padded)| {
         pool.with(|lost: &mut Vec<T>| {

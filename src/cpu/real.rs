@@ -14,7 +14,7 @@ mod sealed {
     use crate::cpu::memory::OutOfMemory;
     use crate::cpu::{CpuOperands, CpuPlan, CpuWeights};
 
-    pub trait Sealed: Sized {
+    pub trait SealedReal: Sized {
         /// Of tiles of these lengths.
         fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>>;
 
@@ -32,7 +32,7 @@ mod sealed {
 
     macro_rules! sealed {
         ($real:ty, $transform:ident) => {
-            impl Sealed for $real {
+            impl SealedReal for $real {
                 fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
                     transforms.$transform(lengths)
                 }
@@ -61,7 +61,7 @@ mod sealed {
 
 /// A floating-point type that the CPU computes with: [`f32`] or [`f64`]. Sealed.
 pub trait Real:
-    sealed::Sealed
+    sealed::SealedReal
     + Copy
     + Debug
     + Default

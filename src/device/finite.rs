@@ -5,7 +5,7 @@ use ndarray::{ArrayViewD, Dimension};
 
 use super::operands::{OperandPlace, by_element};
 use super::plan::Plan;
-use super::run::Places;
+use super::run::OperandPlaces;
 use super::wait::Wait;
 use super::{Backend, HostView, OperandError, Scalar, Tensor};
 use crate::algorithm_name::Algorithm;
@@ -15,7 +15,7 @@ use crate::problem::{Element, Role};
 impl Plan {
     /// If it was asked for and the plan transforms its operands: every number of them. A tensor on a GPU is copied to the host
     /// for it.
-    pub(super) async fn check_finite(&self, given: &Places<'_>, waiting: Wait) -> Result<(), Error> {
+    pub(super) async fn check_finite(&self, given: &OperandPlaces<'_>, waiting: Wait) -> Result<(), Error> {
         if !self.is_to_be_finite() {
             return Ok(());
         }

@@ -102,16 +102,16 @@ impl OperandError {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-    impl Sealed for half::f16 {}
-    impl<T: super::Scalar, D: super::Dimension> Sealed for super::ArrayView<'_, T, D> {}
-    impl Sealed for &super::Tensor {}
+    pub trait SealedOperand {}
+    impl SealedOperand for f32 {}
+    impl SealedOperand for f64 {}
+    impl SealedOperand for half::f16 {}
+    impl<T: super::Scalar, D: super::Dimension> SealedOperand for super::ArrayView<'_, T, D> {}
+    impl SealedOperand for &super::Tensor {}
 }
 
 /// A type of host elements: `f32`, `f64` or [`half::f16`].
-pub trait Scalar: sealed::Sealed + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
+pub trait Scalar: sealed::SealedOperand + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
     /// Its name among the elements.
     const ELEMENT: Element;
     #[doc(hidden)]
@@ -215,7 +215,7 @@ scalar!(f64, F64, |value: f64| value);
 scalar!(f16, F16, f16::from_f64);
 
 /// What an operand of [`Operands`] may be: an ndarray view, or `&Tensor`.
-pub trait Operand<'a>: sealed::Sealed + Sized {
+pub trait Operand<'a>: sealed::SealedOperand + Sized {
     /// The same for a bias.
     type Vector: fmt::Debug;
 

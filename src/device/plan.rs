@@ -23,7 +23,7 @@ use crate::gpu::GpuPlan;
 /// `Send + Sync`; cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub(super) runner: Backend<Runners>,
+    pub(super) runner: Backend<PlanKind>,
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
     device: String,
@@ -35,9 +35,9 @@ pub struct Plan {
 }
 
 /// What runs a plan.
-pub(super) struct Runners;
+pub(super) struct PlanKind;
 
-impl PerBackend for Runners {
+impl PerBackend for PlanKind {
     #[cfg(feature = "gpu")]
     type Gpu = GpuPlan;
     type Cpu = Arc<CpuPlan>;

@@ -10,12 +10,12 @@ use crate::gpu::GpuWeights;
 
 /// Weights brought once into the form that a plan wants: uploaded, packed or transformed.
 #[derive(Clone, Debug)]
-pub struct PreparedWeights(pub(super) Backend<Prepared>);
+pub struct PreparedWeights(pub(super) Backend<PreparedKind>);
 
 /// What prepared weights are.
-pub(super) struct Prepared;
+pub(super) struct PreparedKind;
 
-impl PerBackend for Prepared {
+impl PerBackend for PreparedKind {
     #[cfg(feature = "gpu")]
     type Gpu = GpuWeights;
     type Cpu = PreparedOnCpu;

@@ -22,7 +22,7 @@ use crate::gpu::{GpuPlan, GpuTensor};
 const ROWS: u64 = 4 << 20;
 
 /// Where the operands of a run are.
-pub(super) type Places<'a> = PerRole<OperandPlace<'a>>;
+pub(super) type OperandPlaces<'a> = PerRole<OperandPlace<'a>>;
 
 impl Plan {
     /// Brings weights into the plan's form, for any number of runs.
@@ -170,7 +170,7 @@ impl Plan {
     /// The operands were checked.
     pub(super) fn execute<'a>(
         &'a self,
-        given: &'a Places<'_>,
+        given: &'a OperandPlaces<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Boxed<'a, Result<(Tensor, Option<Duration>), Error>> {
@@ -179,7 +179,7 @@ impl Plan {
 
     async fn executed(
         &self,
-        given: &Places<'_>,
+        given: &OperandPlaces<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Result<(Tensor, Option<Duration>), Error> {
@@ -203,7 +203,7 @@ impl Plan {
     }
 
     /// Presence, shape and element of every operand.
-    pub(super) fn check(&self, given: &Places<'_>) -> Result<(), Error> {
+    pub(super) fn check(&self, given: &OperandPlaces<'_>) -> Result<(), Error> {
         // What was prepared is compared with the plan, not with the problem: after all else.
         for role in [Role::Input, Role::GradOutput, Role::Bias, Role::Residual, Role::Weight] {
             self.check_operand(role, &given[role])?;
@@ -266,7 +266,7 @@ impl Plan {
     async fn execute_on_gpu(
         &self,
         plan: &GpuPlan,
-        given: &Places<'_>,
+        given: &OperandPlaces<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Result<(GpuTensor, Option<Duration>), Error> {
@@ -314,7 +314,7 @@ impl Plan {
     fn execute_on_cpu<T: Scalar + Real>(
         &self,
         plan: &CpuPlan,
-        given: &Places<'_>,
+        given: &OperandPlaces<'_>,
     ) -> Result<HostArray, Error> {
         let result = bytes_of::<T>(plan.problem().result().len());
         // By itself first: of a hopeless result the message says how large it is.

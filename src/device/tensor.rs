@@ -18,12 +18,12 @@ use crate::gpu::GpuTensor;
 /// An array on a device, from [`Device::upload`] or [`Plan::run_on`](super::Plan::run_on): chains of
 /// convolutions pass it on without a copy to the host. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Tensor(pub(super) Option<Backend<Tensors>>);
+pub struct Tensor(pub(super) Option<Backend<TensorKind>>);
 
 /// What a tensor is.
-pub(super) struct Tensors;
+pub(super) struct TensorKind;
 
-impl PerBackend for Tensors {
+impl PerBackend for TensorKind {
     #[cfg(feature = "gpu")]
     type Gpu = GpuTensor;
     type Cpu = Arc<HostArray>;

@@ -42,7 +42,7 @@ pub(crate) struct Polyphase {
 
 /// Which positions of the input a sum is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Extent {
     /// The input's own, of which the first is 0.
     Input,
     /// All that windows visit, of which the first padded one is 0: where a boundary repeats the input.
@@ -57,7 +57,7 @@ fn signed(value: u64) -> i64 {
 
 impl Polyphase {
     /// Of `axis` in a direction; `unshared`: every output position has a filter of its own.
-    pub(crate) fn new(axis: &Axis, direction: Direction, unshared: bool, side: Side) -> Self {
+    pub(crate) fn new(axis: &Axis, direction: Direction, unshared: bool, side: Extent) -> Self {
         match direction {
             Direction::Forward => Self::forward(axis, side),
             Direction::GradInput => Self::input_gradient(axis, side.positions(axis)),
@@ -67,7 +67,7 @@ impl Polyphase {
     }
 
     /// How many phases [`Self::new`] makes, before it makes any.
-    pub(crate) fn count(axis: &Axis, direction: Direction, unshared: bool, side: Side) -> u64 {
+    pub(crate) fn count(axis: &Axis, direction: Direction, unshared: bool, side: Extent) -> u64 {
         match direction {
             Direction::GradInput => axis.stride.min(side.extent(axis)),
             Direction::GradWeight if unshared => axis.kernel,
@@ -76,8 +76,8 @@ impl Polyphase {
     }
 
     /// One phase: every output meets every tap.
-    fn forward(axis: &Axis, side: Side) -> Self {
-        let pad = if side == Side::Padded { 0 } else { axis.pad_begin };
+    fn forward(axis: &Axis, side: Extent) -> Self {
+        let pad = if side == Extent::Padded { 0 } else { axis.pad_begin };
         let begin = -signed(pad);
         Self {
             stride: signed(axis.stride),
@@ -168,7 +168,7 @@ impl Polyphase {
     }
 }
 
-impl Side {
+impl Extent {
     /// Positions of the input.
     pub(crate) fn extent(self, axis: &Axis) -> u64 {
         let positions = self.positions(axis);
@@ -186,11 +186,11 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Product, axes, products};
+    use super::super::tests::{Triple, axes, products};
     use super::*;
 
     /// Every product of a decomposition.
-    fn decomposed(polyphase: &Polyphase) -> Vec<Product> {
+    fn decomposed(polyphase: &Polyphase) -> Vec<Triple> {
         let mut products = Vec::new();
         for p in &polyphase.phases {
             for m in 0..p.count {
@@ -207,18 +207,18 @@ mod tests {
         products
     }
 
-    fn sorted(mut products: Vec<Product>) -> Vec<Product> {
+    fn sorted(mut products: Vec<Triple>) -> Vec<Triple> {
         products.sort_unstable();
         products
     }
 
-    const SIDES: [Side; 2] = [Side::Input, Side::Padded];
+    const SIDES: [Extent; 2] = [Extent::Input, Extent::Padded];
 
     #[test]
     fn every_product_stands_in_one_phase() {
         for (axis, side) in axes().into_iter().flat_map(|axis| SIDES.map(|side| (axis, side))) {
             let begin = signed(side.positions(&axis).start);
-            let all: Vec<Product> = products(&axis).iter().map(|&[o, at, t]| [o, at - begin, t]).collect();
+            let all: Vec<Triple> = products(&axis).iter().map(|&[o, at, t]| [o, at - begin, t]).collect();
             let of = |direction| Polyphase::new(&axis, direction, false, side);
             assert_eq!(decomposed(&of(Direction::Forward)), all, "{axis:?}");
             // Outputs are the filter of a weight gradient.
@@ -229,7 +229,7 @@ mod tests {
             let input = all.iter().filter(|&&[_, at, _]| exists(at)).map(|&[o, at, t]| [at, o, t]).collect();
             let gradient = of(Direction::GradInput);
             // What lies past the outputs is no product: they have a gradient of 0 there.
-            let inside = |products: Vec<Product>| -> Vec<Product> {
+            let inside = |products: Vec<Triple>| -> Vec<Triple> {
                 products.into_iter().filter(|&[_, o, _]| (0..signed(axis.output)).contains(&o)).collect()
             };
             assert_eq!(inside(decomposed(&gradient)), sorted(input), "{axis:?} {side:?}");
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn filters_of_their_own_have_a_phase_for_each_tap() {
         for axis in axes() {
-            let unshared = Polyphase::new(&axis, Direction::GradWeight, true, Side::Input);
+            let unshared = Polyphase::new(&axis, Direction::GradWeight, true, Extent::Input);
             let all = products(&axis).iter().map(|&[o, at, t]| [o, at - signed(axis.pad_begin), t]).collect();
             assert_eq!(decomposed(&unshared), sorted(all), "{axis:?}");
             assert!(unshared.phases.iter().all(|phase| phase.taps == 1));
@@ -283,6 +283,6 @@ mod tests {
             pad_begin: 0,
             pad_end: 0,
         };
-        assert_eq!(Polyphase::count(&long, Direction::GradInput, false, Side::Input), 1 << 40);
+        assert_eq!(Polyphase::count(&long, Direction::GradInput, false, Extent::Input), 1 << 40);
     }
 }

@@ -1,6 +1,6 @@
 //! Phases as dense correlations: what transforms of sub-images compute.
 
-use super::{Side, gcd};
+use super::{Extent, gcd};
 use crate::problem::{Axis, Direction};
 
 /// How the destination positions of a phase fall into sub-images of the source. With `g = gcd(stride, dilation)`, those with
@@ -58,7 +58,7 @@ impl SubImages {
 }
 
 /// How many sub-images an axis has at most, before a phase is made. The phases of a weight gradient are the forward ones.
-pub(crate) fn most_sub_images(axis: &Axis, direction: Direction, side: Side) -> u64 {
+pub(crate) fn most_sub_images(axis: &Axis, direction: Direction, side: Extent) -> u64 {
     let apart = axis.dilation / gcd(axis.stride, axis.dilation);
     match direction {
         Direction::GradInput => apart.saturating_mul(axis.stride).min(side.extent(axis)),
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn sub_images_are_bounded_before_they_are_made() {
         for axis in axes() {
-            for side in [Side::Input, Side::Padded] {
+            for side in [Extent::Input, Extent::Padded] {
                 for direction in [Direction::Forward, Direction::GradInput] {
                     let polyphase = Polyphase::new(&axis, direction, false, side).forwards();
                     let images =

@@ -82,7 +82,7 @@ impl Gpu {
     async fn fma_flops(&self, waiting: Waiting) -> Result<(f64, Duration), GpuError> {
         let most = INVOCATIONS.1.min(self.binding_words());
         let run =
-            |invocations, turns| Run::new(self, Kernel::ProbeFma, invocations, turns, invocations, None);
+            |invocations, turns| ProbeRun::new(self, Kernel::ProbeFma, invocations, turns, invocations, None);
         let least = run(1, 0).await?.best(waiting).await?;
         let mut invocations = INVOCATIONS.0;
         let mut one = run(invocations, TURNS).await?;
@@ -109,7 +109,7 @@ impl Gpu {
         let mut words = WORDS.0.min(most);
         let (mut from, mut copies) = (self.pattern(words).await?, 1);
         let run = |words: u64, from: &GpuTensor| {
-            Run::new(self, Kernel::ProbeCopy, words / per_invocation, VECTORS, words, Some(from.clone()))
+            ProbeRun::new(self, Kernel::ProbeCopy, words / per_invocation, VECTORS, words, Some(from.clone()))
         };
         let mut one = run(words, &from).await?;
         while one.once(waiting).await? < LONG && copies < COPIES {
@@ -165,7 +165,7 @@ fn line(words: u64) -> TensorLayout {
 }
 
 /// A launch with its buffers, ready to be timed.
-struct Run<'a> {
+struct ProbeRun<'a> {
     gpu: &'a Gpu,
     launches: Vec<Launch>,
     stages: Vec<super::plan::Stage>,
@@ -173,7 +173,7 @@ struct Run<'a> {
     result: GpuTensor,
 }
 
-impl<'a> Run<'a> {
+impl<'a> ProbeRun<'a> {
     async fn new(
         gpu: &'a Gpu,
         kernel: Kernel,

@@ -2,7 +2,7 @@
 
 use wgconv::internals::cpu::reference::{self, Operands64};
 use wgconv::ndarray::{ArrayD, ArrayViewD};
-use wgconv::operation::{Role, Source};
+use wgconv::operation::{ArgumentSource, Role};
 use wgconv::{ConvProblem, Operation};
 
 use crate::failure::Failure;
@@ -40,9 +40,9 @@ impl Case {
             for (role, argument) in &step.operands {
                 let constant;
                 let source = match &argument.source {
-                    Source::Operand(operand) => arrays[*operand].view(),
-                    Source::Step(step) => results[*step].view(),
-                    Source::Constant(described) => {
+                    ArgumentSource::Operand(operand) => arrays[*operand].view(),
+                    ArgumentSource::Step(step) => results[*step].view(),
+                    ArgumentSource::Constant(described) => {
                         constant = described.array();
                         constant.view()
                     }

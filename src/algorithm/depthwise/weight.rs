@@ -2,7 +2,7 @@
 
 use super::axes::Axes;
 use super::params::{four, window_items};
-use super::tile::{PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
+use super::tile::{PLACES, StagingSteps, WORKGROUP, WorkgroupTile, run, sizes, traffic};
 use super::{Config, DepthwiseConfig, INVOCATIONS, outside};
 use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
@@ -31,7 +31,7 @@ const PER_UNIT: u64 = 8;
 #[derive(Clone, Copy, Debug)]
 struct Share {
     /// Of the cells; its `planes` are those of all pairs.
-    tile: Tile,
+    tile: WorkgroupTile,
     pairs: u64,
     /// Planes of a pair.
     planes: u64,
@@ -116,7 +116,7 @@ impl Share {
         [columns, bands, blocks]: [u64; 3],
     ) -> Option<Self> {
         let together = taps[1].saturating_mul(pieces).saturating_mul(pairs);
-        let mut tile = Tile { columns, bands, blocks, planes: 1, channel_blocks: 1, taps };
+        let mut tile = WorkgroupTile { columns, bands, blocks, planes: 1, channel_blocks: 1, taps };
         let cells = tile.lanes();
         let places = tile.places(&sum.axes, 1);
         let room = PLACES / places.plane.saturating_add(cells.saturating_mul(2)).max(1);
@@ -162,7 +162,7 @@ impl Share {
     }
 
     /// Vector instructions of all workgroups, roughly.
-    fn cost(&self, sum: &Sum, places: &Places) -> u64 {
+    fn cost(&self, sum: &Sum, places: &StagingSteps) -> u64 {
         let items = places.width * places.bands * places.fours * self.tile.planes;
         let gradients = self.tile.lanes() * 2;
         let [common, ..] = sum.axes.across;
@@ -208,7 +208,7 @@ impl Share {
         }
         // The smallest one always finds room.
         let taps = [rows.taps().clamp(1, at_once), 1];
-        let tile = Tile { columns: 1, bands: 1, blocks: 1, planes: 1, channel_blocks: 1, taps };
+        let tile = WorkgroupTile { columns: 1, bands: 1, blocks: 1, planes: 1, channel_blocks: 1, taps };
         best.map_or(Self { tile, pairs: 1, planes: 1, pieces: 1, shares: WORKGROUP }, |(_, share)| share)
     }
 
@@ -299,8 +299,8 @@ fn launch(
 }
 
 /// How the gradients of the output are staged, and how an invocation goes through them.
-fn counters(sum: &Sum, share: &Share, places: &Places) -> [Counter; 2] {
-    let Tile { columns, bands, blocks, planes, .. } = share.tile;
+fn counters(sum: &Sum, share: &Share, places: &StagingSteps) -> [Counter; 2] {
+    let WorkgroupTile { columns, bands, blocks, planes, .. } = share.tile;
     let apart = sum.axes.apart;
     let [_, rows, column] = &sum.axes.loops;
     let (row_step, column_step) = (rows.b_stride.unsigned_abs(), column.b_stride.unsigned_abs());

@@ -1,6 +1,6 @@
 //! Which transform lengths suit a problem.
 
-use super::geometry::{Line, Lines};
+use super::geometry::{DenseLine, Lines};
 use crate::algorithm::shared::roles::Roles;
 use crate::algorithm::{Resource, Unsupported};
 use crate::kernel::fft::{AxisSpec, Block, ComplexTile};
@@ -69,7 +69,7 @@ impl std::fmt::Display for FftConfig {
 
 /// How many transforms and products a problem has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
+pub(super) struct FftWork {
     pub(super) groups: u64,
     /// Summed over, before tiles.
     pub(super) summed: u64,
@@ -79,14 +79,14 @@ pub(super) struct Work {
     pub(super) tiles_summed: bool,
 }
 
-impl Work {
+impl FftWork {
     pub(super) fn new(roles: &Roles, tiles_summed: bool) -> Self {
         let Roles { groups, summed, channels, images, .. } = *roles;
         Self { groups, summed, channels, images, tiles_summed }
     }
 
     /// Time of one part in operations, roughly.
-    fn cost(&self, part: &[Line; 3], config: &FftConfig) -> u64 {
+    fn cost(&self, part: &[DenseLine; 3], config: &FftConfig) -> u64 {
         let (lengths, points) = (config.lengths(), config.points());
         let tiles =
             part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed).tiles);
@@ -120,11 +120,11 @@ impl Work {
     }
 
     /// Samples that are transformed and products of spectra, of all parts.
-    pub(super) fn steps(&self, parts: &[[Line; 3]], config: &FftConfig) -> u128 {
+    pub(super) fn steps(&self, parts: &[[DenseLine; 3]], config: &FftConfig) -> u128 {
         let (lengths, points) = (config.lengths(), u128::from(config.points()));
         let [groups, summed, channels, images] =
             [self.groups, self.summed, self.channels, self.images].map(u128::from);
-        let of = |part: &[Line; 3]| {
+        let of = |part: &[DenseLine; 3]| {
             let along = part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed));
             let tiles = along.fold(1, |all: u128, tiling| all.saturating_mul(tiling.tiles.into()));
             let [windows, factors, results] = if self.tiles_summed {
@@ -148,7 +148,7 @@ impl Work {
     }
 
     /// Time of the whole problem.
-    fn of_all(&self, parts: &[[Line; 3]], config: &FftConfig) -> u64 {
+    fn of_all(&self, parts: &[[DenseLine; 3]], config: &FftConfig) -> u64 {
         parts.iter().fold(0u64, |sum, part| sum.saturating_add(self.cost(part, config)))
     }
 }
@@ -160,11 +160,11 @@ pub(super) fn direct_cost(macs: u64, bytes: u64) -> u64 {
 }
 
 /// The configurations that hold every line, the best guess for a usual batch first, with their cost.
-pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<(u64, FftConfig)> {
+pub(super) fn candidates(lines: &Lines, work: &FftWork, target: &Target) -> Vec<(u64, FftConfig)> {
     let least = lines.most(|line| line.least(work.tiles_summed));
-    let whole = lines.most(Line::whole);
+    let whole = lines.most(DenseLine::whole);
     let parts = lines.parts();
-    let usual = Work { images: if work.tiles_summed { work.images } else { IMAGES }, ..*work };
+    let usual = FftWork { images: if work.tiles_summed { work.images } else { IMAGES }, ..*work };
     let mut found = Vec::new();
     for block in Block::all() {
         if !fits(target, block.invocations(), block.workgroup_bytes()) {

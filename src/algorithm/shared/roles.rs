@@ -1,7 +1,7 @@
 //! Which tensor the kernel gathers from, which holds the factors and which is the result: the three
 //! directions as one loop.
 
-use crate::geometry::{self, Polyphase, Side};
+use crate::geometry::{self, Extent, Polyphase};
 use crate::problem::{Axis, Boundary, ConvProblem, Direction, TensorLayout};
 use crate::program::Buffer;
 
@@ -77,8 +77,8 @@ fn visits_outside(problem: &ConvProblem) -> bool {
 }
 
 /// Which positions of the input the sums are over: all that windows visit where tables or the boundary adjoint lead to them.
-fn side(problem: &ConvProblem) -> Side {
-    if is_folded(problem) || has_table(problem) { Side::Padded } else { Side::Input }
+fn side(problem: &ConvProblem) -> Extent {
+    if is_folded(problem) || has_table(problem) { Extent::Padded } else { Extent::Input }
 }
 
 /// Most phases of a matrix product: each is a launch, with tables of its own. Past it nothing else that is worth asking first

@@ -1,6 +1,6 @@
 //! Tiles and tensors: which cells a tile takes, and where its results go.
 
-use super::phase::{Phase, Phases};
+use super::phase::{DensePhase, Phases};
 use super::tiling::Tiling;
 use crate::cpu::Real;
 use crate::geometry::{Taps, read};
@@ -8,14 +8,14 @@ use crate::problem::{Boundary, to_usize};
 
 /// A tile of a phase: its place among the phase's tiles, along each axis.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tile<'a> {
+pub(super) struct OverlapTile<'a> {
     pub(super) axes: &'a [Phases; 3],
-    pub(super) phases: [Phase; 3],
+    pub(super) phases: [DensePhase; 3],
     pub(super) tiling: &'a Tiling,
     pub(super) at: [usize; 3],
 }
 
-impl Tile<'_> {
+impl OverlapTile<'_> {
     /// Results along an axis: the last tile may have fewer.
     fn results(&self, axis: usize) -> usize {
         let kept = self.tiling.kept[axis];
@@ -29,14 +29,14 @@ impl Tile<'_> {
 
     /// Where along an axis its results lie: the first one, and the distance to the next.
     fn place(&self, axis: usize) -> (usize, usize) {
-        let Phase { first, apart, .. } = self.phases[axis];
+        let DensePhase { first, apart, .. } = self.phases[axis];
         // Where there is a second tile this is less than the axis' extent.
         (first + (self.at[axis] * self.tiling.kept[axis]).saturating_mul(apart), apart)
     }
 
     /// The coordinates that it reads along an axis: the first, the distance, and how many.
     fn reads(&self, axis: usize) -> (i64, i64, usize) {
-        let (Phase { begin, step, taps, .. }, stride) = (self.phases[axis], self.axes[axis].stride);
+        let (DensePhase { begin, step, taps, .. }, stride) = (self.phases[axis], self.axes[axis].stride);
         let position = (self.at[axis] * self.tiling.kept[axis] * stride) as i64;
         let cells = (self.results(axis) - 1) * stride + self.axes[axis].taps[taps].count;
         (begin + position * step, step, cells)

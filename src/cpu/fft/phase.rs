@@ -3,12 +3,12 @@
 //! With stride `s` and dilation `d`, every so-many-th result is a correlation of every so-many-th source cell: a *phase*.
 //! Within a phase, position `v` sums `source[begin + (v + u)·step] · taps[u]`, and result `m` is position `m·stride`.
 
-use crate::geometry::{Polyphase, Side, SubImages, Taps};
+use crate::geometry::{Extent, Polyphase, SubImages, Taps};
 use crate::problem::{Axis, Boundary, Direction, to_usize};
 
 /// Some of the results along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Phase {
+pub(super) struct DensePhase {
     /// Coordinate in the source of the first cell that the first position reads, and from one cell to the next.
     pub(super) begin: i64,
     pub(super) step: i64,
@@ -24,7 +24,7 @@ pub(super) struct Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Phases {
     /// In the order of their first results.
-    pub(super) all: Vec<Phase>,
+    pub(super) all: Vec<DensePhase>,
     /// Different ones; most taps first.
     pub(super) taps: Vec<Taps>,
     /// Positions from one result to the next.
@@ -35,8 +35,8 @@ pub(super) struct Phases {
 }
 
 /// What has a gradient: the input's cells, or where these are read again outside, all that windows visit.
-pub(super) fn side(boundary: Boundary) -> Side {
-    if boundary.repeats() { Side::Padded } else { Side::Input }
+pub(super) fn side(boundary: Boundary) -> Extent {
+    if boundary.repeats() { Extent::Padded } else { Extent::Input }
 }
 
 impl Phases {
@@ -53,7 +53,7 @@ impl Phases {
                     positions.end - positions.start,
                 )
             }
-            _ => (Polyphase::new(axis, Direction::Forward, false, Side::Input), axis.input, axis.output),
+            _ => (Polyphase::new(axis, Direction::Forward, false, Extent::Input), axis.input, axis.output),
         };
         let images = SubImages::new(polyphase.stride.unsigned_abs(), polyphase.dilation.unsigned_abs());
         let (mut all, mut taps) = (Vec::new(), Vec::new());
@@ -64,7 +64,7 @@ impl Phases {
                 taps.push(own);
                 taps.len() - 1
             });
-            all.extend(images.of(phase.count).map(|image| Phase {
+            all.extend(images.of(phase.count).map(|image| DensePhase {
                 begin: phase.begin + image.ahead,
                 step: polyphase.dilation,
                 taps: known,
