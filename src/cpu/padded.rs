@@ -8,6 +8,7 @@ use super::memory::{OutOfMemory, ScratchPool, room, threads, zeros};
 use super::real::add_exactly;
 use super::steps;
 use crate::geometry::index;
+use crate::problem::to_usize;
 
 /// Padded cells for an element of the operands and the result, at most, and as many for any.
 const MOST_RATIO: u64 = 32;
@@ -52,7 +53,7 @@ impl PaddedPlanes {
         let n = geometry.n.max(1) as u64;
         let at_once = most(n).min(AT_ONCE) / cells.saturating_mul(planes as u64).max(1);
         let (limit, images) = (most(1) / (planes as u64).max(1), at_once.clamp(1, n));
-        Some(Self { cells, limit, planes, images: usize::try_from(images).unwrap_or(1) })
+        Some(Self { cells, limit, planes, images: to_usize(images) })
     }
 
     /// Cells of a padded plane, and the most that are taken.

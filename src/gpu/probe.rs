@@ -127,9 +127,10 @@ impl Gpu {
         let got = one.result::<u32>(waiting).await?;
         if let Some(index) = wanted.iter().zip(&got).position(|(wanted, got)| wanted != got) {
             let number = |word: u32| f64::from(word);
-            let (got, wanted) = (got.get(index).copied().unwrap_or_default(), wanted.iter().nth(index));
+            // Both are of one axis.
+            let (got, wanted) = (got[index], wanted[index]);
             #[allow(clippy::cast_possible_truncation, reason = "told to a person")]
-            return Err(self.wrong(index, number(got) as f32, number(wanted.copied().unwrap_or_default())));
+            return Err(self.wrong(index, number(got) as f32, number(wanted)));
         }
         Ok(8.0 * words as f64 * copies as f64 / best.as_secs_f64().max(1e-9))
     }

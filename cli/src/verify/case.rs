@@ -47,10 +47,11 @@ impl Case {
                         constant.view()
                     }
                 };
-                // Checked when the operation was made.
-                let seen = argument.view.of(source).unwrap_or_default();
-                let whole = seen.broadcast(role.shape(&problem)).map(|view| rounded::<T>(&view));
-                operands.push((*role, whole.unwrap_or_default()));
+                // No panic: both were checked when the operation was made.
+                let seen = argument.view.of(source).expect("a view of the operand");
+                // No panic: a constant has the role's extents, or 1.
+                let whole = seen.broadcast(role.shape(&problem)).expect("an operand of the role's shape");
+                operands.push((*role, rounded::<T>(&whole)));
             }
             let several = operation.steps().len() > 1;
             let name = if several { format!("{name}, step {}", at + 1) } else { name.to_owned() };

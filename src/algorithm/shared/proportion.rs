@@ -62,7 +62,8 @@ fn below(axis: &Axis, end: u64) -> u128 {
 }
 
 fn unsigned(value: i128) -> u128 {
-    u128::try_from(value).unwrap_or(0)
+    // No panic: counts and sizes of what was counted.
+    u128::try_from(value).expect("a number that is not negative")
 }
 
 /// `Σ i < n  floor((a·i + b) / m)`, all not negative, by Euclid's algorithm.

@@ -3,7 +3,7 @@
 use super::roles::{Roles, has_table, is_folded, phases, three_axes};
 use super::{count, word};
 use crate::geometry::read;
-use crate::problem::{Axis, ConvProblem};
+use crate::problem::{Axis, ConvProblem, to_usize};
 use crate::program::Table;
 
 /// What a boundary table holds for a coordinate without a cell.
@@ -111,8 +111,8 @@ pub(in crate::algorithm) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
             words.push(next);
             words.resize(next as usize, 0);
             for at in 0..axis.reach() {
-                let end = cell(problem, axis, at).and_then(|c| ends.get_mut(usize::try_from(c).ok()?));
-                if let Some(end) = end {
+                if let Some(cell) = cell(problem, axis, at) {
+                    let end = &mut ends[to_usize(cell)];
                     words[*end as usize] = count(at);
                     *end += 1;
                 }
@@ -125,11 +125,9 @@ pub(in crate::algorithm) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
 
 /// How many padded coordinates read each cell.
 fn reads(problem: &ConvProblem, axis: &Axis) -> Vec<u32> {
-    let mut reads = vec![0; usize::try_from(axis.input).unwrap_or(0)];
-    for at in 0..axis.reach() {
-        if let Some(reads) = cell(problem, axis, at).and_then(|c| reads.get_mut(usize::try_from(c).ok()?)) {
-            *reads += 1;
-        }
+    let mut reads = vec![0; to_usize(axis.input)];
+    for cell in (0..axis.reach()).filter_map(|at| cell(problem, axis, at)) {
+        reads[to_usize(cell)] += 1;
     }
     reads
 }

@@ -165,7 +165,7 @@ impl RowLayout {
                 at: at + to_usize(inside_from as u64),
                 len: to_usize((inside_to - inside_from) as u64),
                 first: to_usize((coordinate + inside_from * line.stride) as u64),
-                step: usize::try_from(line.stride).unwrap_or(usize::MAX),
+                step: to_usize(line.stride.unsigned_abs()),
             });
         }
         self.len += to_usize(len as u64) + MARGIN;
