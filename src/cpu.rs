@@ -2,6 +2,7 @@
 
 mod direct;
 mod fft;
+mod geometry;
 mod implementations;
 mod memory;
 mod padded;
@@ -16,11 +17,11 @@ mod tests;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ndarray::{ArrayD, ArrayView1, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::algorithm_name::Algorithm;
 use crate::implementation::{Cannot, PlanContext};
-use crate::problem::{ConvProblem, Direction, TensorLayout, to_usize};
+use crate::problem::{ConvProblem, PerRole, Role, TensorLayout, to_usize};
 use crate::target::Target;
 pub use implementations::{CPU, CpuConfig};
 pub use memory::OutOfMemory;
@@ -57,49 +58,9 @@ pub struct CpuWeights<T> {
     spectra: Option<Arc<fft::Prepared<T>>>,
 }
 
-/// The weight operand of a [`CpuPlan`].
-#[derive(Clone, Debug)]
-pub enum CpuWeight<'a, T> {
-    /// With any strides.
-    View(ArrayViewD<'a, T>),
-    /// Prepared once by [`CpuPlan::prepare`].
-    Prepared(&'a CpuWeights<T>),
-}
-
-impl<'a, T> From<ArrayViewD<'a, T>> for CpuWeight<'a, T> {
-    fn from(view: ArrayViewD<'a, T>) -> Self {
-        Self::View(view)
-    }
-}
-
-impl<'a, T> From<&'a CpuWeights<T>> for CpuWeight<'a, T> {
-    fn from(weights: &'a CpuWeights<T>) -> Self {
-        Self::Prepared(weights)
-    }
-}
-
 /// What [`CpuPlan::run`] reads, in logical order and with any strides. Which are read follows from the direction and the
-/// epilogue: `input` and `weight` forward, `grad_output` and `weight` for the gradient of the input, `input` and
-/// `grad_output` for that of the weight.
-#[derive(Clone, Debug)]
-pub struct CpuOperands<'a, T> {
-    /// `x: [n, c_in, X..]`
-    pub input: Option<ArrayViewD<'a, T>>,
-    /// `w: [c_out, c_in/groups, K..]`, unshared `[c_out, Y.., c_in/groups, K..]`
-    pub weight: Option<CpuWeight<'a, T>>,
-    /// The gradient of `y: [n, c_out, Y..]`
-    pub grad_output: Option<ArrayViewD<'a, T>>,
-    /// Of the result's shape.
-    pub residual: Option<ArrayViewD<'a, T>>,
-    /// One number per channel of the result.
-    pub bias: Option<ArrayView1<'a, T>>,
-}
-
-impl<T> Default for CpuOperands<'_, T> {
-    fn default() -> Self {
-        Self { input: None, weight: None, grad_output: None, residual: None, bias: None }
-    }
-}
+/// epilogue: [`Role::is_used`](crate::operation::Role::is_used).
+pub type CpuOperands<'a, T> = PerRole<Option<ArrayViewD<'a, T>>>;
 
 impl CpuPlan {
     /// Plans `problem` with `algorithm`.
@@ -179,14 +140,9 @@ impl CpuPlan {
 
     /// [`Self::workspace_bytes`], and copies of the operands that do not lie in logical order.
     pub(crate) fn scratch_bytes<T: Real>(&self, operands: &CpuOperands<'_, T>) -> u64 {
-        let weight = match &operands.weight {
-            Some(CpuWeight::View(view)) => Some(view),
-            _ => None,
-        };
-        let views =
-            [operands.input.as_ref(), operands.grad_output.as_ref(), operands.residual.as_ref(), weight];
         let copied = |view: &&ArrayViewD<'_, T>| !view.is_standard_layout();
-        let copies: u64 = views.into_iter().flatten().filter(copied).map(|view| view.len() as u64).sum();
+        let views = operands.iter().filter_map(|(_, view)| view.as_ref());
+        let copies: u64 = views.filter(copied).map(|view| view.len() as u64).sum();
         self.workspace_bytes().saturating_add(copies.saturating_mul(8))
     }
 
@@ -199,7 +155,8 @@ impl CpuPlan {
         CpuConfig::new(self.algorithm, self.transform_lengths())
     }
 
-    /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded).
+    /// The result of the problem, in logical order, computed in `T` (by the reference in f64, then rounded), with `prepared`
+    /// in place of the weight where there are such.
     ///
     /// The caller has checked the operands: every one that the problem reads is there, with the problem's shape and
     /// with `T` its element. An absent one counts as zeros.
@@ -211,67 +168,44 @@ impl CpuPlan {
     /// # Panics
     ///
     /// If an operand is smaller than the problem says.
-    pub fn run<T: Real>(&self, operands: &CpuOperands<'_, T>) -> Result<ArrayD<T>, OutOfMemory> {
-        T::run(self, operands)
+    pub fn run<T: Real>(
+        &self,
+        operands: &CpuOperands<'_, T>,
+        prepared: Option<&CpuWeights<T>>,
+    ) -> Result<ArrayD<T>, OutOfMemory> {
+        T::run(self, operands, prepared)
     }
 
-    fn run_in<T: Real>(&self, operands: &CpuOperands<'_, T>) -> Result<ArrayD<T>, OutOfMemory> {
-        match &self.loops {
-            Loops::Reference => run_reference(&self.problem, operands),
-            loops => run_slices(&self.problem, loops, operands),
-        }
+    fn run_in<T: Real>(
+        &self,
+        operands: &CpuOperands<'_, T>,
+        prepared: Option<&CpuWeights<T>>,
+    ) -> Result<ArrayD<T>, OutOfMemory> {
+        let problem = &self.problem;
+        let (fft, direct) = match &self.loops {
+            Loops::Reference => return run_reference(problem, operands, prepared),
+            Loops::Fft(fft, direct) => (Some(fft), direct),
+            Loops::Direct(direct) => (None, direct),
+        };
+        let values = PerRole::try_new(|role| match (role, prepared) {
+            _ if !role.is_used(problem) => Ok(Cow::default()),
+            (Role::Weight, Some(weights)) => Ok(Cow::Borrowed(&weights.values[..])),
+            _ => given(operands[role].as_ref(), &role.layout(problem)),
+        })?;
+        let slices = values.map(|values| &values[..]);
+        let result = match fft {
+            Some(fft) => fft.run(problem, direct, slices, prepared.and_then(|p| p.spectra.as_deref()))?,
+            None => direct.run(problem, slices)?,
+        };
+        // No panic: the problem checked that the shape can be addressed, and the result is made for it.
+        Ok(ArrayD::from_shape_vec(problem.result().shape(), result).expect("as many results as elements"))
     }
-}
-
-fn run_slices<T: Real>(
-    problem: &ConvProblem,
-    loops: &Loops,
-    operands: &CpuOperands<'_, T>,
-) -> Result<ArrayD<T>, OutOfMemory> {
-    let direction = problem.direction();
-    let input = match direction {
-        Direction::GradInput => Cow::default(),
-        _ => given(operands.input.as_ref(), problem.input())?,
-    };
-    let weight = match (direction, &operands.weight) {
-        (Direction::GradWeight, _) => Cow::default(),
-        (_, Some(CpuWeight::View(view))) => standard(view)?,
-        (_, Some(CpuWeight::Prepared(weights))) => Cow::Borrowed(&weights.values[..]),
-        (_, None) => given(None, problem.weight())?,
-    };
-    let grad_output = match direction {
-        Direction::Forward => Cow::default(),
-        _ => given(operands.grad_output.as_ref(), problem.output())?,
-    };
-    let residual = match &operands.residual {
-        Some(residual) if problem.epilogue().beta.is_some() => Some(standard(residual)?),
-        _ => None,
-    };
-    let bias = operands.bias.as_ref().filter(|_| problem.epilogue().bias).map(|view| view.to_vec());
-    let slices = direct::Slices {
-        input: &input,
-        weight: &weight,
-        grad_output: &grad_output,
-        residual: residual.as_deref(),
-        bias: bias.as_deref(),
-    };
-    let prepared = match &operands.weight {
-        Some(CpuWeight::Prepared(weights)) => weights.spectra.as_deref(),
-        _ => None,
-    };
-    let result = match loops {
-        Loops::Fft(fft, direct) => fft.run(problem, direct, slices, prepared)?,
-        Loops::Direct(direct) => direct.run(problem, slices)?,
-        // No panic: the reference takes no slices, it ran before.
-        Loops::Reference => unreachable!("the reference takes no slices"),
-    };
-    // No panic: the problem checked that the shape can be addressed, and the result is made for it.
-    Ok(ArrayD::from_shape_vec(problem.result().shape(), result).expect("as many results as elements"))
 }
 
 fn run_reference<T: Real>(
     problem: &ConvProblem,
     operands: &CpuOperands<'_, T>,
+    prepared: Option<&CpuWeights<T>>,
 ) -> Result<ArrayD<T>, OutOfMemory> {
     // Asked for at once: the reference itself knows of no error.
     let elements = [problem.input(), problem.weight(), problem.output(), problem.result()];
@@ -280,26 +214,14 @@ fn run_reference<T: Real>(
         "operands in double precision",
         usize::try_from(elements).unwrap_or(usize::MAX),
     )?);
-    let wide = |view: &ArrayViewD<'_, T>| view.mapv(T::to_f64);
-    let input = operands.input.as_ref().map(wide);
-    let weight = operands.weight.as_ref().map(|weight| match weight {
-        CpuWeight::View(view) => wide(view),
-        CpuWeight::Prepared(weights) => {
-            let values = weights.values.iter().map(|v| v.to_f64()).collect();
-            // No panic: they were prepared for this problem, so they are of its shape.
-            ArrayD::from_shape_vec(problem.weight().shape(), values).expect("as many weights as elements")
-        }
-    });
-    let grad_output = operands.grad_output.as_ref().map(wide);
-    let residual = operands.residual.as_ref().map(wide);
-    let bias = operands.bias.as_ref().map(|view| view.mapv(T::to_f64));
-    let operands = reference::Operands64 {
-        input: input.as_ref().map(|a| a.view()),
-        weight: weight.as_ref().map(|a| a.view()),
-        grad_output: grad_output.as_ref().map(|a| a.view()),
-        residual: residual.as_ref().map(|a| a.view()),
-        bias: bias.as_ref().map(|a| a.view()),
-    };
+    let mut wide = operands.map(|view| view.as_ref().map(|view| view.mapv(T::to_f64)));
+    if let Some(weights) = prepared {
+        let values = weights.values.iter().map(|v| v.to_f64()).collect();
+        // No panic: they were prepared for this problem, so they are of its shape.
+        let values = ArrayD::from_shape_vec(problem.weight().shape(), values).expect("as many as elements");
+        wide.weight = Some(values);
+    }
+    let operands = wide.map(|array| array.as_ref().map(|array| array.view()));
     Ok(reference::run(problem, &operands).mapv(T::from_f64))
 }
 

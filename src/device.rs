@@ -1,5 +1,6 @@
 //! A place to compute: a GPU or the CPU path, behind one face.
 
+mod backend;
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 mod encode;
 mod finite;
@@ -21,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
+pub(crate) use backend::{Backend, PerBackend};
 pub use memory::reserve;
 pub(crate) use operands::typed;
 pub use operands::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Weight};
@@ -81,13 +83,15 @@ impl DeviceChoice {
 /// # Ok::<(), wgconv::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Device(pub(crate) Kind);
+pub struct Device(pub(crate) Backend<DeviceKind>);
 
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
+/// The GPU itself, and of the CPU path nothing.
+pub(crate) struct DeviceKind;
+
+impl PerBackend for DeviceKind {
     #[cfg(feature = "gpu")]
-    Gpu(Gpu),
-    Cpu,
+    type Gpu = Gpu;
+    type Cpu = ();
 }
 
 impl Device {
@@ -121,7 +125,7 @@ impl Device {
 
     /// The CPU path.
     pub fn cpu() -> Self {
-        Self(Kind::Cpu)
+        Self(Backend::Cpu(()))
     }
 
     /// The device that `choice` describes.
@@ -149,7 +153,7 @@ impl Device {
             DeviceChoice::Named(name) => Wanted::Named(name.clone()),
         };
         match Gpu::new(&wanted).await {
-            Ok(gpu) => Ok(Self(Kind::Gpu(gpu))),
+            Ok(gpu) => Ok(Self(Backend::Gpu(gpu))),
             Err(GpuError::NoAdapter { .. }) if *choice == DeviceChoice::Auto => Ok(Self::cpu()),
             Err(e @ GpuError::RequestDevice { .. }) if *choice == DeviceChoice::Auto => {
                 log::warn!("{e}; the CPU path takes over");
@@ -180,7 +184,7 @@ impl Device {
     /// None at present.
     #[cfg(feature = "gpu")]
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self, Error> {
-        Ok(Self(Kind::Gpu(Gpu::borrowed(device, queue))))
+        Ok(Self(Backend::Gpu(Gpu::borrowed(device, queue))))
     }
 
     /// Adds what the adapter tells of an app's device.
@@ -188,8 +192,8 @@ impl Device {
     #[must_use]
     pub fn with_adapter(self, adapter: &wgpu::Adapter) -> Self {
         match self.0 {
-            Kind::Gpu(gpu) => Self(Kind::Gpu(gpu.with_adapter(adapter))),
-            Kind::Cpu => self,
+            Backend::Gpu(gpu) => Self(Backend::Gpu(gpu.with_adapter(adapter))),
+            Backend::Cpu(()) => self,
         }
     }
 
@@ -203,32 +207,29 @@ impl Device {
     #[cfg(feature = "gpu")]
     #[doc(hidden)]
     pub fn gpu(&self) -> Option<&Gpu> {
-        match &self.0 {
-            Kind::Gpu(gpu) => Some(gpu),
-            Kind::Cpu => None,
-        }
+        self.0.gpu()
     }
 
     /// The adapter's name, or `cpu`.
     pub fn name(&self) -> &str {
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(gpu) => &gpu.report().name,
-            Kind::Cpu => "cpu",
+            Backend::Gpu(gpu) => &gpu.report().name,
+            Backend::Cpu(()) => "cpu",
         }
     }
 
     /// Whether this is the CPU path.
     pub fn is_cpu(&self) -> bool {
-        matches!(self.0, Kind::Cpu)
+        self.0.cpu().is_some()
     }
 
     /// The algorithms that it has.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(_) => Algorithm::on_gpu(),
-            Kind::Cpu => Algorithm::on_cpu(),
+            Backend::Gpu(_) => Algorithm::on_gpu(),
+            Backend::Cpu(()) => Algorithm::on_cpu(),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::target::Target;
 pub use adapter::{AdapterReport, Wanted, adapters};
 pub use buffer::GpuTensor;
 pub use encode::{BufferOperands, BufferSlice};
-pub use plan::{GpuOperands, GpuPlan, GpuWeights};
+pub use plan::{GpuPlan, GpuWeights};
 
 use buffer::Pool;
 use pipeline::Pipelines;

@@ -81,7 +81,7 @@
 //! - [`theano`]: [`SignalConv2d`](theano::SignalConv2d), [`NnetConv`](theano::NnetConv), [`ConvFft`](theano::ConvFft), [`Conv3d`](theano::Conv3d), [`Conv3d2d`](theano::Conv3d2d), [`CorrMm`](theano::CorrMm), [`CausalConv1d`](theano::CausalConv1d), [`SeparableConv`](theano::SeparableConv) and [`CudaConvnet`](theano::CudaConvnet); what a caller declares of a shape is a [`Hint`](theano::Hint); [`BilinearUpsampling`](theano::BilinearUpsampling) by a [`Ratio`](theano::Ratio); [`Flags`](theano::Flags) as Theano writes them, or an [`UnknownFlag`](theano::UnknownFlag).
 //! - [`signal`] (scipy): [`Convolve`](signal::Convolve) and [`Convolve2d`](signal::Convolve2d) with a [`Mode`](signal::Mode) and a [`Method`](signal::Method), of integers and floats: any [`Sample`](signal::Sample).
 //! - [`ndimage`] (scipy): [`Filter`](ndimage::Filter) with an [`Origin`](ndimage::Origin).
-//! - [`operation`], what these are made of: an [`OperationBuilder`](operation::OperationBuilder) adds a [`Step`](operation::Step) for each convolution; an [`Argument`](operation::Argument) has a [`Role`](operation::Role) and a [`View`](operation::View), which is a row of [`Change`](operation::Change)s of a [`Source`](operation::Source): an array of the caller, the result of an earlier step or a [`Constant`](operation::Constant).
+//! - [`operation`], what these are made of: an [`OperationBuilder`](operation::OperationBuilder) adds a [`Step`](operation::Step) for each convolution; an [`Argument`](operation::Argument) has a [`Role`](operation::Role) and a [`View`](operation::View), which is a row of [`Change`](operation::Change)s of a [`ArgumentSource`](operation::ArgumentSource): an array of the caller, the result of an earlier step or a [`Constant`](operation::Constant).
 //!
 //! **Image kernels:** [`filters`], or a [`FilterError`](filters::FilterError).
 //!
@@ -118,6 +118,7 @@ mod cpu;
 mod device;
 mod error;
 pub mod filters;
+mod geometry;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod implementation;

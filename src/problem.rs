@@ -8,6 +8,7 @@ mod error;
 mod halves;
 mod layout;
 mod padding;
+mod role;
 mod transpose;
 
 pub use axis::Axis;
@@ -20,6 +21,7 @@ pub(crate) use error::inputs_in_words;
 pub(crate) use layout::compact_strides;
 pub use layout::{Layout, Layouts};
 pub use padding::{Padding, PerAxis};
+pub use role::{PerRole, Role};
 pub use transpose::{ConvTranspose, TransposedOutput};
 
 /// A tensor of the problem as it lies in a device buffer.

@@ -1,6 +1,7 @@
 //! The rules of ARCHITECTURE.md that a program can check: who may use what, where `unsafe` and panics may stand, and the
 //! oldest Rust.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -78,9 +79,19 @@ const RULES: &[Rule] = &[
     ("src/kernel", &["problem", "kernel"]),
     ("src/target.rs", LEAVES),
     ("src/program.rs", &["problem", "kernel", "target"]),
+    ("src/geometry", &["problem"]),
     (
         "src/algorithm",
-        &["problem", "algorithm_name", "implementation", "program", "kernel", "target", "algorithm"],
+        &[
+            "problem",
+            "algorithm_name",
+            "geometry",
+            "implementation",
+            "program",
+            "kernel",
+            "target",
+            "algorithm",
+        ],
     ),
     ("src/implementation", &["problem", "algorithm_name", "target", "implementation"]),
     ("src/planner", &["problem", "algorithm", "algorithm_name", "implementation", "program", "target"]),
@@ -89,7 +100,7 @@ const RULES: &[Rule] = &[
         &["problem", "algorithm_name", "program", "kernel", "target", "algorithm", "planner", "error", "gpu"],
     ),
     ("src/cpu/reference", &["problem"]),
-    ("src/cpu", &["problem", "algorithm_name", "implementation", "target", "cpu"]),
+    ("src/cpu", &["problem", "algorithm_name", "geometry", "implementation", "target", "cpu"]),
     // The public faces of the rooms above, which the compiler enforces: their inner modules are private.
     (
         "src/device",
@@ -159,6 +170,53 @@ fn algorithms_do_not_know_each_other() {
                 assert!(!used, "{path}:{number} uses the algorithm {other}: {line}");
             }
         }
+    }
+}
+
+/// The name of the type that a line defines. An associated type is none: it belongs to its trait.
+fn type_defined(line: &str) -> Option<&str> {
+    let is_inner = line.starts_with(' ');
+    let rest = line.trim_start();
+    let rest = match rest.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+        Some(rest) => rest.trim_start(),
+        None => rest,
+    };
+    let (word, name) = rest.split_once(' ')?;
+    let defines = ["struct", "enum", "trait", "union"].contains(&word) || word == "type" && !is_inner;
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    (defines && name.starts_with(char::is_uppercase)).then(|| &name[..end])
+}
+
+#[test]
+fn no_type_name_stands_twice() {
+    let mut places: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in files("src", "rs") {
+        // Tests stand at the end of a file, and are nobody else's. Alternatives of one file, as of features, are one type.
+        for line in text.lines().take_while(|line| *line != "#[cfg(test)]") {
+            if let Some(name) = type_defined(line) {
+                places.entry(name.to_owned()).or_default().insert(path.clone());
+            }
+        }
+    }
+    assert!(places.len() > 200, "only {} types were found: the search is broken", places.len());
+    let twice: Vec<_> = places.iter().filter(|(_, paths)| paths.len() > 1).collect();
+    assert!(twice.is_empty(), "each name is to be one type's: {twice:#?}");
+}
+
+#[test]
+fn types_are_found_where_they_are_defined() {
+    for (line, name) in [
+        ("pub struct Plan {", Some("Plan")),
+        ("pub(in crate::algorithm) enum Check<T> {", Some("Check")),
+        ("    pub trait SealedReal: Sized {", Some("SealedReal")),
+        ("struct Lines([Vec<u8>; 3]);", Some("Lines")),
+        ("type Key = (u8, u8);", Some("Key")),
+        ("    type Output = u8;", None),
+        ("// struct Plan {", None),
+        ("let struct_name = 1;", None),
+    ] {
+        assert_eq!(type_defined(line), name, "{line}");
     }
 }
 

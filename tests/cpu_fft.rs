@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use wgconv::{Cannot, Resource};
 use wgconv::{Device, PlanOptions, Precision};
 
-use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeight, reference};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, reference};
 use wgconv::{Activation, Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Padding};
 use wgconv_testing::cases;
 use wgconv_testing::spectral::{Ratios, Spectral};
@@ -181,14 +181,13 @@ fn epilogues() {
 fn run(plan: &CpuPlan, tensors: &Tensors, prepared: bool) -> ArrayD<f32> {
     let [x, w, h] = [&tensors.x, &tensors.w, &tensors.h].map(|tensor| tensor.mapv(|v| v as f32));
     let weights = plan.prepare(w.view()).unwrap();
-    let weight = if prepared { CpuWeight::from(&weights) } else { w.view().into() };
-    plan.run(&CpuOperands {
+    let operands = CpuOperands {
         input: Some(x.view()),
-        weight: Some(weight),
+        weight: (!prepared).then(|| w.view()),
         grad_output: Some(h.view()),
         ..Default::default()
-    })
-    .unwrap()
+    };
+    plan.run(&operands, prepared.then_some(&weights)).unwrap()
 }
 
 /// Of one channel, of several, of many tiles, and with phases.
@@ -230,8 +229,8 @@ fn weights_of_another_plan() {
     let tensors = Tensors::new(plans[0].problem(), reals(3));
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
     let run = |weights: &wgconv::internals::cpu::CpuWeights<f32>| {
-        let weight = Some(CpuWeight::from(weights));
-        plans[0].run(&CpuOperands { input: Some(x.view()), weight, ..Default::default() }).unwrap()
+        let operands = CpuOperands { input: Some(x.view()), ..Default::default() };
+        plans[0].run(&operands, Some(weights)).unwrap()
     };
     assert_eq!(run(&plans[0].prepare(w.view()).unwrap()), run(&plans[1].prepare(w.view()).unwrap()));
     let direct = CpuPlan::new(plans[0].problem(), Algorithm::Direct).unwrap();
@@ -246,8 +245,8 @@ fn impulses_and_shifts() {
     let plan = CpuPlan::new(&problem, Algorithm::Fft).unwrap();
     let w = Tensors::new(&problem, reals(9)).w;
     let result = |x: &ArrayD<f64>| {
-        let (input, weight) = (Some(x.view()), Some(w.view().into()));
-        plan.run(&CpuOperands { input, weight, ..Default::default() }).unwrap()
+        let (input, weight) = (Some(x.view()), Some(w.view()));
+        plan.run(&CpuOperands { input, weight, ..Default::default() }, None).unwrap()
     };
     let impulse = |at: [usize; 2]| {
         let mut x = ArrayD::zeros(vec![1, 1, 200, 150]);

@@ -7,7 +7,7 @@ use crate::common::space;
 use ndarray::{ArrayD, ArrayViewD, Slice};
 use proptest::prelude::*;
 use wgconv::Cannot;
-use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeight, Real, reference};
+use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeights, Real, reference};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, Element, Padding};
 use wgconv_testing::Tier;
 
@@ -160,11 +160,13 @@ fn view_of_scattered<'a>(larger: &'a mut ndarray::ArrayViewMutD<'_, f32>) -> nda
 fn run_forward<'a>(
     problem: &ConvProblem,
     x: ArrayViewD<'a, f32>,
-    w: CpuWeight<'a, f32>,
+    w: ArrayViewD<'a, f32>,
+    prepared: Option<&CpuWeights<f32>>,
     algorithm: Algorithm,
 ) -> ArrayD<f32> {
     let plan = CpuPlan::new(problem, algorithm).unwrap();
-    plan.run(&CpuOperands { input: Some(x), weight: Some(w), ..CpuOperands::default() }).unwrap()
+    let weight = prepared.is_none().then_some(w);
+    plan.run(&CpuOperands { input: Some(x), weight, ..CpuOperands::default() }, prepared).unwrap()
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn operands_may_have_any_strides() {
     let tensors = Tensors::new(&problem, integers(11, 4));
     let (x, w) = (tensors.x.mapv(|v| v as f32), tensors.w.mapv(|v| v as f32));
     let (mut far_x, mut far_w) = (scattered(&x), scattered(&w));
-    let want = run_forward(&problem, x.view(), w.view().into(), Algorithm::Direct);
+    let want = run_forward(&problem, x.view(), w.view(), None, Algorithm::Direct);
     let prepared = CpuPlan::new(&problem, Algorithm::Direct)
         .unwrap()
         .prepare(view_of_scattered(&mut far_w.view_mut()).view())
@@ -182,14 +184,14 @@ fn operands_may_have_any_strides() {
     for algorithm in [Algorithm::Direct, Algorithm::Reference] {
         let (mut x_base, mut w_base) = (far_x.view_mut(), far_w.view_mut());
         let (x, w) = (view_of_scattered(&mut x_base), view_of_scattered(&mut w_base));
-        assert_eq!(run_forward(&problem, x.view(), w.view().into(), algorithm), want);
-        assert_eq!(run_forward(&problem, x.view(), (&prepared).into(), algorithm), want);
+        assert_eq!(run_forward(&problem, x.view(), w.view(), None, algorithm), want);
+        assert_eq!(run_forward(&problem, x.view(), w.view(), Some(&prepared), algorithm), want);
     }
     // One filter for all channels, by strides of 0.
     let one = w.select(ndarray::Axis(0), &[0]);
     let repeated = one.broadcast(w.shape()).unwrap();
-    let want = run_forward(&problem, x.view(), repeated.to_owned().view().into(), Algorithm::Direct);
-    assert_eq!(run_forward(&problem, x.view(), repeated.into(), Algorithm::Direct), want);
+    let want = run_forward(&problem, x.view(), repeated.to_owned().view(), None, Algorithm::Direct);
+    assert_eq!(run_forward(&problem, x.view(), repeated, None, Algorithm::Direct), want);
 }
 
 #[test]

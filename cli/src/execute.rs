@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::npy::{self, Limits};
 use wgconv::half::f16;
-use wgconv::operation::Source;
+use wgconv::operation::ArgumentSource;
 use wgconv::{Algorithm, Device, DeviceChoice, Element, ErrorKind, Operation, OperationError, OperationPlan};
 
 use crate::failure::Failure;
@@ -138,7 +138,7 @@ pub(crate) fn check_size(operation: &Operation, element: Element, limits: &Limit
     for step in operation.steps() {
         check("an intermediate result", step.problem.result().shape())?;
         for (_, argument) in &step.operands {
-            if let Source::Constant(constant) = &argument.source {
+            if let ArgumentSource::Constant(constant) = &argument.source {
                 check("a constant kernel", constant.shape())?;
             }
         }

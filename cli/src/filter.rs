@@ -225,8 +225,8 @@ fn convolve(
     let problem = ConvProblem::new(&shape, &[kernels.len(), 1, h, w], &conv).map_err(wgconv::Error::from)?;
     let plan = device.plan(&problem, options)?;
     let views: Vec<_> = kernels.iter().map(|k| k.view()).collect();
-    // There is a kernel, and two of them have one shape: nothing to fail.
-    let weight = stack(Axis(0), &views).unwrap_or_default().insert_axis(Axis(1));
+    // No panic: there is a kernel, and two of them have one shape.
+    let weight = stack(Axis(0), &views).expect("kernels of one shape").insert_axis(Axis(1));
     let input = picture.planes()?;
     let operands = Operands { input: input.view(), weight: weight.view().into(), ..Default::default() };
     let (result, timing) = plan.run_timed(operands)?;
@@ -314,8 +314,9 @@ impl Picture {
         for channel in 0..self.colours {
             values.extend(self.colour.iter().skip(channel).step_by(self.colours).map(|&v| f32::from(v)));
         }
-        // As many values as the shape has cells: no error.
-        Ok(Array4::from_shape_vec((self.colours, 1, self.height, self.width), values).unwrap_or_default())
+        let shape = (self.colours, 1, self.height, self.width);
+        // No panic: as many values as the shape has cells.
+        Ok(Array4::from_shape_vec(shape, values).expect("a value for each cell"))
     }
 
     /// The result `[channels, kernels, H, W]` as pixels, rounded and clamped to 0..=255, with this
@@ -323,8 +324,8 @@ impl Picture {
     fn with_colour(&self, result: &ArrayD<f32>) -> Result<Encodable, wgconv::Error> {
         let kernels = result.shape()[1];
         let size = self.width * self.height;
-        // A result lies in order.
-        let planes = result.as_slice().unwrap_or_default();
+        // No panic: a result lies in order.
+        let planes = result.as_slice().expect("a result in order");
         let value = |channel: usize, pixel: usize| {
             let at = channel * kernels * size + pixel;
             if kernels == 1 { planes[at] } else { planes[at].hypot(planes[at + size]) }

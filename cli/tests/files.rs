@@ -125,7 +125,7 @@ fn gradient(
         input: Some(x.view()),
         weight: Some(w.view()),
         grad_output: Some(y.view()),
-        bias: bias.map(|b| b.view()),
+        bias: bias.map(|b| b.view().into_dyn()),
         ..Default::default()
     };
     reference::run(&problem, &operands)

@@ -20,7 +20,7 @@ use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
 use crate::target::Target;
 use axes::Axes;
-use tile::{Tile, WORKGROUP};
+use tile::{WORKGROUP, WorkgroupTile};
 
 /// What one invocation computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,8 +85,8 @@ impl Implementation<Program> for Depthwise {
             // Taps are summed box by box along the rows: boxes are those of one image, or its bits would depend on the batch.
             let of_image =
                 params::whole(&Roles { images: roles.images.min(1), ..roles.clone() }, &axes, config);
-            let [rows, _] = Tile::choose(&axes, &of_image, &context.target, None).taps;
-            let tile = Tile::choose(&axes, &whole, &context.target, Some(rows));
+            let [rows, _] = WorkgroupTile::choose(&axes, &of_image, &context.target, None).taps;
+            let tile = WorkgroupTile::choose(&axes, &whole, &context.target, Some(rows));
             let mut estimate = tile.estimate(context, &axes, &whole, problem.bytes());
             if is_folded(problem) {
                 let written = written_extents(problem).iter().map(|&e| e as f64).product::<f64>();
@@ -138,7 +138,7 @@ fn lower(
     problem: &ConvProblem,
     target: &Target,
     config: DepthwiseConfig,
-    tile: &Tile,
+    tile: &WorkgroupTile,
 ) -> Result<Program, Cannot> {
     if problem.result().is_empty() {
         return Ok(Program::default());
@@ -164,7 +164,7 @@ fn gather(
     problem: &ConvProblem,
     target: &Target,
     (roles, axes): (&Roles, &Axes),
-    (config, tile): (DepthwiseConfig, &Tile),
+    (config, tile): (DepthwiseConfig, &WorkgroupTile),
     table: &Table,
     (sums, size): (Buffer, u64),
 ) -> Result<Launch, Cannot> {

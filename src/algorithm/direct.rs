@@ -16,7 +16,7 @@ use crate::problem::{ConvProblem, Direction, Element};
 use crate::program::{Buffer, Grid, Launch, Program, Table};
 use crate::target::Target;
 
-use params::Cut;
+use params::Boxes;
 
 /// What one invocation computes and how it loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ impl Implementation<Program> for Direct {
         let roles = Roles::new(problem, &problem.result().strides);
         let (mut candidates, mut why) = (Vec::new(), None);
         for config in configs(problem, &roles) {
-            match Sizes::new(problem, &context.target, &roles, config, places) {
+            match DirectSizes::new(problem, &context.target, &roles, config, places) {
                 Ok(sizes) => {
                     let each = cost::Direct {
                         tile: [config.tile_c, config.tile_x],
@@ -112,15 +112,15 @@ fn lines(problem: &ConvProblem, roles: &Roles, config: DirectConfig) -> [u64; 2]
 
 /// What one configuration makes of a problem, as far as limits go.
 #[derive(Clone, Copy)]
-struct Sizes {
+struct DirectSizes {
     /// Elements that are written, before a fold.
     size: u64,
     /// Tiles of the result.
     tiles: u64,
-    cut: Cut,
+    cut: Boxes,
 }
 
-impl Sizes {
+impl DirectSizes {
     /// `places` padded cells stand for a cell of the result, at most.
     fn new(
         problem: &ConvProblem,
@@ -134,7 +134,7 @@ impl Sizes {
         let tiles =
             params::tile_counts(roles, &config).iter().fold(1u64, |product, &c| product.saturating_mul(c));
         let parts = if is_folded(problem) { MAX_PLACES / places } else { MAX_PARTS };
-        let cut = Cut::new(problem, roles, &config, size, (binding_limit(target), parts))?;
+        let cut = Boxes::new(problem, roles, &config, size, (binding_limit(target), parts))?;
         check_steps(problem, roles, cut.parts().count)?;
         Ok(Self { size, tiles, cut })
     }
@@ -166,7 +166,7 @@ fn lower(
     problem: &ConvProblem,
     target: &Target,
     config: DirectConfig,
-    &Sizes { size, cut, .. }: &Sizes,
+    &DirectSizes { size, cut, .. }: &DirectSizes,
 ) -> Result<Program, Cannot> {
     let result = problem.result();
     if result.is_empty() {
@@ -200,7 +200,7 @@ fn gather(
     roles: &Roles,
     target: &Target,
     config: DirectConfig,
-    cut: &Cut,
+    cut: &Boxes,
     table: &Table,
     sums: Buffer,
     size: u64,

@@ -4,7 +4,7 @@
 //! around leaves alone: overlap-save. Where one channel is summed over, the product is made as it is loaded. The gradient by the
 //! weight cuts the sum over cells into tiles instead, and sums their products before one transform back.
 //!
-//! Spectra of the weights are prepared. What is dense is transformed: a dilation makes sub-images, a stride is what is kept of the
+//! MatrixSpectra of the weights are prepared. What is dense is transformed: a dilation makes sub-images, a stride is what is kept of the
 //! cells. Axes longer than workgroup memory holds go through memory once more (`fft_axis.wgsl`).
 
 mod config;
@@ -25,10 +25,10 @@ use crate::program::{Buffer, Program, Table};
 use crate::target::Target;
 
 pub use config::FftConfig;
-use config::Work;
-use geometry::{Line, Lines};
-use launches::Launches;
-use memory::Sizes;
+use config::FftWork;
+use geometry::{DenseLine, Lines};
+use launches::FftLaunches;
+use memory::FftSizes;
 
 /// Most combinations of sub-images and phases: each is transforms of its own.
 const MAX_PARTS: u64 = 64;
@@ -81,12 +81,12 @@ fn at_least(before: Option<&Candidate<Program>>, estimate: Estimate) -> Estimate
 fn candidate(
     problem: &ConvProblem,
     context: &PlanContext,
-    (lines, parts): (&Lines, &[[Line; 3]]),
-    work: &Work,
+    (lines, parts): (&Lines, &[[DenseLine; 3]]),
+    work: &FftWork,
     config: FftConfig,
 ) -> Result<Candidate<Program>, Cannot> {
     check_steps(problem, parts, work, &config)?;
-    let sizes = Sizes::new(problem, context, lines, work, &config)?;
+    let sizes = FftSizes::new(problem, context, lines, work, &config)?;
     let estimate = work.estimate(context, parts, &config)
         + cost::launched(context, sizes.launches)
         + cost::laid_out_input(context, problem);
@@ -149,8 +149,8 @@ fn accepts(problem: &ConvProblem, target: &Target) -> Result<(), Cannot> {
 /// Declines tiles that are out of proportion to what they hold.
 fn check_steps(
     problem: &ConvProblem,
-    parts: &[[Line; 3]],
-    work: &Work,
+    parts: &[[DenseLine; 3]],
+    work: &FftWork,
     config: &FftConfig,
 ) -> Result<(), Cannot> {
     let steps = work.steps(parts, config);
@@ -158,10 +158,10 @@ fn check_steps(
 }
 
 /// The dense correlations of the problem and how much there is of them.
-fn described(problem: &ConvProblem, target: &Target, roles: &Roles) -> (Lines, Work) {
+fn described(problem: &ConvProblem, target: &Target, roles: &Roles) -> (Lines, FftWork) {
     let tiles_summed = problem.direction() == Direction::GradWeight;
     let lines = Lines::new(roles, tiles_summed, config::most_across(target));
-    (lines, Work::new(roles, tiles_summed))
+    (lines, FftWork::new(roles, tiles_summed))
 }
 
 /// The roles of the problem: of the input with its boundary written out, where that is not zero.
@@ -178,7 +178,7 @@ fn lower(
     problem: &ConvProblem,
     target: &Target,
     config: FftConfig,
-    sizes: &Sizes,
+    sizes: &FftSizes,
 ) -> Result<Program, Cannot> {
     if problem.result().is_empty() {
         return Ok(Program::default());
@@ -190,7 +190,7 @@ fn lower(
     let (lines, work) = described(problem, target, &roles);
     let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
     let mut program = Program { tables: tables_of(problem, &config), ..Program::default() };
-    let fft = Launches::new(
+    let fft = FftLaunches::new(
         problem,
         target,
         (&roles, padded.as_ref()),

@@ -11,7 +11,8 @@ mod gradient;
 mod view;
 
 use crate::algorithm_name::Algorithm;
-use crate::problem::{ConvProblem, Direction};
+use crate::problem::ConvProblem;
+pub use crate::problem::Role;
 
 pub(crate) use batch::Batched;
 pub use constant::Constant;
@@ -20,61 +21,9 @@ pub use error::OperationError;
 pub(crate) use gradient::bias_gradient;
 pub use view::{Change, View};
 
-/// What an operand of a step is to its convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// `x: [n, c_in, X..]`
-    Input,
-    /// `w: [c_out, c_in/groups, K..]`
-    Weight,
-    /// The gradient of `y: [n, c_out, Y..]`
-    GradOutput,
-    /// One number per channel of the result.
-    Bias,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 4] = [Self::Input, Self::Weight, Self::GradOutput, Self::Bias];
-
-    /// Whether `problem` reads an operand in this role.
-    pub fn is_used(self, problem: &ConvProblem) -> bool {
-        if self == Self::Bias { problem.epilogue().bias } else { self != Self::of_result(problem) }
-    }
-
-    /// The role that the result of `problem` has in the forward convolution.
-    fn of_result(problem: &ConvProblem) -> Self {
-        match problem.direction() {
-            Direction::Forward => Self::GradOutput,
-            Direction::GradInput => Self::Input,
-            Direction::GradWeight => Self::Weight,
-        }
-    }
-
-    /// Its name among the operands of a plan.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Weight => "weight",
-            Self::GradOutput => "grad_output",
-            Self::Bias => "bias",
-        }
-    }
-
-    /// The shape that `problem` wants in this role.
-    pub fn shape(self, problem: &ConvProblem) -> Vec<usize> {
-        match self {
-            Self::Input => problem.input().shape(),
-            Self::Weight => problem.weight().shape(),
-            Self::GradOutput => problem.output().shape(),
-            Self::Bias => vec![problem.bias_shape()],
-        }
-    }
-}
-
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+pub enum ArgumentSource {
     /// The caller's operand of this number.
     Operand(usize),
     /// The result of an earlier step.
@@ -87,7 +36,7 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Argument {
     /// Where it comes from.
-    pub source: Source,
+    pub source: ArgumentSource,
     /// How it is seen.
     pub view: View,
 }
@@ -101,7 +50,7 @@ impl Argument {
 
     /// A constant.
     pub fn constant(constant: Constant) -> Self {
-        Self { source: Source::Constant(constant), view: View::default() }
+        Self { source: ArgumentSource::Constant(constant), view: View::default() }
     }
 }
 
@@ -133,7 +82,7 @@ impl OperationBuilder {
     /// The next operand, of this name and shape.
     pub fn operand(&mut self, name: &'static str, shape: &[usize]) -> Argument {
         self.0.operands.push((name, shape.to_vec()));
-        Argument { source: Source::Operand(self.0.operands.len() - 1), view: View::default() }
+        Argument { source: ArgumentSource::Operand(self.0.operands.len() - 1), view: View::default() }
     }
 
     /// The name of the last operand.
@@ -149,7 +98,7 @@ impl OperationBuilder {
         operands: impl Into<Vec<(Role, Argument)>>,
     ) -> Argument {
         self.0.steps.push(Step { problem, prefers, operands: operands.into() });
-        Argument { source: Source::Step(self.0.steps.len() - 1), view: View::default() }
+        Argument { source: ArgumentSource::Step(self.0.steps.len() - 1), view: View::default() }
     }
 
     /// The operation that gives `result`.
@@ -166,7 +115,7 @@ impl OperationBuilder {
 impl Operation {
     /// An operation of this name, without anything yet.
     pub fn builder(name: impl Into<String>) -> OperationBuilder {
-        let result = Argument { source: Source::Operand(0), view: View::default() };
+        let result = Argument { source: ArgumentSource::Operand(0), view: View::default() };
         OperationBuilder(Self { name: name.into(), operands: Vec::new(), steps: Vec::new(), result })
     }
 
@@ -195,7 +144,7 @@ impl Operation {
         }
         for (at, step) in self.steps.iter().enumerate() {
             let count = |role| step.operands.iter().filter(|(r, _)| *r == role).count();
-            // A residual has no role.
+            // A residual is no operand of a step.
             if step.problem.epilogue().beta.is_some()
                 || Role::ALL.iter().any(|&role| count(role) != usize::from(role.is_used(&step.problem)))
             {
@@ -205,7 +154,7 @@ impl Operation {
                 let wanted = role.shape(&step.problem);
                 let got = self.shape_before(argument, at).ok_or(OperationError::View { step: at })?;
                 let fits = match argument.source {
-                    Source::Constant(_) => {
+                    ArgumentSource::Constant(_) => {
                         got.len() == wanted.len() && got.iter().zip(&wanted).all(|(g, w)| g == w || *g == 1)
                     }
                     _ => got == wanted,
@@ -224,24 +173,28 @@ impl Operation {
     fn unfit(&self, argument: &Argument, role: Role, wanted: Vec<usize>, got: Vec<usize>) -> OperationError {
         let role = role.name();
         match argument.source {
-            Source::Operand(operand) => {
+            ArgumentSource::Operand(operand) => {
                 let (operand, own) = &self.operands[operand];
                 match argument.view.adjoint().shape(&wanted) {
                     Some(wanted) => OperationError::Operand { operand, role, wanted, got: own.clone() },
                     None => OperationError::Operand { operand, role, wanted, got },
                 }
             }
-            Source::Step(_) => OperationError::Operand { operand: "intermediate result", role, wanted, got },
-            Source::Constant(_) => OperationError::Operand { operand: "constant", role, wanted, got },
+            ArgumentSource::Step(_) => {
+                OperationError::Operand { operand: "intermediate result", role, wanted, got }
+            }
+            ArgumentSource::Constant(_) => OperationError::Operand { operand: "constant", role, wanted, got },
         }
     }
 
     /// The shape of an argument that uses only what came before step `at`.
     fn shape_before(&self, argument: &Argument, at: usize) -> Option<Vec<usize>> {
         match &argument.source {
-            Source::Operand(operand) => argument.view.shape(&self.operands.get(*operand)?.1),
-            Source::Step(step) => argument.view.shape(&self.steps[..at].get(*step)?.problem.result().shape()),
-            Source::Constant(constant) => argument.view.shape(&constant.shape()),
+            ArgumentSource::Operand(operand) => argument.view.shape(&self.operands.get(*operand)?.1),
+            ArgumentSource::Step(step) => {
+                argument.view.shape(&self.steps[..at].get(*step)?.problem.result().shape())
+            }
+            ArgumentSource::Constant(constant) => argument.view.shape(&constant.shape()),
         }
     }
 
@@ -271,14 +224,14 @@ impl Operation {
         let mut results: Vec<f64> = Vec::new();
         for step in &self.steps {
             let magnitude = |argument: &Argument| match &argument.source {
-                Source::Operand(operand) => largest.get(*operand).copied().unwrap_or(f64::INFINITY),
-                Source::Step(step) => results[*step],
-                Source::Constant(constant) => constant.largest(),
+                ArgumentSource::Operand(operand) => largest.get(*operand).copied().unwrap_or(f64::INFINITY),
+                ArgumentSource::Step(step) => results[*step],
+                ArgumentSource::Constant(constant) => constant.largest(),
             };
             let (mut product, mut bias) = (step.problem.terms() as f64, 0.0);
             for (role, argument) in &step.operands {
                 match role {
-                    Role::Bias => bias = magnitude(argument),
+                    Role::Bias | Role::Residual => bias += magnitude(argument),
                     Role::Input => product *= magnitude(argument).max(step.problem.boundary().fill().abs()),
                     Role::Weight | Role::GradOutput => product *= magnitude(argument),
                 }

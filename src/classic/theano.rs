@@ -149,9 +149,9 @@ fn channels_per_group(channels: usize, groups: u64) -> Option<usize> {
 }
 
 /// Which axis of an operation's arrays each logical one is; that of a bias is its only one.
-struct Order(&'static [usize]);
+struct AxisOrder(&'static [usize]);
 
-impl Order {
+impl AxisOrder {
     /// Extents in logical order.
     fn logical(&self, shape: &[usize]) -> Vec<usize> {
         self.0.iter().map(|&axis| shape[axis]).collect()

@@ -4,7 +4,6 @@
 //! result channels are summed at once; plain loops of fixed length that the compiler turns into vector code.
 
 mod gather;
-pub(super) mod geometry;
 mod grad_weight;
 mod row;
 mod scatter;
@@ -14,27 +13,20 @@ mod tile;
 use rayon::prelude::*;
 
 use crate::cpu::Real;
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, zeros};
-use crate::cpu::padded::Padded;
-use crate::problem::{ConvProblem, Direction, Element, Epilogue, to_usize};
+use crate::cpu::padded::PaddedPlanes;
+use crate::problem::{ConvProblem, Direction, Element, Epilogue, PerRole, to_usize};
 use gather::Gather;
-use geometry::Geometry;
 
-/// Operands in logical order; those that the problem does not read may be empty.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slices<'a, T> {
-    pub(super) input: &'a [T],
-    pub(super) weight: &'a [T],
-    pub(super) grad_output: &'a [T],
-    pub(super) residual: Option<&'a [T]>,
-    pub(super) bias: Option<&'a [T]>,
-}
+/// Operands in logical order; those that the problem does not read are empty.
+pub(super) type Slices<'a, T> = PerRole<&'a [T]>;
 
 /// A problem with the loops that run it.
 #[derive(Debug)]
 pub(super) struct Direct {
     geometry: Geometry,
-    loops: Loops,
+    loops: Walk,
 }
 
 /// Padded cells for a product, at most: each is summed and folded by itself.
@@ -42,12 +34,12 @@ const WORTH_FOLDING: u64 = 4;
 
 /// How the products are walked.
 #[derive(Debug)]
-enum Loops {
+enum Walk {
     /// There are none.
     None,
     Gather(Box<Gather>),
     /// The gradient of all cells that windows visit, then folded onto the input's.
-    Padded(Box<Gather>, Padded),
+    Padded(Box<Gather>, PaddedPlanes),
     Rows,
     Planes,
     Weights,
@@ -55,24 +47,23 @@ enum Loops {
 
 impl Direct {
     pub(super) fn new(problem: &ConvProblem) -> Self {
-        let mut geometry = Geometry::new(problem);
-        geometry.join_images();
+        let geometry = Geometry::with_joined_images(problem);
         let loops = match geometry.direction {
-            _ if problem.macs() == 0 => Loops::None,
-            Direction::Forward => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
-            Direction::GradWeight => Loops::Weights,
-            Direction::GradInput => match Padded::new(&geometry) {
-                None if geometry.lines[2].stride > gather::MOST_STRIDE => Loops::Rows,
-                None => Loops::Gather(Box::new(Gather::new(geometry.clone()))),
+            _ if problem.macs() == 0 => Walk::None,
+            Direction::Forward => Walk::Gather(Box::new(Gather::new(geometry.clone()))),
+            Direction::GradWeight => Walk::Weights,
+            Direction::GradInput => match PaddedPlanes::new(&geometry) {
+                None if geometry.lines[2].stride > gather::MOST_STRIDE => Walk::Rows,
+                None => Walk::Gather(Box::new(Gather::new(geometry.clone()))),
                 Some(padded)
                     if padded.is_small()
                         && padded.all(geometry.n) <= problem.macs().saturating_mul(WORTH_FOLDING)
                         && geometry.lines[2].stride <= gather::MOST_STRIDE =>
                 {
                     let geometry = Geometry { n: padded.at_once(), ..geometry.padded() };
-                    Loops::Padded(Box::new(Gather::new(geometry)), padded)
+                    Walk::Padded(Box::new(Gather::new(geometry)), padded)
                 }
-                Some(_) => Loops::Planes,
+                Some(_) => Walk::Planes,
             },
         };
         Self { geometry, loops }
@@ -88,14 +79,14 @@ impl Direct {
 
     fn scratch_elements<T: Real>(&self) -> u64 {
         match &self.loops {
-            Loops::None | Loops::Rows => 0,
-            Loops::Gather(gather) => gather.scratch_elements::<T>(),
-            Loops::Padded(gather, padded) => {
+            Walk::None | Walk::Rows => 0,
+            Walk::Gather(gather) => gather.scratch_elements::<T>(),
+            Walk::Padded(gather, padded) => {
                 let padded = padded.scratch_elements::<T>(&self.geometry);
                 gather.scratch_elements::<T>().saturating_add(padded as u64)
             }
-            Loops::Planes => scatter::planes_elements(&self.geometry),
-            Loops::Weights => grad_weight::scratch_elements::<T>(&self.geometry),
+            Walk::Planes => scatter::planes_elements(&self.geometry),
+            Walk::Weights => grad_weight::scratch_elements::<T>(&self.geometry),
         }
     }
 
@@ -106,25 +97,25 @@ impl Direct {
         operands: Slices<'_, T>,
     ) -> Result<Vec<T>, OutOfMemory> {
         let mut result = zeros("the result", to_usize(problem.result().len()))?;
-        let finish = Finish::new(*problem.epilogue(), operands.residual, operands.bias);
+        let finish = Finish::new(*problem.epilogue(), &operands);
         let Slices { input, weight, grad_output, .. } = operands;
         let geometry = &self.geometry;
         match &self.loops {
-            Loops::None => finish.without_sums(problem, &mut result),
-            Loops::Gather(gather) => {
+            Walk::None => finish.without_sums(problem, &mut result),
+            Walk::Gather(gather) => {
                 let source = if geometry.direction == Direction::Forward { input } else { grad_output };
                 gather.run(source, weight, &mut result, &finish)?;
             }
-            Loops::Padded(gather, padded) => {
-                let bare = Finish::new(Epilogue::default(), None, None);
+            Walk::Padded(gather, padded) => {
+                let bare = Finish::new(Epilogue::default(), &Slices::default());
                 padded.run(geometry, grad_output, &mut result, |gradient, sums| {
                     gather.run(gradient, weight, sums, &bare)
                 })?;
                 finish.planes(geometry, &mut result);
             }
-            Loops::Rows => scatter::rows(geometry, grad_output, weight, &mut result, &finish),
-            Loops::Planes => scatter::planes(geometry, grad_output, weight, &mut result, &finish)?,
-            Loops::Weights => grad_weight::run(geometry, input, grad_output, &mut result, &finish)?,
+            Walk::Rows => scatter::rows(geometry, grad_output, weight, &mut result, &finish),
+            Walk::Planes => scatter::planes(geometry, grad_output, weight, &mut result, &finish)?,
+            Walk::Weights => grad_weight::run(geometry, input, grad_output, &mut result, &finish)?,
         }
         Ok(result)
     }
@@ -141,8 +132,13 @@ pub(super) struct Finish<'a, T> {
 }
 
 impl<'a, T: Real> Finish<'a, T> {
-    pub(super) fn new(epilogue: Epilogue, residual: Option<&'a [T]>, bias: Option<&'a [T]>) -> Self {
-        Self { epilogue, residual, bias, any: epilogue != Epilogue::default() }
+    pub(super) fn new(epilogue: Epilogue, operands: &Slices<'a, T>) -> Self {
+        Self {
+            epilogue,
+            residual: epilogue.beta.map(|_| operands.residual),
+            bias: epilogue.bias.then_some(operands.bias),
+            any: epilogue != Epilogue::default(),
+        }
     }
 
     /// Finishes sums of one channel, the first of which is element `first` of the result.

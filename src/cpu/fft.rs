@@ -17,17 +17,18 @@ mod weight;
 pub(super) use cost::direct as direct_cost;
 
 use crate::cpu::Real;
-use crate::cpu::direct::geometry::{Geometry, Line};
 use crate::cpu::direct::{Direct, Finish, Slices};
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{self, OutOfMemory, zeros};
-use crate::cpu::padded::{self, Padded};
+use crate::cpu::padded::{self, PaddedPlanes};
+use crate::geometry::{Line, Taps, joined_axes, most_sub_images};
 use crate::implementation::{Cannot, Resource};
 use crate::problem::{Boundary, ConvProblem, Direction, Element, TensorLayout, to_usize};
-use cells::Tile;
-use phase::{Phase, Phases, Taps};
+use cells::OverlapTile;
+use phase::{DensePhase, Phases, side};
 use tame::{Tame, Taming};
 use tiling::{Load, Tiling, bins_of};
-use transform::{Transform, Transforms, Work};
+use transform::{TileBuffers, Transform, Transforms};
 
 /// Bytes of spectra of tiles at a time.
 const SPECTRA: usize = 32 << 20;
@@ -78,7 +79,7 @@ struct Set {
 /// The tiles of one phase.
 struct Tiles<'a> {
     fft: &'a Fft,
-    phases: [Phase; 3],
+    phases: [DensePhase; 3],
     counts: [usize; 3],
 }
 
@@ -102,18 +103,19 @@ impl Fft {
         let geometry = Geometry::new(problem);
         let direction = geometry.direction;
         // Input cells that are read again outside have their gradient in all cells that windows visit.
-        if let Some(padded) = Padded::new(&geometry).filter(|padded| !padded.is_small())
+        if let Some(padded) = PaddedPlanes::new(&geometry).filter(|padded| !padded.is_small())
             && direction == Direction::GradInput
         {
             let [needed, limit] = padded.sizes();
             return Err(Cannot::Limit { resource: Resource::PaddedCells, needed, limit });
         }
-        let most = |line: &Line| Phases::most(line, geometry.boundary, direction);
-        let phases = geometry.lines.iter().map(most).fold(1, u64::saturating_mul);
+        let axes = joined_axes(problem.axes());
+        let most = |axis| most_sub_images(axis, direction, side(geometry.boundary));
+        let phases = axes.iter().map(most).fold(1, u64::saturating_mul);
         if phases > MOST_PHASES {
             return Err(Cannot::Limit { resource: Resource::SubImages, needed: phases, limit: MOST_PHASES });
         }
-        let axes = geometry.lines.map(|line| Phases::new(&line, geometry.boundary, direction));
+        let axes = axes.map(|axis| Phases::new(&axis, geometry.boundary, direction));
         let channels = match direction {
             Direction::GradInput => [geometry.q, geometry.c],
             _ => [geometry.c, geometry.q],
@@ -215,7 +217,7 @@ impl Fft {
         })
     }
 
-    fn of_phases(&self, phases: [Phase; 3]) -> Tiles<'_> {
+    fn of_phases(&self, phases: [DensePhase; 3]) -> Tiles<'_> {
         let counts = [0, 1, 2].map(|axis| phases[axis].count.div_ceil(self.tiling.kept[axis]));
         Tiles { fft: self, phases, counts }
     }
@@ -298,10 +300,10 @@ impl Fft {
             Taming::Hopeless => return Ok(None),
         };
         let transform = T::transform(&self.transforms, self.lengths());
-        let pool = Pool::new(&*transform)?;
+        let pool = TransformPool::new(&*transform)?;
         let weight = tame.as_ref().map_or(weight, |tame| &tame.values);
         let spectra =
-            sum::Sum { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare()?;
+            sum::ChannelSums { fft: self, pool, source: &[], tame: None, weight, spectra: None }.prepare()?;
         Ok(Some(Prepared { lengths: self.lengths(), spectra, tame }))
     }
 
@@ -325,8 +327,8 @@ impl Fft {
         operands: Slices<'_, T>,
         prepared: Option<&Prepared<T>>,
     ) -> Result<Vec<T>, OutOfMemory> {
-        let Slices { input, weight, grad_output, residual, bias } = operands;
-        let finish = Finish::new(*problem.epilogue(), residual, bias);
+        let Slices { input, weight, grad_output, .. } = operands;
+        let finish = Finish::new(*problem.epilogue(), &operands);
         if problem.macs() == 0 {
             let mut result: Vec<T> = zeros("the result", to_usize(problem.result().len()))?;
             finish.without_sums(problem, &mut result);
@@ -363,18 +365,24 @@ impl Fft {
             return direct.run(problem, operands);
         }
         let mut result = zeros("the result", to_usize(problem.result().len()))?;
-        let given = tame::Operands { geometry, source, filter, tame_source, tame_filter };
+        let given = tame::TamedOperands { geometry, source, filter, tame_source, tame_filter };
         let source = tame_source.map_or(source, |tame| &tame.values);
         let filter = tame_filter.map_or(filter, |tame| &tame.values);
         let transform = T::transform(&self.transforms, self.lengths());
-        let pool = Pool::new(&*transform)?;
+        let pool = TransformPool::new(&*transform)?;
         if geometry.direction == Direction::GradWeight {
-            let weight =
-                weight::Weight { fft: self, pool, input: source, grad_output: filter, tame: tame_source };
+            let weight = weight::WeightGradient {
+                fft: self,
+                pool,
+                input: source,
+                grad_output: filter,
+                tame: tame_source,
+            };
             weight.run(&mut result)?;
         } else {
             let spectra = prepared.map(|prepared| &prepared.spectra[..]);
-            let sum = sum::Sum { fft: self, pool, source, tame: tame_source, weight: filter, spectra };
+            let sum =
+                sum::ChannelSums { fft: self, pool, source, tame: tame_source, weight: filter, spectra };
             match self.padded() {
                 None => sum.run(&mut result)?,
                 Some(plane) => {
@@ -423,14 +431,14 @@ impl Tiles<'_> {
         self.counts.iter().product()
     }
 
-    fn tile(&self, at: usize) -> Tile<'_> {
+    fn tile(&self, at: usize) -> OverlapTile<'_> {
         let [_, middle, inner] = self.counts;
         let at = [at / inner / middle, at / inner % middle, at % inner];
-        Tile { axes: &self.fft.axes, phases: self.phases, tiling: &self.fft.tiling, at }
+        OverlapTile { axes: &self.fft.axes, phases: self.phases, tiling: &self.fft.tiling, at }
     }
 
     /// Of those of all images the `at`-th.
-    fn image_and_tile(&self, at: usize) -> (usize, Tile<'_>) {
+    fn image_and_tile(&self, at: usize) -> (usize, OverlapTile<'_>) {
         (at / self.count(), self.tile(at % self.count()))
     }
 
@@ -445,18 +453,18 @@ impl Tiles<'_> {
     }
 }
 
-/// A [`Work`] for every thread that is at it.
-struct Pool<'t, T> {
+/// A [`TileBuffers`] for every thread that is at it.
+struct TransformPool<'t, T> {
     transform: &'t dyn Transform<T>,
-    works: memory::Pool<Work<T>>,
+    works: memory::ScratchPool<TileBuffers<T>>,
 }
 
-impl<'t, T: Real> Pool<'t, T> {
+impl<'t, T: Real> TransformPool<'t, T> {
     fn new(transform: &'t dyn Transform<T>) -> Result<Self, OutOfMemory> {
-        Ok(Self { transform, works: memory::Pool::new(usize::MAX, || Work::new(transform))? })
+        Ok(Self { transform, works: memory::ScratchPool::new(usize::MAX, || TileBuffers::new(transform))? })
     }
 
-    fn with(&self, task: impl FnOnce(&mut Work<T>, &dyn Transform<T>)) {
+    fn with(&self, task: impl FnOnce(&mut TileBuffers<T>, &dyn Transform<T>)) {
         self.works.with(|work| task(work, self.transform));
     }
 }

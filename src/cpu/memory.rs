@@ -41,12 +41,12 @@ pub(super) fn filled<T: Clone>(what: &'static str, len: usize, value: T) -> Resu
 
 /// A scratch for every thread that is at it.
 #[derive(Debug)]
-pub(super) struct Pool<S> {
+pub(super) struct ScratchPool<S> {
     idle: Mutex<Vec<S>>,
     returned: Condvar,
 }
 
-impl<S> Pool<S> {
+impl<S> ScratchPool<S> {
     /// One for each thread, but no more than there are tasks.
     pub(super) fn new(
         tasks: usize,
@@ -75,7 +75,7 @@ impl<S> Pool<S> {
 
 /// Comes back whatever the task does.
 struct Taken<'p, S> {
-    pool: &'p Pool<S>,
+    pool: &'p ScratchPool<S>,
     scratch: Option<S>,
 }
 

@@ -3,10 +3,12 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::direct::geometry::{Geometry, index};
-use super::memory::{OutOfMemory, Pool, room, threads, zeros};
+use super::geometry::Geometry;
+use super::memory::{OutOfMemory, ScratchPool, room, threads, zeros};
 use super::real::add_exactly;
 use super::steps;
+use crate::geometry::index;
+use crate::problem::to_usize;
 
 /// Padded cells for an element of the operands and the result, at most, and as many for any.
 const MOST_RATIO: u64 = 32;
@@ -17,7 +19,7 @@ const AT_ONCE: u64 = 1 << 24;
 
 /// Padded planes of some images.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Padded {
+pub(super) struct PaddedPlanes {
     /// Cells of a padded plane, of one of the input, and the most that are taken of the former.
     cells: u64,
     limit: u64,
@@ -25,7 +27,7 @@ pub(super) struct Padded {
     images: usize,
 }
 
-impl Padded {
+impl PaddedPlanes {
     /// `None` if the input's cells are all that have a gradient.
     pub(super) fn new(geometry: &Geometry) -> Option<Self> {
         let inside = geometry.lines.iter().all(|line| line.begin == 0 && line.reach <= line.input as i64);
@@ -51,7 +53,7 @@ impl Padded {
         let n = geometry.n.max(1) as u64;
         let at_once = most(n).min(AT_ONCE) / cells.saturating_mul(planes as u64).max(1);
         let (limit, images) = (most(1) / (planes as u64).max(1), at_once.clamp(1, n));
-        Some(Self { cells, limit, planes, images: usize::try_from(images).unwrap_or(1) })
+        Some(Self { cells, limit, planes, images: to_usize(images) })
     }
 
     /// Cells of a padded plane, and the most that are taken.
@@ -133,7 +135,7 @@ pub(super) fn fold<T: Real>(geometry: &Geometry, padded: &[T], result: &mut [T])
     };
     let [z, y, x] = [of(0)?, of(1)?, of(2)?];
     // A cell may collect thousands: what each addition loses is carried along (Kahan).
-    let pool = Pool::new(result.len() / plane, || zeros("what additions lose", plane))?;
+    let pool = ScratchPool::new(result.len() / plane, || zeros("what additions lose", plane))?;
     let planes = result.par_chunks_mut(plane).zip(padded.par_chunks(depth * rows * columns));
     planes.for_each(|(result, padded)| {
         pool.with(|lost: &mut Vec<T>| {

@@ -14,13 +14,17 @@ mod sealed {
     use crate::cpu::memory::OutOfMemory;
     use crate::cpu::{CpuOperands, CpuPlan, CpuWeights};
 
-    pub trait Sealed: Sized {
+    pub trait SealedReal: Sized {
         /// Of tiles of these lengths.
         fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>>;
 
         /// [`CpuPlan::run`]. A method of each type, so that the loops are compiled once, in this crate: what is generic is
         /// compiled anew in every crate that calls it.
-        fn run(plan: &CpuPlan, operands: &CpuOperands<'_, Self>) -> Result<ArrayD<Self>, OutOfMemory>;
+        fn run(
+            plan: &CpuPlan,
+            operands: &CpuOperands<'_, Self>,
+            prepared: Option<&CpuWeights<Self>>,
+        ) -> Result<ArrayD<Self>, OutOfMemory>;
 
         /// [`CpuPlan::prepare`], for the same reason.
         fn prepare(plan: &CpuPlan, weight: ArrayViewD<'_, Self>) -> Result<CpuWeights<Self>, OutOfMemory>;
@@ -28,7 +32,7 @@ mod sealed {
 
     macro_rules! sealed {
         ($real:ty, $transform:ident) => {
-            impl Sealed for $real {
+            impl SealedReal for $real {
                 fn transform(transforms: &Transforms, lengths: [usize; 3]) -> Arc<dyn Transform<Self>> {
                     transforms.$transform(lengths)
                 }
@@ -36,8 +40,9 @@ mod sealed {
                 fn run(
                     plan: &CpuPlan,
                     operands: &CpuOperands<'_, Self>,
+                    prepared: Option<&CpuWeights<Self>>,
                 ) -> Result<ArrayD<Self>, OutOfMemory> {
-                    plan.run_in(operands)
+                    plan.run_in(operands, prepared)
                 }
 
                 fn prepare(
@@ -56,7 +61,7 @@ mod sealed {
 
 /// A floating-point type that the CPU computes with: [`f32`] or [`f64`]. Sealed.
 pub trait Real:
-    sealed::Sealed
+    sealed::SealedReal
     + Copy
     + Debug
     + Default

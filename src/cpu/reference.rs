@@ -2,25 +2,15 @@
 //!
 //! All three directions run over the same products, so gradients are adjoints of the forward map by construction.
 
-use ndarray::{ArrayD, ArrayView1, ArrayViewD, CowArray, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
-use crate::problem::{Activation, Axis, Boundary, ConvProblem, Direction, Epilogue, Source, to_usize};
+use crate::problem::{
+    Activation, Axis, Boundary, ConvProblem, Direction, Epilogue, PerRole, Source, to_usize,
+};
 
 /// What [`run`] and [`magnitude`] read, in logical order. Which are read follows from the direction
 /// and the epilogue; one that is read and absent counts as zeros.
-#[derive(Clone, Debug, Default)]
-pub struct Operands64<'a> {
-    /// `x: [n, c_in, X..]`
-    pub input: Option<ArrayViewD<'a, f64>>,
-    /// `w: [c_out, c_in/groups, K..]`, unshared `[c_out, Y.., c_in/groups, K..]`
-    pub weight: Option<ArrayViewD<'a, f64>>,
-    /// The gradient of `y: [n, c_out, Y..]`
-    pub grad_output: Option<ArrayViewD<'a, f64>>,
-    /// Of the result's shape.
-    pub residual: Option<ArrayViewD<'a, f64>>,
-    /// One number per channel of the result.
-    pub bias: Option<ArrayView1<'a, f64>>,
-}
+pub type Operands64<'a> = PerRole<Option<ArrayViewD<'a, f64>>>;
 
 /// The result of `problem`, in logical order.
 ///
@@ -85,36 +75,21 @@ pub fn magnitude(problem: &ConvProblem, operands: &Operands64<'_>) -> ArrayD<f64
 }
 
 /// The operands that the problem reads, each as one slice in logical order.
-struct Tensors {
-    input: Vec<f64>,
-    weight: Vec<f64>,
-    grad_output: Vec<f64>,
-    residual: Option<Vec<f64>>,
-    bias: Option<Vec<f64>>,
-}
+struct Tensors(PerRole<Vec<f64>>);
 
 impl Tensors {
     fn new(problem: &ConvProblem, operands: &Operands64<'_>, map: impl Fn(f64) -> f64 + Copy) -> Self {
-        let direction = problem.direction();
-        let flat = |view: &Option<ArrayViewD<'_, f64>>, len: u64, wanted: bool| match view {
-            Some(view) if wanted => flatten(view, map),
-            _ => vec![0.0; if wanted { to_usize(len) } else { 0 }],
-        };
-        let epilogue = problem.epilogue();
-        let bias = operands.bias.as_ref().map(|b| b.iter().map(|&v| map(v)).collect());
-        Self {
-            input: flat(&operands.input, problem.input().len(), direction != Direction::GradInput),
-            weight: flat(&operands.weight, problem.weight().len(), direction != Direction::GradWeight),
-            grad_output: flat(&operands.grad_output, problem.output().len(), direction != Direction::Forward),
-            residual: epilogue.beta.and(operands.residual.as_ref()).map(|view| flatten(view, map)),
-            bias: bias.filter(|_| epilogue.bias),
-        }
+        Self(PerRole::new(|role| match &operands[role] {
+            _ if !role.is_used(problem) => Vec::new(),
+            Some(view) => flatten(view, map),
+            None => vec![0.0; role.shape(problem).iter().product()],
+        }))
     }
 
     /// Every element's sum of products; `outside` is what a `Constant` boundary holds.
     fn sums(&self, problem: &ConvProblem, outside: f64) -> Vec<f64> {
         let mut sums = vec![0.0; to_usize(problem.result().len())];
-        let Self { input: x, weight: w, grad_output: h, .. } = self;
+        let PerRole { input: x, weight: w, grad_output: h, .. } = &self.0;
         match problem.direction() {
             Direction::Forward => for_each_product(problem, |cell, weight, output| {
                 sums[output] += cell.map_or(outside, |i| x[i]) * w[weight];
@@ -141,8 +116,8 @@ impl Tensors {
         let shape = problem.result().shape();
         let (channels, plane) = (shape[1].max(1), shape[2..].iter().product::<usize>().max(1));
         for (i, sum) in sums.iter_mut().enumerate() {
-            let residual = self.residual.as_ref().map_or(0.0, |r| r[i]);
-            let bias = self.bias.as_ref().map_or(0.0, |b| b[i / plane % channels]);
+            let residual = if problem.epilogue().beta.is_some() { self.0.residual[i] } else { 0.0 };
+            let bias = if problem.epilogue().bias { self.0.bias[i / plane % channels] } else { 0.0 };
             *sum = epilogue(*sum, residual, bias);
         }
         // No panic: the problem checked that the shape can be addressed, and there is a sum for each element.

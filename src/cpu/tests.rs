@@ -3,7 +3,7 @@
 
 use ndarray::ArrayD;
 
-use super::{CpuOperands, CpuPlan, CpuWeight, reference, steps};
+use super::{CpuOperands, CpuPlan, reference, steps};
 use crate::algorithm_name::Algorithm;
 use crate::problem::{Boundary, Conv, ConvProblem, Direction, Padding, PerAxis, TensorLayout, to_usize};
 
@@ -117,12 +117,12 @@ fn no_shape_takes_steps_or_memory_out_of_proportion() {
             let [x, w, h] = [tensor(&x, 1), tensor(&w, 2), tensor(&h, 3)];
             let operands = CpuOperands {
                 input: Some(x.view()),
-                weight: Some(CpuWeight::View(w.view())),
+                weight: Some(w.view()),
                 grad_output: Some(h.view()),
                 ..CpuOperands::default()
             };
             steps::taken();
-            let (result, used) = bytes_of(|| plan.run(&operands).unwrap());
+            let (result, used) = bytes_of(|| plan.run(&operands, None).unwrap());
             let taken = steps::taken();
             let allowed = stated + 8 * problem.result().len() + TABLES;
             assert!(used <= allowed, "{used} bytes, {allowed} stated or for tables, by {problem:?}");
@@ -141,7 +141,7 @@ fn no_shape_takes_steps_or_memory_out_of_proportion() {
                 assert!(held < PLAN + 64 * elements, "{held} bytes for the transforms of {problem:?}");
                 let stated = plan.workspace_bytes();
                 assert!(stated <= 512 * elements + (8 << 20), "{stated} bytes are stated for {problem:?}");
-                let (_, used) = bytes_of(|| plan.run(&operands).unwrap());
+                let (_, used) = bytes_of(|| plan.run(&operands, None).unwrap());
                 let allowed = stated + 8 * problem.result().len() + TABLES;
                 assert!(
                     used <= allowed,
@@ -198,7 +198,7 @@ fn long_rows_take_steps_in_proportion() {
             let plan = CpuPlan::new(&problem, Algorithm::Direct).unwrap();
             // Absent operands are zeros.
             steps::taken();
-            let (_, used) = bytes_of(|| plan.run::<f32>(&CpuOperands::default()).unwrap());
+            let (_, used) = bytes_of(|| plan.run::<f32>(&CpuOperands::default(), None).unwrap());
             let (taken, needed) = (steps::taken(), problem.macs() + elements(&problem));
             assert!(taken <= 32 * needed, "{name}: {taken} steps for {needed} products and elements");
             let allowed = plan.workspace_bytes() + 4 * (elements(&problem)) + TABLES;

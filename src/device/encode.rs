@@ -1,6 +1,6 @@
 //! Runs recorded into an app's own encoder.
 
-use super::plan::{Plan, Runner};
+use super::plan::Plan;
 use super::{OperandError, wait};
 use crate::error::Error;
 use crate::gpu::{BufferOperands, BufferSlice, GpuPlan};
@@ -37,9 +37,6 @@ impl Plan {
     }
 
     fn for_encoder(&self) -> Result<&GpuPlan, OperandError> {
-        match &self.runner {
-            Runner::Gpu(plan) => Ok(plan),
-            Runner::Cpu(_) => Err(OperandError::OtherDevice { role: "encoder" }),
-        }
+        self.gpu().ok_or(OperandError::OtherDevice { role: "encoder" })
     }
 }

@@ -3,36 +3,33 @@
 use half::f16;
 use ndarray::{ArrayViewD, Dimension};
 
-use super::operands::Source;
+use super::operands::{OperandPlace, by_element};
 use super::plan::Plan;
-use super::run::Given;
-use super::tensor::Place;
+use super::run::OperandPlaces;
 use super::wait::Wait;
-use super::{HostView, OperandError, Scalar, Tensor, Weight};
+use super::{Backend, HostView, OperandError, Scalar, Tensor};
 use crate::algorithm_name::Algorithm;
 use crate::error::Error;
-use crate::problem::Element;
+use crate::problem::{Element, Role};
 
 impl Plan {
     /// If it was asked for and the plan transforms its operands: every number of them. A tensor on a GPU is copied to the host
     /// for it.
-    pub(super) async fn check_finite(&self, given: &Given<'_>, waiting: Wait) -> Result<(), Error> {
+    pub(super) async fn check_finite(&self, given: &OperandPlaces<'_>, waiting: Wait) -> Result<(), Error> {
         if !self.is_to_be_finite() {
             return Ok(());
         }
-        for (role, source) in [("input", &given.input), ("grad_output", &given.grad_output)] {
-            match source {
-                Source::Host(view) => self.check_finite_view(role, view)?,
-                Source::Device(tensor) => self.check_finite_tensor(role, tensor, waiting).await?,
-                Source::Absent => {}
+        for role in [Role::Input, Role::GradOutput, Role::Weight] {
+            match &given[role] {
+                OperandPlace::Host(view) => self.check_finite_view(role.name(), view)?,
+                OperandPlace::Device(tensor) => {
+                    self.check_finite_tensor(role.name(), tensor, waiting).await?;
+                }
+                // Prepared weights were checked when they were prepared.
+                OperandPlace::Absent | OperandPlace::Prepared(_) => {}
             }
         }
-        match &given.weight {
-            Weight::View(view) => self.check_finite_view("weight", view),
-            Weight::Tensor(tensor) => self.check_finite_tensor("weight", tensor, waiting).await,
-            // When they were prepared.
-            Weight::Absent | Weight::Prepared(_) => Ok(()),
-        }
+        Ok(())
     }
 
     async fn check_finite_tensor(
@@ -41,7 +38,7 @@ impl Plan {
         tensor: &Tensor,
         waiting: Wait,
     ) -> Result<(), Error> {
-        if let Place::Cpu(array) = &tensor.0 {
+        if let Some(Backend::Cpu(array)) = &tensor.0 {
             return self.check_finite_view(role, &array.view());
         }
         if tensor.is_absent() {
@@ -72,11 +69,7 @@ impl Plan {
         if !self.is_to_be_finite() {
             return Ok(());
         }
-        let place = match view {
-            HostView::F32(view) => first(view, |value| value.is_finite()),
-            HostView::F64(view) => first(view, |value| value.is_finite()),
-            HostView::F16(view) => first(view, |value| value.is_finite()),
-        };
+        let place = by_element!(HostView, view, view => first(view, |value| value.is_finite()));
         place.map_or(Ok(()), |at| Err(OperandError::NonFinite { role, at }.into()))
     }
 }

@@ -8,10 +8,9 @@ use ndarray::ArrayD;
 use super::wait;
 use super::{Device, Operands, Plan, Scalar};
 use crate::algorithm_name::Algorithm;
-use crate::classic::operation::Role;
 use crate::error::Error;
 use crate::planner::{Fallback, PlanOptions};
-use crate::problem::{ConvProblem, Element};
+use crate::problem::{ConvProblem, Element, Role};
 
 /// Timed runs of an algorithm, of which the fastest counts.
 const RUNS: usize = 3;
@@ -108,7 +107,6 @@ fn agree<T: Scalar + Into<f64>>(wanted: &ArrayD<T>, got: &ArrayD<T>) -> bool {
 /// Made-up operands of a problem: small integers.
 struct Arrays<T> {
     operands: Vec<(Role, ArrayD<T>)>,
-    residual: Option<ArrayD<T>>,
 }
 
 impl<T: Scalar> Arrays<T> {
@@ -128,18 +126,13 @@ impl<T: Scalar> Arrays<T> {
                 operands.push((role, made(role.shape(problem))?));
             }
         }
-        let has_residual = problem.epilogue().beta.is_some();
-        let residual = if has_residual { Some(made(problem.result().shape())?) } else { None };
-        Ok(Self { operands, residual })
+        Ok(Self { operands })
     }
 
     async fn run(&self, plan: &Plan) -> Result<ArrayD<T>, Error> {
         let mut given = Operands::default();
         for (role, array) in &self.operands {
             given = given.with(*role, array.view())?;
-        }
-        if let Some(residual) = &self.residual {
-            given.residual = residual.view();
         }
         Ok(plan.result_of(given, false, wait::BLOCKING).await?.0)
     }

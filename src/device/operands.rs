@@ -7,8 +7,7 @@ use half::f16;
 use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayView1, ArrayViewD, Data, Dimension};
 
 use super::{PreparedWeights, Tensor};
-use crate::classic::operation::Role;
-use crate::problem::{Conv, ConvProblem, Direction, Element, inputs_in_words};
+use crate::problem::{Conv, ConvProblem, Direction, Element, PerRole, Role, inputs_in_words};
 
 /// An operand that does not belong to the plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,16 +102,16 @@ impl OperandError {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-    impl Sealed for half::f16 {}
-    impl<T: super::Scalar, D: super::Dimension> Sealed for super::ArrayView<'_, T, D> {}
-    impl Sealed for &super::Tensor {}
+    pub trait SealedOperand {}
+    impl SealedOperand for f32 {}
+    impl SealedOperand for f64 {}
+    impl SealedOperand for half::f16 {}
+    impl<T: super::Scalar, D: super::Dimension> SealedOperand for super::ArrayView<'_, T, D> {}
+    impl SealedOperand for &super::Tensor {}
 }
 
 /// A type of host elements: `f32`, `f64` or [`half::f16`].
-pub trait Scalar: sealed::Sealed + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
+pub trait Scalar: sealed::SealedOperand + Pod + PartialEq + Default + Send + Sync + fmt::Debug {
     /// Its name among the elements.
     const ELEMENT: Element;
     #[doc(hidden)]
@@ -153,29 +152,32 @@ pub enum HostArray {
     F16(ArrayD<f16>),
 }
 
+/// The same for an array or a view of each element.
+macro_rules! by_element {
+    ($of:ident, $host:expr, $it:ident => $then:expr) => {
+        match $host {
+            $of::F32($it) => $then,
+            $of::F64($it) => $then,
+            $of::F16($it) => $then,
+        }
+    };
+}
+pub(super) use by_element;
+
 impl HostView<'_> {
     pub(super) fn to_owned(&self) -> HostArray {
-        match self {
-            Self::F32(v) => HostArray::F32(v.to_owned()),
-            Self::F64(v) => HostArray::F64(v.to_owned()),
-            Self::F16(v) => HostArray::F16(v.to_owned()),
-        }
+        by_element!(Self, self, view => Scalar::into_host(view.to_owned()))
     }
 
     pub(super) fn element(&self) -> Element {
-        match self {
-            Self::F32(_) => Element::F32,
-            Self::F64(_) => Element::F64,
-            Self::F16(_) => Element::F16,
+        fn of<T: Scalar>(_: &ArrayViewD<'_, T>) -> Element {
+            T::ELEMENT
         }
+        by_element!(Self, self, view => of(view))
     }
 
     pub(super) fn shape(&self) -> &[usize] {
-        match self {
-            Self::F32(v) => v.shape(),
-            Self::F64(v) => v.shape(),
-            Self::F16(v) => v.shape(),
-        }
+        by_element!(Self, self, view => view.shape())
     }
 }
 
@@ -213,7 +215,7 @@ scalar!(f64, F64, |value: f64| value);
 scalar!(f16, F16, f16::from_f64);
 
 /// What an operand of [`Operands`] may be: an ndarray view, or `&Tensor`.
-pub trait Operand<'a>: sealed::Sealed + Sized {
+pub trait Operand<'a>: sealed::SealedOperand + Sized {
     /// The same for a bias.
     type Vector: fmt::Debug;
 
@@ -224,19 +226,21 @@ pub trait Operand<'a>: sealed::Sealed + Sized {
     fn no_vector() -> Self::Vector;
 
     #[doc(hidden)]
-    fn source(self) -> Source<'a>;
+    fn place(self) -> OperandPlace<'a>;
 
     #[doc(hidden)]
-    fn vector_source(vector: Self::Vector) -> Source<'a>;
+    fn place_of_vector(vector: Self::Vector) -> OperandPlace<'a>;
 }
 
 /// Where an operand of a run is.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
-pub enum Source<'a> {
+pub enum OperandPlace<'a> {
     Absent,
     Host(HostView<'a>),
     Device(&'a Tensor),
+    /// Of the weight alone.
+    Prepared(&'a PreparedWeights),
 }
 
 impl<'a, T: Scalar, D: Dimension> Operand<'a> for ArrayView<'a, T, D> {
@@ -250,12 +254,12 @@ impl<'a, T: Scalar, D: Dimension> Operand<'a> for ArrayView<'a, T, D> {
         nothing()
     }
 
-    fn source(self) -> Source<'a> {
-        host_source(self)
+    fn place(self) -> OperandPlace<'a> {
+        host_place(self)
     }
 
-    fn vector_source(vector: Self::Vector) -> Source<'a> {
-        host_source(vector)
+    fn place_of_vector(vector: Self::Vector) -> OperandPlace<'a> {
+        host_place(vector)
     }
 }
 
@@ -270,12 +274,12 @@ impl<'a> Operand<'a> for &'a Tensor {
         &Tensor::ABSENT
     }
 
-    fn source(self) -> Source<'a> {
-        if self.is_absent() { Source::Absent } else { Source::Device(self) }
+    fn place(self) -> OperandPlace<'a> {
+        if self.is_absent() { OperandPlace::Absent } else { OperandPlace::Device(self) }
     }
 
-    fn vector_source(vector: Self) -> Source<'a> {
-        vector.source()
+    fn place_of_vector(vector: Self) -> OperandPlace<'a> {
+        vector.place()
     }
 }
 
@@ -291,9 +295,9 @@ fn nothing<'a, T: Pod, D: Dimension>() -> ArrayView<'a, T, D> {
     ArrayView::from_shape(shape, elements).expect("elements of the shape")
 }
 
-fn host_source<'a, T: Scalar, D: Dimension>(view: ArrayView<'a, T, D>) -> Source<'a> {
+fn host_place<'a, T: Scalar, D: Dimension>(view: ArrayView<'a, T, D>) -> OperandPlace<'a> {
     let absent = view.shape().iter().all(|&extent| extent == 0);
-    if absent { Source::Absent } else { Source::Host(T::host_view(view.into_dyn())) }
+    if absent { OperandPlace::Absent } else { OperandPlace::Host(T::host_view(view.into_dyn())) }
 }
 
 /// The weights of a run: a view, a tensor on the device, or what [`Plan::prepare`](super::Plan::prepare) made.
@@ -309,6 +313,17 @@ pub enum Weight<'a> {
     Tensor(&'a Tensor),
     /// Prepared once.
     Prepared(&'a PreparedWeights),
+}
+
+impl<'a> Weight<'a> {
+    fn place(self) -> OperandPlace<'a> {
+        match self {
+            Self::Absent => OperandPlace::Absent,
+            Self::View(view) => OperandPlace::Host(view),
+            Self::Tensor(tensor) => tensor.place(),
+            Self::Prepared(weights) => OperandPlace::Prepared(weights),
+        }
+    }
 }
 
 impl<'a, T: Scalar, D: Dimension> From<ArrayView<'a, T, D>> for Weight<'a> {
@@ -370,6 +385,18 @@ impl<'a, V: Operand<'a>> Default for Operands<'a, V> {
     }
 }
 
+impl<'a, V: Operand<'a>> Operands<'a, V> {
+    pub(super) fn places(self) -> PerRole<OperandPlace<'a>> {
+        PerRole {
+            input: self.input.place(),
+            weight: self.weight.place(),
+            grad_output: self.grad_output.place(),
+            bias: V::place_of_vector(self.bias),
+            residual: self.residual.place(),
+        }
+    }
+}
+
 impl<'a, T: Scalar> Operands<'a, ArrayViewD<'a, T>> {
     /// The same, with `array` in this role.
     ///
@@ -381,6 +408,7 @@ impl<'a, T: Scalar> Operands<'a, ArrayViewD<'a, T>> {
             Role::Input => self.input = array,
             Role::Weight => self.weight = array.into(),
             Role::GradOutput => self.grad_output = array,
+            Role::Residual => self.residual = array,
             Role::Bias => {
                 let (wanted, got) = (vec![array.len()], array.shape().to_vec());
                 let line = array.into_dimensionality();

@@ -8,7 +8,7 @@ use super::memory::{bytes_of, copied, reserve};
 use super::wait::{self, Wait};
 use super::{Device, OperandError, Operands, Plan, Scalar};
 use crate::algorithm_name::Algorithm;
-use crate::classic::operation::{Argument, Operation, OperationError, Role, Source, View};
+use crate::classic::operation::{Argument, ArgumentSource, Operation, OperationError, Role, View};
 use crate::error::Error;
 use crate::planner::PlanOptions;
 use crate::problem::Element;
@@ -153,7 +153,7 @@ impl OperationPlan {
         let steps = run.results.len();
         // The last result is nobody else's: it need not be copied.
         match (&self.operation.result().source, run.results.pop()) {
-            (Source::Step(step), Some(last)) if *step + 1 == steps => {
+            (ArgumentSource::Step(step), Some(last)) if *step + 1 == steps => {
                 let seen = over(&self.operation.result().view, last.into(), steps)?;
                 // A part of it that lies apart would keep the whole in memory.
                 if seen.as_slice_memory_order().is_some() {
@@ -204,9 +204,9 @@ struct Run<'a, 'o, T> {
 impl<T: Scalar> Run<'_, '_, T> {
     fn array(&self, argument: &Argument, step: usize) -> Result<Array<'_, T>, Error> {
         let array: Array<'_, T> = match &argument.source {
-            Source::Operand(operand) => self.operands[*operand].view().into(),
-            Source::Step(step) => self.results[*step].view().into(),
-            Source::Constant(constant) => {
+            ArgumentSource::Operand(operand) => self.operands[*operand].view().into(),
+            ArgumentSource::Step(step) => self.results[*step].view().into(),
+            ArgumentSource::Constant(constant) => {
                 let elements = constant.shape().iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
                 reserve("a constant", bytes_of::<f64>(elements).saturating_add(bytes_of::<T>(elements)))?;
                 constant.array().mapv(T::from_f64).into()

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Device;
-#[cfg(feature = "gpu")]
-use super::Kind;
 #[cfg(not(target_arch = "wasm32"))]
 use super::measure;
+use super::{Backend, Device, PerBackend};
 use crate::algorithm_name::Algorithm;
 use crate::cpu::{self, CPU, CpuPlan};
 use crate::error::Error;
@@ -26,7 +24,7 @@ use crate::gpu::GpuPlan;
 /// `Send + Sync`; cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub(super) runner: Runner,
+    pub(super) runner: Backend<PlanKind>,
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
     /// Of a plan on the CPU.
@@ -39,11 +37,13 @@ pub struct Plan {
     pub(super) check_finite: bool,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Runner {
+/// What runs a plan.
+pub(super) struct PlanKind;
+
+impl PerBackend for PlanKind {
     #[cfg(feature = "gpu")]
-    Gpu(GpuPlan),
-    Cpu(Arc<CpuPlan>),
+    type Gpu = GpuPlan;
+    type Cpu = Arc<CpuPlan>;
 }
 
 /// What was considered on the CPU, as a line for each algorithm.
@@ -83,10 +83,10 @@ impl Plan {
             check_finite: options.check_finite,
         };
         #[cfg(feature = "gpu")]
-        if let Kind::Gpu(gpu) = &device.0 {
+        if let Some(gpu) = device.0.gpu() {
             match Planner::new(gpu.target().clone()).choose_with(problem, options) {
                 Ok(choice) => {
-                    let runner = Runner::Gpu(GpuPlan::new(gpu, choice, options).await?);
+                    let runner = Backend::Gpu(GpuPlan::new(gpu, choice, options).await?);
                     return Ok(plan(runner, None, None, device.name()));
                 }
                 Err(declined) if options.fallback == Fallback::Error => return Err(declined.into()),
@@ -111,8 +111,8 @@ impl Plan {
     pub fn problem(&self) -> &ConvProblem {
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => &plan.choice().problem,
-            Runner::Cpu(plan) => plan.problem(),
+            Backend::Gpu(plan) => &plan.choice().problem,
+            Backend::Cpu(plan) => plan.problem(),
         }
     }
 
@@ -120,8 +120,8 @@ impl Plan {
     pub fn algorithm(&self) -> Algorithm {
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => plan.choice().algorithm,
-            Runner::Cpu(plan) => plan.algorithm(),
+            Backend::Gpu(plan) => plan.choice().algorithm,
+            Backend::Cpu(plan) => plan.algorithm(),
         }
     }
 
@@ -144,8 +144,8 @@ impl Plan {
     pub fn workspace_bytes(&self) -> u64 {
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => plan.choice().program.workspace_bytes(),
-            Runner::Cpu(plan) => plan.workspace_bytes(),
+            Backend::Gpu(plan) => plan.choice().program.workspace_bytes(),
+            Backend::Cpu(plan) => plan.workspace_bytes(),
         }
     }
 
@@ -159,10 +159,7 @@ impl Plan {
     #[cfg(feature = "gpu")]
     #[doc(hidden)]
     pub fn gpu(&self) -> Option<&GpuPlan> {
-        match &self.runner {
-            Runner::Gpu(plan) => Some(plan),
-            Runner::Cpu(_) => None,
-        }
+        self.runner.gpu()
     }
 
     /// In words: device, algorithm, configuration, launches, workspace; then of every algorithm the estimated time of each of its
@@ -170,14 +167,14 @@ impl Plan {
     pub fn explain(&self) -> String {
         let how = match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => {
+            Backend::Gpu(plan) => {
                 let choice = plan.choice();
                 // The others need no device.
                 let on_cpu = choose_on_cpu(&choice.problem, &PlanOptions::default());
                 let on_cpu = on_cpu.map(|on_cpu| on_cpu.explain_considered(" on the CPU"));
                 choice.explain() + &on_cpu.unwrap_or_default()
             }
-            Runner::Cpu(plan) => plan.explain() + self.considered.as_deref().unwrap_or_default(),
+            Backend::Cpu(plan) => plan.explain() + self.considered.as_deref().unwrap_or_default(),
         };
         let declined =
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
@@ -193,10 +190,10 @@ fn choose_on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<Choice<
     choose((CPU, Algorithm::on_cpu()), problem, options, &context)
 }
 
-fn on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<(Runner, OnCpu), Declined> {
+fn on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<(Backend<PlanKind>, OnCpu), Declined> {
     let choice = choose_on_cpu(problem, options)?;
     let considered = choice.explain_considered("").into();
-    Ok((Runner::Cpu(Arc::new(choice.program)), Some(considered)))
+    Ok((Backend::Cpu(Arc::new(choice.program)), Some(considered)))
 }
 
 /// Warns of the same thing once, and whispers it afterwards: a one-liner plans anew in every call.

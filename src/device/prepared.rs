@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Scalar;
+use super::{Backend, PerBackend, Scalar};
 use crate::cpu::{CpuPlan, CpuWeights, Real};
 
 #[cfg(feature = "gpu")]
@@ -10,29 +10,42 @@ use crate::gpu::GpuWeights;
 
 /// Weights brought once into the form that a plan wants: uploaded, packed or transformed.
 #[derive(Clone, Debug)]
-pub struct PreparedWeights(pub(super) PreparedOn);
+pub struct PreparedWeights(pub(super) Backend<PreparedKind>);
 
-#[derive(Clone, Debug)]
-pub(super) enum PreparedOn {
+/// What prepared weights are.
+pub(super) struct PreparedKind;
+
+impl PerBackend for PreparedKind {
     #[cfg(feature = "gpu")]
-    Gpu(GpuWeights),
-    CpuF32(CpuWeights<f32>, Arc<CpuPlan>),
-    CpuF64(CpuWeights<f64>, Arc<CpuPlan>),
+    type Gpu = GpuWeights;
+    type Cpu = PreparedOnCpu;
+}
+
+/// Weights of either element, with the plan that prepared them.
+#[derive(Clone, Debug)]
+pub(super) enum PreparedOnCpu {
+    F32(CpuWeights<f32>, Arc<CpuPlan>),
+    F64(CpuWeights<f64>, Arc<CpuPlan>),
+}
+
+impl PreparedOnCpu {
+    pub(super) fn are_of(&self, plan: &Arc<CpuPlan>) -> bool {
+        let (Self::F32(_, of) | Self::F64(_, of)) = self;
+        Arc::ptr_eq(plan, of)
+    }
 }
 
 impl PreparedWeights {
     #[cfg(feature = "gpu")]
     pub(super) fn gpu(&self) -> Option<&GpuWeights> {
-        if let PreparedOn::Gpu(weights) = &self.0 { Some(weights) } else { None }
+        self.0.gpu()
     }
 
-    pub(super) fn cpu<T: Scalar + Real>(&self) -> Option<CpuWeights<T>> {
-        let any: &dyn std::any::Any = match &self.0 {
-            PreparedOn::CpuF32(weights, _) => weights,
-            PreparedOn::CpuF64(weights, _) => weights,
-            #[cfg(feature = "gpu")]
-            PreparedOn::Gpu(_) => return None,
+    pub(super) fn cpu<T: Scalar + Real>(&self) -> Option<&CpuWeights<T>> {
+        let any: &dyn std::any::Any = match self.0.cpu()? {
+            PreparedOnCpu::F32(weights, _) => weights,
+            PreparedOnCpu::F64(weights, _) => weights,
         };
-        any.downcast_ref::<CpuWeights<T>>().cloned()
+        any.downcast_ref()
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "gpu")]
 use super::wait;
-use super::{Device, Kind};
+use super::{Backend, Device};
 use crate::cpu;
 use crate::error::Error;
 use crate::target::Peaks;
@@ -18,8 +18,8 @@ impl Device {
     pub fn probe(&self) -> Result<Peaks, Error> {
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(gpu) => Ok(wait::block_on(gpu.peaks(wait::BLOCKING))?),
-            Kind::Cpu => {
+            Backend::Gpu(gpu) => Ok(wait::block_on(gpu.peaks(wait::BLOCKING))?),
+            Backend::Cpu(()) => {
                 Ok(Peaks { copy_bytes_per_second: cpu::copy_bytes_per_second(), ..Peaks::default() })
             }
         }

@@ -3,45 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{ArrayBase, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Data, Dimension, Ix1};
+use ndarray::{ArrayBase, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Data, Dimension};
 
 use super::memory::{bytes_of, reserve};
-use super::operands::Source;
-use super::plan::{Plan, Runner};
-use super::prepared::{PreparedOn, PreparedWeights};
-use super::tensor::Place;
+use super::operands::{OperandPlace, by_element};
+use super::plan::Plan;
+use super::prepared::{PreparedOnCpu, PreparedWeights};
 use super::wait::{self, Boxed, Wait};
-use super::{HostArray, HostView, Operand, OperandError, Operands, Scalar, Tensor, Weight};
-use crate::cpu::{CpuOperands, CpuPlan, CpuWeight, Real};
+use super::{Backend, HostArray, HostView, OperandError, Operands, Scalar, Tensor};
+use crate::cpu::{CpuOperands, CpuPlan, Real};
 use crate::error::Error;
-use crate::problem::{Direction, Element, TensorLayout};
+use crate::problem::{Direction, Element, PerRole, Role, TensorLayout};
 
 #[cfg(feature = "gpu")]
-use crate::gpu::{GpuOperands, GpuPlan, GpuTensor};
+use crate::gpu::{GpuPlan, GpuTensor};
 
 /// Bytes of rows that the threads of the CPU path have at hand.
 const ROWS: u64 = 4 << 20;
 
-/// Operands by role, checked against the plan.
-pub(super) struct Given<'a> {
-    pub(super) input: Source<'a>,
-    pub(super) weight: Weight<'a>,
-    pub(super) grad_output: Source<'a>,
-    bias: Source<'a>,
-    residual: Source<'a>,
-}
-
-impl<'a> Given<'a> {
-    pub(super) fn new<V: Operand<'a>>(operands: Operands<'a, V>) -> Self {
-        Self {
-            input: operands.input.source(),
-            weight: operands.weight,
-            grad_output: operands.grad_output.source(),
-            bias: V::vector_source(operands.bias),
-            residual: operands.residual.source(),
-        }
-    }
-}
+/// Where the operands of a run are.
+pub(super) type OperandPlaces<'a> = PerRole<OperandPlace<'a>>;
 
 impl Plan {
     /// Brings weights into the plan's form, for any number of runs.
@@ -84,21 +65,19 @@ impl Plan {
     async fn prepare_view(&self, view: &HostView<'_>) -> Result<PreparedWeights, Error> {
         Ok(PreparedWeights(match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => PreparedOn::Gpu(match view {
-                HostView::F32(v) => plan.prepare(v.view()).await?,
-                HostView::F64(v) => plan.prepare(v.view()).await?,
-                HostView::F16(v) => plan.prepare(v.view()).await?,
-            }),
-            Runner::Cpu(plan) => {
+            Backend::Gpu(plan) => {
+                Backend::Gpu(by_element!(HostView, view, v => plan.prepare(v.view()).await?))
+            }
+            Backend::Cpu(plan) => {
                 // Once in logical order, and once shared.
                 let bytes = self.problem().weight().len().saturating_mul(view.element().bytes());
                 reserve("the prepared weights", bytes.saturating_add(plan.prepared_bytes()))?;
-                match view {
-                    HostView::F32(v) => PreparedOn::CpuF32(plan.prepare(v.view())?, Arc::clone(plan)),
-                    HostView::F64(v) => PreparedOn::CpuF64(plan.prepare(v.view())?, Arc::clone(plan)),
+                Backend::Cpu(match view {
+                    HostView::F32(v) => PreparedOnCpu::F32(plan.prepare(v.view())?, Arc::clone(plan)),
+                    HostView::F64(v) => PreparedOnCpu::F64(plan.prepare(v.view())?, Arc::clone(plan)),
                     // No panic: the CPU has no plan for f16, and the view is of the plan's element.
                     HostView::F16(_) => unreachable!("a plan for f16 on the CPU"),
-                }
+                })
             }
         }))
     }
@@ -156,7 +135,7 @@ impl Plan {
     /// [`OperandError::OtherDevice`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_on<'a>(&self, operands: &Operands<'a, &'a Tensor>) -> Result<Tensor, Error> {
-        let given = Given::new(operands.clone());
+        let given = operands.clone().places();
         self.check(&given)?;
         wait::block_on(self.execute(&given, false, wait::BLOCKING)).map(|(result, _)| result)
     }
@@ -167,7 +146,7 @@ impl Plan {
     ///
     /// As [`Self::run_on`].
     pub async fn run_on_async<'a>(&self, operands: &Operands<'a, &'a Tensor>) -> Result<Tensor, Error> {
-        let given = Given::new(operands.clone());
+        let given = operands.clone().places();
         self.check(&given)?;
         self.execute(&given, false, wait::ASYNC).await.map(|(result, _)| result)
     }
@@ -178,7 +157,7 @@ impl Plan {
         timed: bool,
         waiting: Wait,
     ) -> Result<(ArrayD<T>, Option<Duration>), Error> {
-        let given = Given::new(operands);
+        let given = operands.places();
         // First, because it names the operand that is of another type.
         self.check(&given)?;
         let wanted = self.problem().element();
@@ -192,7 +171,7 @@ impl Plan {
     /// The operands were checked.
     pub(super) fn execute<'a>(
         &'a self,
-        given: &'a Given<'_>,
+        given: &'a OperandPlaces<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Boxed<'a, Result<(Tensor, Option<Duration>), Error>> {
@@ -201,72 +180,53 @@ impl Plan {
 
     async fn executed(
         &self,
-        given: &Given<'_>,
+        given: &OperandPlaces<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Result<(Tensor, Option<Duration>), Error> {
         self.check_finite(given, waiting).await?;
         match &self.runner {
             #[cfg(feature = "gpu")]
-            Runner::Gpu(plan) => {
+            Backend::Gpu(plan) => {
                 let (tensor, took) = self.execute_on_gpu(plan, given, timed, waiting).await?;
-                Ok((Tensor(Place::Gpu(tensor)), took))
+                Ok((Tensor(Some(Backend::Gpu(tensor))), took))
             }
-            Runner::Cpu(plan) => {
+            Backend::Cpu(plan) => {
                 let _ = (timed, waiting);
                 let array = match self.problem().element() {
                     Element::F64 => self.execute_on_cpu::<f64>(plan, given)?,
                     // `CpuPlan::new` refused F16.
                     Element::F32 | Element::F16 => self.execute_on_cpu::<f32>(plan, given)?,
                 };
-                Ok((Tensor(Place::Cpu(Arc::new(array))), None))
+                Ok((Tensor(Some(Backend::Cpu(Arc::new(array)))), None))
             }
         }
     }
 
     /// Presence, shape and element of every operand.
-    pub(super) fn check(&self, given: &Given<'_>) -> Result<(), Error> {
-        let problem = self.problem();
-        let direction = problem.direction();
-        let bias = TensorLayout::new("bias", &[problem.bias_shape()], &Default::default())?;
-        let has_bias = problem.epilogue().bias && !bias.is_empty();
-        for (role, source, used, layout) in [
-            ("input", &given.input, direction != Direction::GradInput, problem.input()),
-            ("grad_output", &given.grad_output, direction != Direction::Forward, problem.output()),
-            ("bias", &given.bias, has_bias, &bias),
-            ("residual", &given.residual, problem.epilogue().beta.is_some(), problem.result()),
-        ] {
-            self.check_source(role, source, used, layout)?;
+    pub(super) fn check(&self, given: &OperandPlaces<'_>) -> Result<(), Error> {
+        // What was prepared is compared with the plan, not with the problem: after all else.
+        for role in [Role::Input, Role::GradOutput, Role::Bias, Role::Residual, Role::Weight] {
+            self.check_operand(role, &given[role])?;
         }
-        let source = match &given.weight {
-            Weight::Absent => Source::Absent,
-            Weight::View(view) => Source::Host(view.clone()),
-            Weight::Tensor(tensor) => Operand::source(*tensor),
-            Weight::Prepared(weights) if direction != Direction::GradWeight => {
-                return self.check_prepared(weights);
-            }
-            Weight::Prepared(_) => return Err(OperandError::Superfluous { role: "weight" }.into()),
-        };
-        self.check_source("weight", &source, direction != Direction::GradWeight, problem.weight())
+        Ok(())
     }
 
-    fn check_source(
-        &self,
-        role: &'static str,
-        source: &Source<'_>,
-        used: bool,
-        layout: &TensorLayout,
-    ) -> Result<(), Error> {
-        let element = self.problem().element();
-        match source {
-            Source::Absent if used => Err(OperandError::Missing { role }.into()),
-            Source::Absent => Ok(()),
-            _ if !used => Err(OperandError::Superfluous { role }.into()),
-            Source::Host(view) => check_view(role, view.shape(), view.element(), layout, element),
-            Source::Device(tensor) => {
-                check_view(role, &tensor.shape(), tensor.element(), layout, element)?;
-                self.check_place(role, tensor, layout)
+    fn check_operand(&self, role: Role, place: &OperandPlace<'_>) -> Result<(), Error> {
+        let (problem, name) = (self.problem(), role.name());
+        let (layout, element) = (role.layout(problem), problem.element());
+        // A bias of no channels is none.
+        let used = role.is_used(problem) && !(role == Role::Bias && layout.is_empty());
+        match place {
+            OperandPlace::Absent if used => Err(OperandError::Missing { role: name }.into()),
+            OperandPlace::Absent => Ok(()),
+            _ if !used => Err(OperandError::Superfluous { role: name }.into()),
+            OperandPlace::Host(view) => check_view(name, view.shape(), view.element(), &layout, element),
+            OperandPlace::Device(tensor) => {
+                check_view(name, &tensor.shape(), tensor.element(), &layout, element)?;
+                self.check_place(name, tensor, &layout)
             }
+            OperandPlace::Prepared(weights) => self.check_prepared(weights),
         }
     }
 
@@ -274,7 +234,7 @@ impl Plan {
     fn check_place(&self, role: &'static str, tensor: &Tensor, layout: &TensorLayout) -> Result<(), Error> {
         match (&self.runner, &tensor.0) {
             #[cfg(feature = "gpu")]
-            (Runner::Gpu(plan), Place::Gpu(there)) if plan.gpu().same_device(there.gpu()) => {
+            (Backend::Gpu(plan), Some(Backend::Gpu(there))) if plan.gpu().same_device(there.gpu()) => {
                 let stepped = |l: &TensorLayout| -> Vec<u64> {
                     l.strides.iter().zip(&l.extents).map(|(&s, &e)| if e > 1 { s } else { 0 }).collect()
                 };
@@ -284,7 +244,7 @@ impl Plan {
                 }
                 Ok(())
             }
-            (Runner::Cpu(_), Place::Cpu(_)) => {
+            (Backend::Cpu(_), Some(Backend::Cpu(_))) => {
                 let _ = layout;
                 Ok(())
             }
@@ -295,10 +255,8 @@ impl Plan {
     fn check_prepared(&self, weights: &PreparedWeights) -> Result<(), Error> {
         let ours = match (&self.runner, &weights.0) {
             #[cfg(feature = "gpu")]
-            (Runner::Gpu(plan), PreparedOn::Gpu(weights)) => weights.are_of(plan),
-            (Runner::Cpu(plan), PreparedOn::CpuF32(_, of) | PreparedOn::CpuF64(_, of)) => {
-                Arc::ptr_eq(plan, of)
-            }
+            (Backend::Gpu(plan), Backend::Gpu(weights)) => weights.are_of(plan),
+            (Backend::Cpu(plan), Backend::Cpu(weights)) => weights.are_of(plan),
             #[cfg(feature = "gpu")]
             _ => false,
         };
@@ -309,71 +267,63 @@ impl Plan {
     async fn execute_on_gpu(
         &self,
         plan: &GpuPlan,
-        given: &Given<'_>,
+        given: &OperandPlaces<'_>,
         timed: bool,
         waiting: Wait,
     ) -> Result<(GpuTensor, Option<Duration>), Error> {
-        let problem = self.problem();
-        let bias = TensorLayout::new("bias", &[problem.bias_shape()], &Default::default())?;
-        let input = upload("input", plan, &given.input, problem.input()).await?;
-        let grad_output = upload("grad_output", plan, &given.grad_output, problem.output()).await?;
-        // A bias of no channels is none: nothing reads it, but the launch has a place for it.
-        let bias = match &given.bias {
-            Source::Absent if problem.epilogue().bias => {
-                Some(plan.gpu().tensor(&bias, problem.element()).await?)
-            }
-            given => upload("bias", plan, given, &bias).await?,
-        };
-        let residual = upload("residual", plan, &given.residual, problem.result()).await?;
-        let fresh;
-        let weight = match &given.weight {
-            Weight::Absent => None,
-            Weight::View(view) => {
-                fresh = self.prepare_view(view).await?;
-                fresh.gpu()
-            }
-            Weight::Tensor(Tensor(Place::Gpu(tensor))) => {
-                fresh = PreparedWeights(PreparedOn::Gpu(plan.prepare_tensor(tensor.clone()).await?));
-                fresh.gpu()
-            }
-            Weight::Tensor(_) => return Err(OperandError::OtherDevice { role: "weight" }.into()),
-            Weight::Prepared(weights) => weights.gpu(),
-        };
-        let operands = GpuOperands {
-            input: input.as_ref(),
-            weight,
-            grad_output: grad_output.as_ref(),
-            bias: bias.as_ref(),
-            residual: residual.as_ref(),
-        };
+        let mut operands = PerRole::<Option<GpuTensor>>::default();
+        for (role, place) in given.iter() {
+            operands[role] = self.on_gpu(plan, role, place).await?;
+        }
         Ok(plan.run(&operands, timed, waiting).await?)
+    }
+
+    /// An operand as the launches read it: weights prepared.
+    #[cfg(feature = "gpu")]
+    async fn on_gpu(
+        &self,
+        plan: &GpuPlan,
+        role: Role,
+        place: &OperandPlace<'_>,
+    ) -> Result<Option<GpuTensor>, Error> {
+        let (gpu, problem) = (plan.gpu(), self.problem());
+        let layout = role.layout(problem);
+        let elsewhere = OperandError::OtherDevice { role: role.name() };
+        let weights = match place {
+            // A bias of no channels is none: nothing reads it, but the launch has a place for it.
+            OperandPlace::Absent if role == Role::Bias && problem.epilogue().bias => {
+                return Ok(Some(gpu.tensor(&layout, problem.element()).await?));
+            }
+            OperandPlace::Absent => return Ok(None),
+            OperandPlace::Host(view) if role == Role::Weight => self.prepare_view(view).await?,
+            OperandPlace::Host(view) => {
+                let element = view.element();
+                return Ok(Some(by_element!(HostView, view, view => {
+                    gpu.upload(role.name(), view.view(), &layout, element).await?
+                })));
+            }
+            OperandPlace::Device(Tensor(Some(Backend::Gpu(tensor)))) if role == Role::Weight => {
+                PreparedWeights(Backend::Gpu(plan.prepare_tensor(tensor.clone()).await?))
+            }
+            OperandPlace::Device(Tensor(Some(Backend::Gpu(tensor)))) => return Ok(Some(tensor.clone())),
+            OperandPlace::Device(_) => return Err(elsewhere.into()),
+            OperandPlace::Prepared(weights) => (*weights).clone(),
+        };
+        Ok(Some(weights.gpu().ok_or(elsewhere)?.tensor().clone()))
     }
 
     fn execute_on_cpu<T: Scalar + Real>(
         &self,
         plan: &CpuPlan,
-        given: &Given<'_>,
+        given: &OperandPlaces<'_>,
     ) -> Result<HostArray, Error> {
         let result = bytes_of::<T>(plan.problem().result().len());
         // By itself first: of a hopeless result the message says how large it is.
         reserve("the result", result)?;
-        let prepared;
-        let weight = match &given.weight {
-            Weight::Absent => None,
-            Weight::View(view) => T::pick(view.clone()).map(CpuWeight::View),
-            Weight::Tensor(tensor) => view_of::<T>(&Source::Device(tensor)).map(CpuWeight::View),
-            Weight::Prepared(weights) => {
-                prepared = weights.cpu::<T>();
-                prepared.as_ref().map(CpuWeight::Prepared)
-            }
-        };
-        let bias = view_of::<T>(&given.bias).and_then(|b| b.into_dimensionality::<Ix1>().ok());
-        let operands = CpuOperands {
-            input: view_of(&given.input),
-            weight,
-            grad_output: view_of(&given.grad_output),
-            residual: view_of(&given.residual),
-            bias,
+        let operands: CpuOperands<'_, T> = given.map(view_of);
+        let prepared = match &given.weight {
+            OperandPlace::Prepared(weights) => weights.cpu::<T>(),
+            _ => None,
         };
         // And for the rows that each thread has at hand: little where the result is small.
         let rows = result.min(ROWS);
@@ -381,34 +331,17 @@ impl Plan {
             "the result and copies of the operands",
             result.saturating_add(plan.scratch_bytes(&operands)).saturating_add(rows),
         )?;
-        Ok(T::into_host(plan.run(&operands)?))
+        Ok(T::into_host(plan.run(&operands, prepared)?))
     }
 }
 
 /// The view of an operand that is on the host.
-fn view_of<'a, T: Scalar>(source: &Source<'a>) -> Option<ArrayViewD<'a, T>> {
-    match source {
-        Source::Host(view) => T::pick(view.clone()),
-        Source::Device(Tensor(Place::Cpu(array))) => T::pick(array.view()),
+fn view_of<'a, T: Scalar>(place: &OperandPlace<'a>) -> Option<ArrayViewD<'a, T>> {
+    match place {
+        OperandPlace::Host(view) => T::pick(view.clone()),
+        OperandPlace::Device(Tensor(Some(Backend::Cpu(array)))) => T::pick(array.view()),
         _ => None,
     }
-}
-
-#[cfg(feature = "gpu")]
-async fn upload(
-    role: &'static str,
-    plan: &GpuPlan,
-    source: &Source<'_>,
-    layout: &TensorLayout,
-) -> Result<Option<GpuTensor>, Error> {
-    let gpu = plan.gpu();
-    Ok(Some(match source {
-        Source::Host(HostView::F32(v)) => gpu.upload(role, v.view(), layout, Element::F32).await?,
-        Source::Host(HostView::F64(v)) => gpu.upload(role, v.view(), layout, Element::F64).await?,
-        Source::Host(HostView::F16(v)) => gpu.upload(role, v.view(), layout, Element::F16).await?,
-        Source::Device(Tensor(Place::Gpu(tensor))) => tensor.clone(),
-        Source::Absent | Source::Device(_) => return Ok(None),
-    }))
 }
 
 fn check_view(

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
 
+use super::operands::by_element;
 use super::wait::{self, Boxed};
-use super::{Device, HostArray, HostView, Kind, OperandError, Scalar};
+use super::{Backend, Device, HostArray, HostView, OperandError, PerBackend, Scalar};
 use crate::error::Error;
 use crate::planner::PlanOptions;
 use crate::problem::{Element, Layout, TensorLayout};
@@ -17,29 +18,26 @@ use crate::gpu::GpuTensor;
 /// An array on a device, from [`Device::upload`] or [`Plan::run_on`](super::Plan::run_on): chains of
 /// convolutions pass it on without a copy to the host. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Tensor(pub(super) Place);
+pub struct Tensor(pub(super) Option<Backend<TensorKind>>);
 
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// Stands for no operand.
-    Absent,
+/// What a tensor is.
+pub(super) struct TensorKind;
+
+impl PerBackend for TensorKind {
     #[cfg(feature = "gpu")]
-    Gpu(GpuTensor),
-    Cpu(Arc<HostArray>),
+    type Gpu = GpuTensor;
+    type Cpu = Arc<HostArray>;
 }
 
 impl HostArray {
-    pub(super) fn view(&self) -> super::HostView<'_> {
-        match self {
-            Self::F32(a) => super::HostView::F32(a.view()),
-            Self::F64(a) => super::HostView::F64(a.view()),
-            Self::F16(a) => super::HostView::F16(a.view()),
-        }
+    pub(super) fn view(&self) -> HostView<'_> {
+        by_element!(Self, self, array => Scalar::host_view(array.view()))
     }
 }
 
 impl Tensor {
-    pub(super) const ABSENT: Self = Self(Place::Absent);
+    /// Stands for no operand.
+    pub(super) const ABSENT: Self = Self(None);
 
     pub(super) fn upload<'a, T: Scalar>(
         device: &'a Device,
@@ -58,41 +56,42 @@ impl Tensor {
             let layout = TensorLayout::new("tensor", view.shape(), layout)?;
             match &device.0 {
                 #[cfg(feature = "gpu")]
-                Kind::Gpu(gpu) => Ok(Self(Place::Gpu(match view {
-                    HostView::F32(v) => gpu.upload("tensor", v, &layout, Element::F32).await?,
-                    HostView::F64(v) => gpu.upload("tensor", v, &layout, Element::F64).await?,
-                    HostView::F16(v) => gpu.upload("tensor", v, &layout, Element::F16).await?,
-                }))),
+                Backend::Gpu(gpu) => {
+                    let element = view.element();
+                    let tensor =
+                        by_element!(HostView, view, v => gpu.upload("tensor", v, &layout, element).await?);
+                    Ok(Self(Some(Backend::Gpu(tensor))))
+                }
                 // The CPU path reads any strides, so the order in memory is the host's.
-                Kind::Cpu => {
+                Backend::Cpu(()) => {
                     super::reserve("the tensor", layout.len().saturating_mul(view.element().bytes()))?;
-                    Ok(Self(Place::Cpu(Arc::new(view.to_owned()))))
+                    Ok(Self(Some(Backend::Cpu(Arc::new(view.to_owned())))))
                 }
             }
         })
     }
 
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self.0, Place::Absent)
+        self.0.is_none()
     }
 
     /// Its logical extents.
     pub fn shape(&self) -> Vec<usize> {
         match &self.0 {
-            Place::Absent => Vec::new(),
+            None => Vec::new(),
             #[cfg(feature = "gpu")]
-            Place::Gpu(tensor) => tensor.layout().shape(),
-            Place::Cpu(array) => array.view().shape().to_vec(),
+            Some(Backend::Gpu(tensor)) => tensor.layout().shape(),
+            Some(Backend::Cpu(array)) => array.view().shape().to_vec(),
         }
     }
 
     /// Storage of its elements.
     pub fn element(&self) -> Element {
         match &self.0 {
-            Place::Absent => Element::default(),
+            None => Element::default(),
             #[cfg(feature = "gpu")]
-            Place::Gpu(tensor) => tensor.element(),
-            Place::Cpu(array) => array.view().element(),
+            Some(Backend::Gpu(tensor)) => tensor.element(),
+            Some(Backend::Cpu(array)) => array.view().element(),
         }
     }
 
@@ -132,14 +131,14 @@ impl Tensor {
         Box::pin(async move {
             let _ = (timeout, waiting);
             Ok(match &self.0 {
-                Place::Absent => return Err(OperandError::Missing { role: "tensor" }.into()),
+                None => return Err(OperandError::Missing { role: "tensor" }.into()),
                 #[cfg(feature = "gpu")]
-                Place::Gpu(tensor) => match tensor.element() {
+                Some(Backend::Gpu(tensor)) => match tensor.element() {
                     Element::F32 => HostArray::F32(tensor.download(timeout, waiting).await?),
                     Element::F64 => HostArray::F64(tensor.download(timeout, waiting).await?),
                     Element::F16 => HostArray::F16(tensor.download(timeout, waiting).await?),
                 },
-                Place::Cpu(array) => {
+                Some(Backend::Cpu(array)) => {
                     let view = array.view();
                     let elements = view.shape().iter().fold(1u64, |n, &e| n.saturating_mul(e as u64));
                     super::reserve("a copy of the tensor", elements.saturating_mul(view.element().bytes()))?;
@@ -156,7 +155,7 @@ impl Tensor {
         waiting: wait::Wait,
     ) -> Result<ArrayD<T>, Error> {
         let array = match self.0 {
-            Place::Cpu(array) => Arc::unwrap_or_clone(array),
+            Some(Backend::Cpu(array)) => Arc::unwrap_or_clone(array),
             other => return Self(other).fetch(timeout, waiting).await,
         };
         let got = array.view().element();

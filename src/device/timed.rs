@@ -8,7 +8,7 @@ use std::time::Instant;
 use ndarray::{ArrayD, ArrayView, Dimension};
 
 #[cfg(not(target_arch = "wasm32"))]
-use super::{Operands, Plan, Scalar, Tensor, run::Given, wait};
+use super::{Operands, Plan, Scalar, Tensor, wait};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::error::Error;
 
@@ -44,7 +44,7 @@ impl Plan {
     ///
     /// As [`Self::run_on`]; a device that is too slow.
     pub fn run_on_timed<'a>(&self, operands: &Operands<'a, &'a Tensor>) -> Result<(Tensor, Timing), Error> {
-        let given = Given::new(operands.clone());
+        let given = operands.clone().places();
         self.check(&given)?;
         let start = Instant::now();
         let (result, device) = wait::block_on(self.execute(&given, true, wait::BLOCKING))?;

@@ -36,12 +36,12 @@ impl Use {
 /// Idle bytes kept per use; a buffer that would exceed them is freed instead.
 const KEPT_BYTES: u64 = 512 << 20;
 
-type Key = (Use, u64);
+type PoolKey = (Use, u64);
 
 #[derive(Default)]
 struct Shelves {
     made: u64,
-    idle: HashMap<Key, Vec<wgpu::Buffer>>,
+    idle: HashMap<PoolKey, Vec<wgpu::Buffer>>,
     idle_bytes: HashMap<Use, u64>,
 }
 
@@ -51,14 +51,14 @@ struct Shelves {
 pub(super) struct Pool(Arc<Mutex<Shelves>>);
 
 impl Pool {
-    fn take(&self, key: Key) -> Option<wgpu::Buffer> {
+    fn take(&self, key: PoolKey) -> Option<wgpu::Buffer> {
         let mut shelves = locked(&self.0);
         let buffer = shelves.idle.get_mut(&key)?.pop()?;
         *shelves.idle_bytes.entry(key.0).or_default() -= key.1;
         Some(buffer)
     }
 
-    fn put(&self, key: Key, buffer: wgpu::Buffer) {
+    fn put(&self, key: PoolKey, buffer: wgpu::Buffer) {
         let mut shelves = locked(&self.0);
         let bytes = shelves.idle_bytes.entry(key.0).or_default();
         if *bytes + key.1 <= KEPT_BYTES {
@@ -71,7 +71,7 @@ impl Pool {
 /// A buffer of the pool, returned to it on drop.
 pub(super) struct Pooled {
     buffer: wgpu::Buffer,
-    key: Key,
+    key: PoolKey,
     pool: Pool,
 }
 
@@ -106,7 +106,7 @@ impl Gpu {
         scoped(self, what, || self.0.device.create_buffer(&descriptor)).await
     }
 
-    async fn pooled(&self, purpose: Use, bytes: u64) -> Result<(wgpu::Buffer, Key), GpuError> {
+    async fn pooled(&self, purpose: Use, bytes: u64) -> Result<(wgpu::Buffer, PoolKey), GpuError> {
         let limit = self.0.target.limits.max_buffer_bytes;
         if bytes > limit {
             return Err(GpuError::TooLarge { what: format!("a {purpose:?} buffer"), bytes, limit });

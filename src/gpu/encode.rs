@@ -3,7 +3,7 @@
 use super::plan::{GpuPlan, Stage};
 use super::{Gpu, GpuError, SliceProblem, scoped};
 use crate::planner::Choice;
-use crate::problem::{Direction, TensorLayout};
+use crate::problem::{Direction, PerRole, Role};
 use crate::program::{Buffer, Launch};
 
 /// A range of a wgpu buffer.
@@ -42,16 +42,22 @@ pub struct BufferOperands<'a> {
 }
 
 impl<'a> BufferOperands<'a> {
-    fn of(&self, role: Buffer) -> Option<BufferSlice<'a>> {
-        match role {
-            Buffer::Input => self.input,
-            Buffer::Weight | Buffer::Prepared => self.prepared.or(self.weight),
-            Buffer::GradOutput => self.grad_output,
-            Buffer::Bias => self.bias,
-            Buffer::Residual => self.residual,
-            Buffer::Result => self.result,
-            Buffer::Table(_) | Buffer::Workspace(_) => None,
-        }
+    fn by_role(&self) -> PerRole<Option<BufferSlice<'a>>> {
+        let &Self { input, weight, prepared, grad_output, bias, residual, .. } = self;
+        PerRole { input, weight: prepared.or(weight), grad_output, bias, residual }
+    }
+
+    fn of(&self, buffer: Buffer) -> Option<BufferSlice<'a>> {
+        let role = match buffer {
+            Buffer::Input => Role::Input,
+            Buffer::Weight | Buffer::Prepared => Role::Weight,
+            Buffer::GradOutput => Role::GradOutput,
+            Buffer::Bias => Role::Bias,
+            Buffer::Residual => Role::Residual,
+            Buffer::Result => return self.result,
+            Buffer::Table(_) | Buffer::Workspace(_) => return None,
+        };
+        self.by_role()[role]
     }
 }
 
@@ -183,8 +189,6 @@ impl GpuPlan {
 
     fn check(&self, operands: &BufferOperands<'_>) -> Result<(), GpuError> {
         let problem = &self.choice().problem;
-        let bytes = |tensor: &TensorLayout| self.bytes_of(tensor);
-        let direction = problem.direction();
         let fault = |role, problem| Err(GpuError::Slice { role, problem });
         match (operands.weight, operands.prepared) {
             (Some(_), Some(_)) => return fault("weight", SliceProblem::Presence { wanted: false }),
@@ -193,26 +197,18 @@ impl GpuPlan {
             }
             _ => {}
         }
-        let (weight, name) = match operands.prepared {
-            Some(prepared) => (Some(prepared), "prepared"),
-            None => (operands.weight, "weight"),
+        let bytes = |role: Role| match role {
+            Role::Weight => self.prepared_bytes(),
+            _ => self.bytes_of(&role.layout(problem)),
         };
-        let wants = |used: bool, bytes: u64| used.then_some(bytes);
-        let bias = (problem.bias_len() * problem.element().bytes()).next_multiple_of(4);
-        let result = bytes(problem.result());
-        let table = [
-            ("input", operands.input, wants(direction != Direction::GradInput, bytes(problem.input()))),
-            (name, weight, wants(direction != Direction::GradWeight, self.prepared_bytes())),
-            (
-                "grad_output",
-                operands.grad_output,
-                wants(direction != Direction::Forward, bytes(problem.output())),
-            ),
-            ("bias", operands.bias, wants(problem.epilogue().bias, bias)),
-            ("residual", operands.residual, wants(problem.epilogue().beta.is_some(), result)),
-            ("result", operands.result, Some(result)),
-        ];
-        for (role, slice, needed) in table {
+        let given = operands.by_role();
+        let table = given.iter().map(|(role, &slice)| {
+            let prepared = role == Role::Weight && operands.prepared.is_some();
+            let name = if prepared { "prepared" } else { role.name() };
+            (name, slice, role.is_used(problem).then(|| bytes(role)))
+        });
+        let result = ("result", operands.result, Some(self.bytes_of(problem.result())));
+        for (role, slice, needed) in table.chain([result]) {
             match (slice, needed) {
                 (None, None) => {}
                 (Some(_), None) | (None, Some(_)) => {

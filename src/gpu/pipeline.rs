@@ -7,10 +7,10 @@ use super::{Gpu, GpuError, locked, scoped, trusted};
 use crate::kernel::{Kernel, Spec, compose};
 
 /// What a pipeline is built from.
-pub(super) type Key = (Kernel, Spec, bool);
+pub(super) type PipelineKey = (Kernel, Spec, bool);
 
 /// The pipelines of a device, by what they were built from.
-pub(super) struct Pipelines(pub(super) Mutex<HashMap<Key, wgpu::ComputePipeline>>);
+pub(super) struct Pipelines(pub(super) Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>);
 
 impl Gpu {
     /// The pipeline of `kernel` with `spec`; `bindings` storage buffers follow the uniform block, the

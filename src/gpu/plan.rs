@@ -10,7 +10,7 @@ use ndarray::ArrayViewD;
 use super::timing::Stopwatch;
 use super::{BufferOperands, BufferSlice, Gpu, GpuError, GpuTensor, Waiting, scoped};
 use crate::planner::{Choice, PlanOptions};
-use crate::problem::{Element, TensorLayout};
+use crate::problem::{Element, PerRole, TensorLayout};
 use crate::program::Launch;
 
 /// A convolution ready to run on one GPU. Cloning shares it.
@@ -42,21 +42,6 @@ impl std::fmt::Debug for GpuPlan {
     }
 }
 
-/// Operands on the device; the ones that the plan has no use for are `None`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GpuOperands<'a> {
-    /// `x`
-    pub input: Option<&'a GpuTensor>,
-    /// `w`
-    pub weight: Option<&'a GpuWeights>,
-    /// The gradient of `y`.
-    pub grad_output: Option<&'a GpuTensor>,
-    /// One number per channel of the result.
-    pub bias: Option<&'a GpuTensor>,
-    /// Added to the result.
-    pub residual: Option<&'a GpuTensor>,
-}
-
 /// Weights as one plan wants them on its device.
 #[derive(Clone, Debug)]
 pub struct GpuWeights {
@@ -65,6 +50,10 @@ pub struct GpuWeights {
 }
 
 impl GpuWeights {
+    pub(crate) fn tensor(&self) -> &GpuTensor {
+        &self.tensor
+    }
+
     /// Whether `plan` made them.
     pub(crate) fn are_of(&self, plan: &GpuPlan) -> bool {
         self.plan == plan.0.id
@@ -169,23 +158,19 @@ impl GpuPlan {
         (tensor.span * self.choice().problem.element().bytes()).next_multiple_of(4)
     }
 
-    /// Submits one run; the result may still be under way when this returns. With `timed`, waits and
+    /// Submits one run on operands in the plan's layouts, of which the weights are prepared; the result may still be under way when this returns. With `timed`, waits and
     /// adds the time on the device's clock, where it has one.
     pub(crate) async fn run(
         &self,
-        operands: &GpuOperands<'_>,
+        operands: &PerRole<Option<GpuTensor>>,
         timed: bool,
         waiting: Waiting,
     ) -> Result<(GpuTensor, Option<Duration>), GpuError> {
         let gpu = self.gpu();
         let problem = &self.choice().problem;
         let result = gpu.tensor(problem.result(), problem.element()).await?;
-        let slice = |t: Option<&'_ GpuTensor>| t.map(|t| t.buffer().clone());
-        let weight = operands.weight.map(|w| &w.tensor);
-        let held =
-            [operands.input, weight, operands.grad_output, operands.bias, operands.residual].map(slice);
-        let [input, weight, grad_output, bias, residual] =
-            held.each_ref().map(|b| b.as_ref().map(BufferSlice::from));
+        let PerRole { input, weight, grad_output, bias, residual } =
+            operands.map(|tensor| tensor.as_ref().map(|tensor| BufferSlice::from(tensor.buffer())));
         let buffers = BufferOperands {
             input,
             weight: None,

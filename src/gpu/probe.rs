@@ -82,7 +82,7 @@ impl Gpu {
     async fn fma_flops(&self, waiting: Waiting) -> Result<(f64, Duration), GpuError> {
         let most = INVOCATIONS.1.min(self.binding_words());
         let run =
-            |invocations, turns| Run::new(self, Kernel::ProbeFma, invocations, turns, invocations, None);
+            |invocations, turns| ProbeRun::new(self, Kernel::ProbeFma, invocations, turns, invocations, None);
         let least = run(1, 0).await?.best(waiting).await?;
         let mut invocations = INVOCATIONS.0;
         let mut one = run(invocations, TURNS).await?;
@@ -109,7 +109,7 @@ impl Gpu {
         let mut words = WORDS.0.min(most);
         let (mut from, mut copies) = (self.pattern(words).await?, 1);
         let run = |words: u64, from: &GpuTensor| {
-            Run::new(self, Kernel::ProbeCopy, words / per_invocation, VECTORS, words, Some(from.clone()))
+            ProbeRun::new(self, Kernel::ProbeCopy, words / per_invocation, VECTORS, words, Some(from.clone()))
         };
         let mut one = run(words, &from).await?;
         while one.once(waiting).await? < LONG && copies < COPIES {
@@ -127,9 +127,10 @@ impl Gpu {
         let got = one.result::<u32>(waiting).await?;
         if let Some(index) = wanted.iter().zip(&got).position(|(wanted, got)| wanted != got) {
             let number = |word: u32| f64::from(word);
-            let (got, wanted) = (got.get(index).copied().unwrap_or_default(), wanted.iter().nth(index));
+            // Both are of one axis.
+            let (got, wanted) = (got[index], wanted[index]);
             #[allow(clippy::cast_possible_truncation, reason = "told to a person")]
-            return Err(self.wrong(index, number(got) as f32, number(wanted.copied().unwrap_or_default())));
+            return Err(self.wrong(index, number(got) as f32, number(wanted)));
         }
         Ok(8.0 * words as f64 * copies as f64 / best.as_secs_f64().max(1e-9))
     }
@@ -165,7 +166,7 @@ fn line(words: u64) -> TensorLayout {
 }
 
 /// A launch with its buffers, ready to be timed.
-struct Run<'a> {
+struct ProbeRun<'a> {
     gpu: &'a Gpu,
     launches: Vec<Launch>,
     stages: Vec<super::plan::Stage>,
@@ -173,7 +174,7 @@ struct Run<'a> {
     result: GpuTensor,
 }
 
-impl<'a> Run<'a> {
+impl<'a> ProbeRun<'a> {
     async fn new(
         gpu: &'a Gpu,
         kernel: Kernel,

@@ -2,9 +2,9 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::{Gpu, GpuError, GpuOperands, GpuPlan, Waiting};
+use super::{Gpu, GpuError, GpuPlan, Waiting};
 use crate::planner::{PlanOptions, Planner};
-use crate::problem::{Conv, ConvProblem, Element};
+use crate::problem::{Conv, ConvProblem, Element, PerRole};
 
 const X: [usize; 4] = [1, 3, 6, 7];
 const W: [usize; 4] = [5, 3, 3, 2];
@@ -47,9 +47,9 @@ pub(super) async fn run(gpu: &Gpu) -> Result<(), GpuError> {
         Planner::new(gpu.target().clone()).choose(&problem, None).map_err(|e| refused(e.to_string()))?;
     let plan = GpuPlan::new(gpu, choice, &PlanOptions::default()).await?;
     let (x, w) = (integers(&X, 1), integers(&W, 2));
-    let input = gpu.upload("input", x.view(), problem.input(), Element::F32).await?;
-    let weight = plan.prepare(w.view()).await?;
-    let operands = GpuOperands { input: Some(&input), weight: Some(&weight), ..Default::default() };
+    let input = Some(gpu.upload("input", x.view(), problem.input(), Element::F32).await?);
+    let weight = Some(plan.prepare(w.view()).await?.tensor().clone());
+    let operands = PerRole { input, weight, ..PerRole::default() };
     // Our own device is polled whichever way; a borrowed one only by a caller who asked for this test.
     let (y, _) = plan.run(&operands, false, Waiting::Blocking).await?;
     let got: ArrayD<f32> = y.download(plan.timeout(), Waiting::Blocking).await?;

@@ -91,6 +91,7 @@ impl Boundary {
 
     /// What coordinate `at` reads on an axis of `extent` elements, of which 0 is the first. An axis of extent 0 has nothing but
     /// [`Source::Outside`].
+    #[allow(clippy::missing_panics_doc, reason = "it does not panic, as said below")]
     pub fn source(self, at: i64, extent: u64) -> Source {
         let (at, n) = (i128::from(at), i128::from(extent));
         let inside = (0..n).contains(&at);
@@ -110,8 +111,8 @@ impl Boundary {
                 m.min(2 * n - 2 - m)
             }
         };
-        // Every arm lies in 0..extent, so the conversion cannot fail.
-        u64::try_from(index).map_or(Source::Outside, Source::Cell)
+        // No panic: every arm lies in 0..extent.
+        Source::Cell(u64::try_from(index).expect("a position of the axis"))
     }
 
     /// Whether padded positions read elements of the input, so that one element may be read from several positions.

@@ -107,7 +107,7 @@ impl ConvProblem {
 }
 
 /// One axis: `natural = (in − 1)·stride + K'`, before padding of any kind.
-struct Axis {
+struct TransposedAxis {
     axis: usize,
     input: i128,
     stride: i128,
@@ -155,7 +155,7 @@ fn extents(
         if output_padding >= slack.max(1) {
             return Err(ProblemError::OutputPadding { axis, got: output_padding, limit: slack });
         }
-        let numbers = Axis { axis, input, stride, span, natural, output_padding, slack };
+        let numbers = TransposedAxis { axis, input, stride, span, natural, output_padding, slack };
         let (begin, output) = numbers.resolve(wanted, padding, &how.output)?;
         let (begin, output) = (small(Some(begin))?, small(Some(output))?);
         if output < 1 {
@@ -169,7 +169,7 @@ fn extents(
     Ok((outputs, Padding::Explicit(pads)))
 }
 
-impl Axis {
+impl TransposedAxis {
     /// Cells cropped at the beginning, and the extent of the output.
     fn resolve(
         &self,

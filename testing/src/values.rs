@@ -148,7 +148,7 @@ impl Data {
             weight: Some(self.w.view()),
             grad_output: Some(self.grad_output.view()),
             residual: self.residual.as_ref().map(|r| r.view()),
-            bias: self.bias.as_ref().map(|b| b.view()),
+            bias: self.bias.as_ref().map(|b| b.view().into_dyn()),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, ArrayD};
 use wgconv::internals::cpu::reference::{self, Operands64};
-use wgconv::internals::cpu::{CpuOperands, CpuPlan, CpuWeight, Real};
+use wgconv::internals::cpu::{CpuPlan, Real};
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Element};
 
 /// Operands, all of them: what a direction does not read is ignored.
@@ -43,7 +43,7 @@ impl Tensors {
             weight: Some(self.w.view()),
             grad_output: Some(self.h.view()),
             residual: Some(self.residual.view()),
-            bias: Some(self.bias.view()),
+            bias: Some(self.bias.view().into_dyn()),
         }
     }
 }
@@ -55,18 +55,9 @@ pub(crate) fn run_by<T: Real>(
     algorithm: Algorithm,
 ) -> ArrayD<f64> {
     let plan = CpuPlan::new(problem, algorithm).unwrap();
-    let narrow = |view: &ndarray::ArrayViewD<'_, f64>| view.mapv(T::from_f64);
-    let [x, w, h, r] = [&operands.input, &operands.weight, &operands.grad_output, &operands.residual]
-        .map(|o| o.as_ref().map(narrow));
-    let bias = operands.bias.as_ref().map(|b| b.mapv(T::from_f64));
-    let operands = CpuOperands {
-        input: x.as_ref().map(|a| a.view()),
-        weight: w.as_ref().map(|a| CpuWeight::View(a.view())),
-        grad_output: h.as_ref().map(|a| a.view()),
-        residual: r.as_ref().map(|a| a.view()),
-        bias: bias.as_ref().map(|a| a.view()),
-    };
-    plan.run(&operands).unwrap().mapv(T::to_f64)
+    let narrow = operands.map(|view| view.as_ref().map(|view| view.mapv(T::from_f64)));
+    let operands = narrow.map(|array| array.as_ref().map(|array| array.view()));
+    plan.run(&operands, None).unwrap().mapv(T::to_f64)
 }
 
 /// The shapes of a convolution, and its description.

@@ -29,8 +29,8 @@ pub(super) fn operands<T: Number>(
             let bits = random.bits() >> 40;
             T::from_f64(bits as f64 / 2f64.powi(23) - 1.0)
         }));
-        // As many values as the shape has elements.
-        made.push((role, ArrayD::from_shape_vec(shape, values).unwrap_or_default()));
+        // No panic: as many values as the shape has elements.
+        made.push((role, ArrayD::from_shape_vec(shape, values).expect("a value for each element")));
     }
     Ok(made)
 }

@@ -1,8 +1,8 @@
 //! A problem with operands that its element type holds exactly.
 
 use wgconv::internals::cpu::reference::{self, Operands64};
-use wgconv::ndarray::{ArrayD, ArrayViewD, Ix1};
-use wgconv::operation::{Role, Source};
+use wgconv::ndarray::{ArrayD, ArrayViewD};
+use wgconv::operation::{ArgumentSource, Role};
 use wgconv::{ConvProblem, Operation};
 
 use crate::failure::Failure;
@@ -40,17 +40,18 @@ impl Case {
             for (role, argument) in &step.operands {
                 let constant;
                 let source = match &argument.source {
-                    Source::Operand(operand) => arrays[*operand].view(),
-                    Source::Step(step) => results[*step].view(),
-                    Source::Constant(described) => {
+                    ArgumentSource::Operand(operand) => arrays[*operand].view(),
+                    ArgumentSource::Step(step) => results[*step].view(),
+                    ArgumentSource::Constant(described) => {
                         constant = described.array();
                         constant.view()
                     }
                 };
-                // Checked when the operation was made.
-                let seen = argument.view.of(source).unwrap_or_default();
-                let whole = seen.broadcast(role.shape(&problem)).map(|view| rounded::<T>(&view));
-                operands.push((*role, whole.unwrap_or_default()));
+                // No panic: both were checked when the operation was made.
+                let seen = argument.view.of(source).expect("a view of the operand");
+                // No panic: a constant has the role's extents, or 1.
+                let whole = seen.broadcast(role.shape(&problem)).expect("an operand of the role's shape");
+                operands.push((*role, rounded::<T>(&whole)));
             }
             let several = operation.steps().len() > 1;
             let name = if several { format!("{name}, step {}", at + 1) } else { name.to_owned() };
@@ -73,14 +74,7 @@ impl Case {
     }
 
     fn wide(&self) -> Operands64<'_> {
-        let bias = self.operand(Role::Bias).and_then(|array| array.into_dimensionality::<Ix1>().ok());
-        Operands64 {
-            input: self.operand(Role::Input),
-            weight: self.operand(Role::Weight),
-            grad_output: self.operand(Role::GradOutput),
-            residual: None,
-            bias,
-        }
+        Operands64::new(|role| self.operand(role))
     }
 
     /// What is right, and the magnitudes of its bounds.

@@ -32,6 +32,7 @@ pub(super) fn cases(element: Element) -> Vec<Case> {
                         Role::Weight => data.w.clone(),
                         Role::GradOutput => data.grad_output.clone(),
                         Role::Bias => data.bias.clone()?.into_dyn(),
+                        Role::Residual => data.residual.clone()?,
                     };
                     Some((role, array))
                 });

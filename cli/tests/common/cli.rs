@@ -144,7 +144,7 @@ pub fn expected(x: &ArrayD<f64>, w: &ArrayD<f64>, bias: Option<&Array1<f64>>, co
     let operands = Operands64 {
         input: Some(x.view()),
         weight: Some(w.view()),
-        bias: bias.map(|b| b.view()),
+        bias: bias.map(|b| b.view().into_dyn()),
         ..Default::default()
     };
     reference::run(&problem, &operands)

@@ -1,8 +1,8 @@
 //! The axes as the kernels walk them: forwards, one along rows in registers, one along columns.
 
 use crate::algorithm::shared::roles::Loop;
+use crate::geometry::gcd;
 use crate::kernel::depthwise::{Column, ROWS};
-use crate::problem::gcd;
 
 /// Taps along the innermost axis from which sharing its values is worth that neighbours store far apart.
 const MANY_TAPS: u64 = 8;
@@ -40,9 +40,9 @@ impl Axes {
             3 | 5 | 7 if alike && pitch <= 2 => taps,
             _ => 8,
         };
-        // Both are at most 8.
-        let column =
-            Column { pitch: u32::try_from(pitch).unwrap_or(8), taps: u32::try_from(taps).unwrap_or(8) };
+        // No panic: both are at most 8.
+        let [pitch_word, taps] = [pitch, taps].map(|n| u32::try_from(n).expect("at most 8"));
+        let column = Column { pitch: pitch_word, taps };
         let apart = if pitch <= 2 { dilation / common } else { 1 };
         let (stride, dilation) = steps(columns);
         let common = gcd(stride, dilation).max(1);

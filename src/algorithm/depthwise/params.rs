@@ -1,7 +1,7 @@
 //! The uniform block.
 
 use super::axes::Axes;
-use super::tile::{Places, Tile, WORKGROUP, Whole};
+use super::tile::{StagingSteps, WORKGROUP, Whole, WorkgroupTile};
 use super::{DepthwiseConfig, outside};
 use crate::algorithm::shared::roles::{Loop, Roles, three_axes};
 use crate::algorithm::shared::{
@@ -93,8 +93,8 @@ pub(super) fn four<const N: usize>(values: [u64; N]) -> [u32; 4] {
 pub(super) fn window_items(
     problem: &ConvProblem,
     axes: &Axes,
-    tile: &Tile,
-    places: &Places,
+    tile: &WorkgroupTile,
+    places: &StagingSteps,
     plane: u64,
     (channel, begins): (u64, [u32; 3]),
 ) -> Window {
@@ -121,7 +121,13 @@ pub(super) fn window_items(
 }
 
 /// How the factors of a box are staged.
-fn factors(roles: &Roles, axes: &Axes, tile: &Tile, places: &Places, channels: u64) -> Counter {
+fn factors(
+    roles: &Roles,
+    axes: &Axes,
+    tile: &WorkgroupTile,
+    places: &StagingSteps,
+    channels: u64,
+) -> Counter {
     let [_, rows, columns] = &axes.loops;
     let (_, [_, b_channel, _]) = roles.b;
     let [row, column] = [rows, columns].map(|axis| axis.b_stride);
@@ -147,7 +153,13 @@ fn factors(roles: &Roles, axes: &Axes, tile: &Tile, places: &Places, channels: u
 }
 
 /// Digits of an invocation: column, block of rows, plane, block of channels, by step and count.
-fn lanes(axes: &Axes, tile: &Tile, roles: &Roles, channels: u64, plane: u64) -> ([u32; 4], [u32; 4]) {
+fn lanes(
+    axes: &Axes,
+    tile: &WorkgroupTile,
+    roles: &Roles,
+    channels: u64,
+    plane: u64,
+) -> ([u32; 4], [u32; 4]) {
     let [_, rows, columns] = &axes.loops;
     let counts = [tile.columns, tile.bands * tile.blocks, tile.planes, tile.channel_blocks];
     let row = rows.r_stride.unsigned_abs();
@@ -168,7 +180,7 @@ fn lanes(axes: &Axes, tile: &Tile, roles: &Roles, channels: u64, plane: u64) -> 
 }
 
 /// Columns of taps whose products are added one after the other.
-fn block_columns(roles: &Roles, axes: &Axes, tile: &Tile) -> u64 {
+fn block_columns(roles: &Roles, axes: &Axes, tile: &WorkgroupTile) -> u64 {
     let products = axes.loops.iter().map(Loop::taps).fold(roles.summed, u64::saturating_mul);
     if products > MAX_RUN { (RUN / tile.taps[0]).max(1) } else { ENDLESS }
 }
@@ -179,7 +191,7 @@ pub(super) fn block(
     target: &Target,
     (roles, axes): (&Roles, &Axes),
     whole: &Whole,
-    tile: &Tile,
+    tile: &WorkgroupTile,
     direct: bool,
 ) -> (DepthwiseParams, u64) {
     let [z, rows, columns] = &axes.loops;

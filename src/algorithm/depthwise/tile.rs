@@ -43,7 +43,7 @@ pub(super) struct Whole {
 
 /// The part of the result that one workgroup computes at a time, and the box of taps that it stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tile {
+pub(super) struct WorkgroupTile {
     pub(super) columns: u64,
     pub(super) bands: u64,
     pub(super) blocks: u64,
@@ -55,7 +55,7 @@ pub(super) struct Tile {
 
 /// Fours between neighbours in workgroup memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct StagingSteps {
     /// Of a band of rows; and how many are staged of each.
     pub(super) band: u64,
     pub(super) fours: u64,
@@ -71,8 +71,8 @@ pub(super) struct Places {
     pub(super) factor_plane: u64,
 }
 
-impl Tile {
-    pub(super) fn places(&self, axes: &Axes, channels: u64) -> Places {
+impl WorkgroupTile {
+    pub(super) fn places(&self, axes: &Axes, channels: u64) -> StagingSteps {
         let (pitch, at_once) = (u64::from(axes.column.pitch), u64::from(axes.column.taps));
         let [_, stride, dilation] = axes.across;
         let [rows, columns] = self.taps;
@@ -91,7 +91,7 @@ impl Tile {
         let column = (bands * fours) | 1;
         let tap_column = if channels == 1 { rows.div_ceil(at_once) * at_once.div_ceil(4) } else { rows * 2 };
         let factor_channel = (columns * tap_column) | 1;
-        Places {
+        StagingSteps {
             band: fours,
             fours,
             bands,

@@ -2,9 +2,9 @@
 
 use super::axes::Axes;
 use super::params::{four, window_items};
-use super::tile::{AT_ONCE, PLACES, Places, Tile, WORKGROUP, run, sizes, traffic};
+use super::tile::{AT_ONCE, PLACES, StagingSteps, WORKGROUP, WorkgroupTile, run, sizes, traffic};
 use super::{Candidate, Config, DepthwiseConfig, INVOCATIONS, PlanContext, outside};
-use crate::algorithm::shared::roles::{Loop, Phase, Roles, forwards, written_extents};
+use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards, written_extents};
 use crate::algorithm::shared::{
     ENDLESS, MAX_INDEX, MAX_PARTS, MAX_RUN, RUN, bind, bind_sums, bind_tensor, binding_limit,
     compact_strides, cost, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
@@ -31,7 +31,7 @@ const PER_UNIT: u64 = 8;
 #[derive(Clone, Copy, Debug)]
 struct Share {
     /// Of the cells; its `planes` are those of all pairs.
-    tile: Tile,
+    tile: WorkgroupTile,
     pairs: u64,
     /// Planes of a pair.
     planes: u64,
@@ -76,7 +76,7 @@ impl Sum {
 
 /// The loop of the forward direction: taps of the kernel, cells of the output.
 fn exchanged(axis: &Loop) -> Loop {
-    let turned = |phase: &Phase| Phase { taps: phase.cells, cells: phase.taps, ..*phase };
+    let turned = |phase: &LoopPhase| LoopPhase { taps: phase.cells, cells: phase.taps, ..*phase };
     let phases = axis.phases.iter().map(turned).collect();
     forwards(&Loop { stride: axis.dilation, dilation: axis.stride, phases, ..axis.clone() })
 }
@@ -117,7 +117,7 @@ impl Share {
         [columns, bands, blocks]: [u64; 3],
     ) -> Option<Self> {
         let together = taps[1].saturating_mul(pieces).saturating_mul(pairs);
-        let mut tile = Tile { columns, bands, blocks, planes: 1, channel_blocks: 1, taps };
+        let mut tile = WorkgroupTile { columns, bands, blocks, planes: 1, channel_blocks: 1, taps };
         let cells = tile.lanes();
         let places = tile.places(&sum.axes, 1);
         let room = PLACES / places.plane.saturating_add(cells.saturating_mul(2)).max(1);
@@ -163,7 +163,7 @@ impl Share {
     }
 
     /// Vector instructions of all workgroups, roughly.
-    fn cost(&self, sum: &Sum, places: &Places) -> u64 {
+    fn cost(&self, sum: &Sum, places: &StagingSteps) -> u64 {
         let items = places.width * places.bands * places.fours * self.tile.planes;
         let gradients = self.tile.lanes() * 2;
         let [common, ..] = sum.axes.across;
@@ -210,7 +210,7 @@ impl Share {
         }
         // The smallest one always finds room.
         let taps = [rows.taps().clamp(1, at_once), 1];
-        let tile = Tile { columns: 1, bands: 1, blocks: 1, planes: 1, channel_blocks: 1, taps };
+        let tile = WorkgroupTile { columns: 1, bands: 1, blocks: 1, planes: 1, channel_blocks: 1, taps };
         best.unwrap_or_else(|| {
             let least = Self { tile, pairs: 1, planes: 1, pieces: 1, shares: WORKGROUP };
             (least.cost(sum, &tile.places(&sum.axes, 1)), least)
@@ -295,8 +295,8 @@ fn launch(
 }
 
 /// How the gradients of the output are staged, and how an invocation goes through them.
-fn counters(sum: &Sum, share: &Share, places: &Places) -> [Counter; 2] {
-    let Tile { columns, bands, blocks, planes, .. } = share.tile;
+fn counters(sum: &Sum, share: &Share, places: &StagingSteps) -> [Counter; 2] {
+    let WorkgroupTile { columns, bands, blocks, planes, .. } = share.tile;
     let apart = sum.axes.apart;
     let [_, rows, column] = &sum.axes.loops;
     let (row_step, column_step) = (rows.b_stride.unsigned_abs(), column.b_stride.unsigned_abs());

@@ -12,7 +12,7 @@ use crate::problem::ConvProblem;
 /// Boxes of taps and channels summed over. Each is added up by itself, and a sum is that of its boxes, one after the other: they
 /// do not depend on the batch, and either one invocation adds up the boxes of a sum or each has an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(super) struct Boxes {
     /// Boxes along z, y, x and the channels.
     counts: [u64; 4],
     /// Extents of a box; the last ones of an axis may be smaller.
@@ -21,7 +21,7 @@ pub(super) struct Cut {
     boxes: u64,
 }
 
-impl Cut {
+impl Boxes {
     /// Of sums of results of `size` elements: a box for each invocation, unless few parts fill most of a GPU already, or so many
     /// parts do not fit a binding of `limit` bytes or are more than `most`.
     pub(super) fn new(
@@ -124,7 +124,7 @@ pub(super) fn direct(
     problem: &ConvProblem,
     roles: &Roles,
     config: &DirectConfig,
-    cut: &Cut,
+    cut: &Boxes,
     counts: [u64; 5],
     in_parts: bool,
     size: u64,

@@ -1,6 +1,6 @@
 //! Which transform lengths suit a problem.
 
-use super::geometry::{Line, Lines};
+use super::geometry::{DenseLine, Lines};
 use crate::algorithm::shared::cost;
 use crate::algorithm::shared::roles::Roles;
 use crate::implementation::{Cannot, Estimate, PlanContext, Resource};
@@ -78,7 +78,7 @@ impl std::fmt::Display for FftConfig {
 
 /// How many transforms and products a problem has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
+pub(super) struct FftWork {
     pub(super) groups: u64,
     /// Summed over, before tiles.
     pub(super) summed: u64,
@@ -88,14 +88,14 @@ pub(super) struct Work {
     pub(super) tiles_summed: bool,
 }
 
-impl Work {
+impl FftWork {
     pub(super) fn new(roles: &Roles, tiles_summed: bool) -> Self {
         let Roles { groups, summed, channels, images, .. } = *roles;
         Self { groups, summed, channels, images, tiles_summed }
     }
 
     /// Of one part.
-    fn load(&self, part: &[Line; 3], config: &FftConfig) -> Load {
+    fn load(&self, part: &[DenseLine; 3], config: &FftConfig) -> FftLoad {
         let (lengths, points) = (config.lengths(), config.points() as f64);
         let tiles =
             part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed).tiles);
@@ -112,20 +112,20 @@ impl Work {
             groups * tiles * images * (summed + channels)
         };
         let products = groups * tiles * images * summed * channels;
-        // Samples once; spectra written and read, and so again for every axis that goes through memory. Spectra of filters once.
+        // Samples once; spectra written and read, and so again for every axis that goes through memory. MatrixSpectra of filters once.
         let passes = 3 + 2 * config.outer.iter().filter(|&&n| n > 1).count();
         let bytes = (transforms * passes as f64 + groups * summed * channels) * points * 4.0;
-        Load { transforms, products, points, bytes }
+        FftLoad { transforms, products, points, bytes }
     }
 
     /// Of the whole problem, beside its launches.
     pub(super) fn estimate(
         &self,
         context: &PlanContext,
-        parts: &[[Line; 3]],
+        parts: &[[DenseLine; 3]],
         config: &FftConfig,
     ) -> Estimate {
-        let of = |part: &[Line; 3]| {
+        let of = |part: &[DenseLine; 3]| {
             let load = self.load(part, config);
             let block = config.block;
             let workgroups = load.transforms / 2.0 * config.slices() as f64 / f64::from(block.pairs());
@@ -142,11 +142,11 @@ impl Work {
     }
 
     /// Samples that are transformed and products of spectra, of all parts.
-    pub(super) fn steps(&self, parts: &[[Line; 3]], config: &FftConfig) -> u128 {
+    pub(super) fn steps(&self, parts: &[[DenseLine; 3]], config: &FftConfig) -> u128 {
         let (lengths, points) = (config.lengths(), u128::from(config.points()));
         let [groups, summed, channels, images] =
             [self.groups, self.summed, self.channels, self.images].map(u128::from);
-        let of = |part: &[Line; 3]| {
+        let of = |part: &[DenseLine; 3]| {
             let along = part.iter().zip(lengths).map(|(line, length)| line.tiling(length, self.tiles_summed));
             let tiles = along.fold(1, |all: u128, tiling| all.saturating_mul(tiling.tiles.into()));
             let [windows, factors, results] = if self.tiles_summed {
@@ -170,7 +170,7 @@ impl Work {
     }
 
     /// What the whole problem takes, to rank configurations: the same on every device.
-    fn rank(&self, parts: &[[Line; 3]], config: &FftConfig) -> f64 {
+    fn rank(&self, parts: &[[DenseLine; 3]], config: &FftConfig) -> f64 {
         let of = |part| {
             let load = self.load(part, config);
             load.slots().iter().sum::<f64>() + load.bytes * SLOTS_OF_BYTE
@@ -180,7 +180,7 @@ impl Work {
 }
 
 /// What the tiles of a part come to.
-struct Load {
+struct FftLoad {
     /// Tiles that are transformed, there or back.
     transforms: f64,
     /// Tiles that are multiplied.
@@ -190,7 +190,7 @@ struct Load {
     bytes: f64,
 }
 
-impl Load {
+impl FftLoad {
     /// Multiply-adds that take as long as the arithmetic of transforms and of products.
     fn slots(&self) -> [f64; 2] {
         // Two real tiles share one complex transform of 5·n·log2(n) operations; a complex product is four multiply-adds, for
@@ -201,11 +201,11 @@ impl Load {
 }
 
 /// The configurations that hold every line, the best guess for a usual batch first.
-pub(super) fn candidates(lines: &Lines, work: &Work, target: &Target) -> Vec<FftConfig> {
+pub(super) fn candidates(lines: &Lines, work: &FftWork, target: &Target) -> Vec<FftConfig> {
     let least = lines.most(|line| line.least(work.tiles_summed));
-    let whole = lines.most(Line::whole);
+    let whole = lines.most(DenseLine::whole);
     let parts = lines.parts();
-    let usual = Work { images: if work.tiles_summed { work.images } else { IMAGES }, ..*work };
+    let usual = FftWork { images: if work.tiles_summed { work.images } else { IMAGES }, ..*work };
     let mut found = Vec::new();
     for block in Block::all() {
         if !fits(target, block.invocations(), block.workgroup_bytes()) {

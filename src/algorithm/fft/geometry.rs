@@ -1,7 +1,7 @@
 //! The axes as dense stride-1 correlations of sub-images, and the tiles into which these are cut.
 
-use crate::algorithm::shared::roles::{Loop, Roles, forwards};
-use crate::problem::gcd;
+use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards};
+use crate::geometry::SubImages;
 
 /// Along one axis, for every `stride`-th sample `j` of the result and the samples `x[i] = a[begin + i·step]`:
 ///
@@ -9,7 +9,7 @@ use crate::problem::gcd;
 /// r[j] = Σ t  x[j + t]·b[t]
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Line {
+pub(super) struct DenseLine {
     pub(super) a_extent: u64,
     pub(super) a_stride: u64,
     pub(super) begin: i64,
@@ -24,7 +24,7 @@ pub(super) struct Line {
     pub(super) r_stride: i64,
 }
 
-impl Line {
+impl DenseLine {
     /// Samples of the result, from the first that is kept to the last.
     fn reach(&self) -> u64 {
         (self.cells.max(1) - 1).saturating_mul(self.stride).saturating_add(1)
@@ -48,21 +48,21 @@ impl Line {
     }
 
     /// Cut into tiles of `length` samples: by cells of the result, or where tiles are summed over, by taps.
-    pub(super) fn tiling(&self, length: u64, summed: bool) -> Tiling {
+    pub(super) fn tiling(&self, length: u64, summed: bool) -> LineTiling {
         if summed {
             let hop = (length - self.reach() + 1).min(self.taps.max(1));
             let tiles = self.taps.max(1).div_ceil(hop);
-            return Tiling { hop, tiles, per_tile: self.cells };
+            return LineTiling { hop, tiles, per_tile: self.cells };
         }
         let per_tile = ((length - self.taps.max(1)) / self.stride + 1).min(self.cells.max(1));
         let tiles = self.cells.max(1).div_ceil(per_tile);
-        Tiling { hop: per_tile * self.stride, tiles, per_tile }
+        LineTiling { hop: per_tile * self.stride, tiles, per_tile }
     }
 }
 
 /// The tiles along one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Tiling {
+pub(super) struct LineTiling {
     /// Samples from tile to tile.
     pub(super) hop: u64,
     pub(super) tiles: u64,
@@ -73,69 +73,67 @@ pub(super) struct Tiling {
 /// Dense correlations along each axis, whose combinations together are the problem, in an order of axes in which those of one
 /// sample come first, because the kernels transform the last ones at once, and those last that must be long, because only the
 /// innermost one may be of any length.
-pub(super) struct Lines(pub(super) [Vec<Line>; 3]);
+pub(super) struct Lines(pub(super) [Vec<DenseLine>; 3]);
 
 impl Lines {
     /// Of tiles that are summed over, or of the result; `across` is the longest transform along an axis that is not innermost.
     pub(super) fn new(roles: &Roles, tiles_summed: bool, across: u64) -> Self {
         let mut axes = roles.axes.each_ref().map(lines);
-        let is_long = |line: &Line| line.least(tiles_summed) > across;
+        let is_long = |line: &DenseLine| line.least(tiles_summed) > across;
         // Stable: the others keep their order.
         axes.sort_by_key(|lines| (lines.iter().any(|line| line.whole() > 1), lines.iter().any(is_long)));
         Self(axes)
     }
 
     /// The longest of what `of` says of each axis.
-    pub(super) fn most(&self, of: impl Fn(&Line) -> u64) -> [u64; 3] {
+    pub(super) fn most(&self, of: impl Fn(&DenseLine) -> u64) -> [u64; 3] {
         self.0.each_ref().map(|lines| lines.iter().map(&of).max().unwrap_or(1))
     }
 
     /// Every combination.
-    pub(super) fn parts(&self) -> Vec<[Line; 3]> {
+    pub(super) fn parts(&self) -> Vec<[DenseLine; 3]> {
         let [z, y, x] = &self.0;
-        let of_z = |&z: &Line| y.iter().flat_map(move |&y| x.iter().map(move |&x| [z, y, x]));
+        let of_z = |&z: &DenseLine| y.iter().flat_map(move |&y| x.iter().map(move |&x| [z, y, x]));
         z.iter().flat_map(of_z).collect()
     }
 }
 
 /// How many lines an axis has, before any is made.
 pub(super) fn count(axis: &Loop) -> u64 {
-    let (stride, dilation) = (axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1));
-    let classes = if axis.taps() > 1 && axis.cells() > 1 { dilation / gcd(stride, dilation) } else { 1 };
-    classes.min(axis.cells().max(1)).saturating_mul(axis.phases.len() as u64)
+    let cells = axis.cells().max(1);
+    let classes = if axis.taps() > 1 && cells > 1 { sub_images(axis).count(cells) } else { 1 };
+    classes.saturating_mul(axis.phases.len() as u64)
 }
 
-/// With `g = gcd(stride, dilation)`, cells `m = e·m' + f` with `e = dilation/g` read the samples of one sub-image, every
-/// `dilation`-th cell, at every `stride/g`-th place.
-fn lines(axis: &Loop) -> Vec<Line> {
+fn sub_images(axis: &Loop) -> SubImages {
+    SubImages::new(axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1))
+}
+
+/// Of each phase the sub-images, with the steps of the tensors.
+fn lines(axis: &Loop) -> Vec<DenseLine> {
     let axis = forwards(axis);
-    let (stride, dilation) = (axis.stride.unsigned_abs().max(1), axis.dilation.unsigned_abs().max(1));
-    let common = gcd(stride, dilation);
-    let classes = dilation / common;
-    let mut lines = Vec::new();
-    for phase in &axis.phases {
-        for class in 0..classes.min(phase.cells) {
-            lines.push(Line {
-                a_extent: axis.a_extent,
-                a_stride: axis.a_stride,
-                begin: class as i64 * stride as i64 - phase.pad,
-                step: dilation,
-                stride: stride / common,
-                taps: phase.taps,
-                b_first: phase.b_first,
-                b_stride: axis.b_stride,
-                cells: (phase.cells - class).div_ceil(classes),
-                r_first: phase.r_first.wrapping_add((class as i64).wrapping_mul(axis.r_stride)),
-                r_stride: axis.r_stride.wrapping_mul(classes as i64),
-            });
-        }
-    }
-    lines
+    let images = sub_images(&axis);
+    let of = |phase: &LoopPhase| {
+        let (axis, phase) = (&axis, *phase);
+        images.of(phase.cells).map(move |image| DenseLine {
+            a_extent: axis.a_extent,
+            a_stride: axis.a_stride,
+            begin: image.ahead - phase.pad,
+            step: axis.dilation.unsigned_abs().max(1),
+            stride: images.stride,
+            taps: phase.taps,
+            b_first: phase.b_first,
+            b_stride: axis.b_stride,
+            cells: image.count,
+            r_first: phase.r_first.wrapping_add((image.first as i64).wrapping_mul(axis.r_stride)),
+            r_stride: axis.r_stride.wrapping_mul(image.apart as i64),
+        })
+    };
+    axis.phases.iter().flat_map(of).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::shared::roles::Phase;
     use super::*;
 
     /// Every product of the loop, as (cell of the result, cell of a, element of b).
@@ -185,7 +183,7 @@ mod tests {
                 for (taps, cells, pad) in
                     [(1, 1, 0), (3, 7, 2), (5, 4, -1), (1, 6, 0), (4, 1, 3), (0, 3, 0), (9, 9, 4)]
                 {
-                    let phases = vec![Phase { taps, pad, b_first: 5, r_first: 1, cells }];
+                    let phases = vec![LoopPhase { taps, pad, b_first: 5, r_first: 1, cells }];
                     let axis = Loop {
                         a_extent: 20,
                         stride,

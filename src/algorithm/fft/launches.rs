@@ -1,8 +1,8 @@
 //! The launches of a problem's transforms and products.
 
-use super::config::{self, FftConfig, Work};
-use super::geometry::Line;
-use super::memory::{Matrices, Sizes, is_product};
+use super::config::{self, FftConfig, FftWork};
+use super::geometry::DenseLine;
+use super::memory::{FftSizes, Matrices, is_product};
 use super::{
     AxisSpec, Buffer, Cannot, ConvProblem, Direction, Lines, Padded, Roles, Table, Target, count, is_split,
     table,
@@ -16,24 +16,24 @@ use crate::problem::to_usize;
 use crate::program::{Binding, Grid, Launch};
 
 /// What the launches of a problem are made from.
-pub(super) struct Launches<'a> {
+pub(super) struct FftLaunches<'a> {
     problem: &'a ConvProblem,
     target: &'a Target,
     roles: &'a Roles,
     padded: Option<&'a Padded>,
     config: &'a FftConfig,
-    sizes: &'a Sizes,
+    sizes: &'a FftSizes,
     tables: &'a [Table],
     /// Frequencies of a block.
     bins: u64,
     /// Elements that are written before a fold; `None`: the result is written at once.
     folded: Option<u64>,
-    places: Places,
+    places: FftBuffers,
 }
 
 /// Which buffer holds what.
 #[derive(Clone, Copy)]
-struct Places {
+struct FftBuffers {
     sums: Buffer,
     padded: Buffer,
     windows: Buffer,
@@ -41,17 +41,17 @@ struct Places {
     factors: Buffer,
 }
 
-/// Spectra in memory: where, and how many rows and pairs of columns at a frequency.
+/// MatrixSpectra in memory: where, and how many rows and pairs of columns at a frequency.
 #[derive(Clone, Copy)]
-struct Spectra {
+struct MatrixSpectra {
     binding: Binding,
     rows: u64,
     pairs: u64,
 }
 
 /// Tiles of one tensor, to be transformed.
-struct Source<'a> {
-    part: [&'a Line; 3],
+struct TileSource<'a> {
+    part: [&'a DenseLine; 3],
     /// Whether they are the factors.
     is_factor: bool,
     /// The first that is summed over, and the first column.
@@ -60,14 +60,14 @@ struct Source<'a> {
     columns: u64,
 }
 
-impl<'a> Launches<'a> {
+impl<'a> FftLaunches<'a> {
     /// For a result that is folded afterwards or not, and of so many elements before.
     pub(super) fn new(
         problem: &'a ConvProblem,
         target: &'a Target,
         (roles, padded): (&'a Roles, Option<&'a Padded>),
         config: &'a FftConfig,
-        (sizes, folded, size): (&'a Sizes, bool, u64),
+        (sizes, folded, size): (&'a FftSizes, bool, u64),
         tables: &'a [Table],
     ) -> Self {
         let mut next = 0;
@@ -81,7 +81,7 @@ impl<'a> Launches<'a> {
         let results = place(sizes.results > 0, windows);
         let per_run = problem.direction() == Direction::GradWeight && sizes.factors > 0;
         let factors = place(per_run, Buffer::Prepared);
-        let places = Places { sums, padded: padded_place, windows, results, factors };
+        let places = FftBuffers { sums, padded: padded_place, windows, results, factors };
         let bins = super::bins(config.block).len() as u64;
         let folded = folded.then_some(size);
         Self { problem, target, roles, padded, config, sizes, tables, bins, folded, places }
@@ -89,7 +89,7 @@ impl<'a> Launches<'a> {
 
     /// Bytes of the scratch buffers, in the order of their places.
     pub(super) fn workspace(&self) -> Vec<u64> {
-        let Sizes { windows, factors, results, copies, padded, .. } = *self.sizes;
+        let FftSizes { windows, factors, results, copies, padded, .. } = *self.sizes;
         let factors = if self.places.factors == Buffer::Prepared { 0 } else { factors };
         [copies, padded, windows, results, factors].into_iter().filter(|&bytes| bytes > 0).collect()
     }
@@ -98,7 +98,7 @@ impl<'a> Launches<'a> {
     pub(super) fn program(
         &self,
         lines: &Lines,
-        work: &Work,
+        work: &FftWork,
     ) -> Result<(Vec<Launch>, u64, Vec<Launch>), Cannot> {
         let (mut prepare, mut launches) = (Vec::new(), Vec::from_iter(self.padding()?));
         let mut prepared = 0;
@@ -109,7 +109,7 @@ impl<'a> Launches<'a> {
                 continue;
             }
             let binding = Binding { buffer: self.places.factors, offset: prepared, size: self.sizes.factors };
-            let factors = Spectra { binding, rows: matrices.summed, pairs: work.channels.div_ceil(2) };
+            let factors = MatrixSpectra { binding, rows: matrices.summed, pairs: work.channels.div_ceil(2) };
             if matrices.summed > 0 {
                 prepare.extend(self.spectra(&factor(part, 0, work.channels), factors, &matrices)?);
                 // Bindings begin at multiples of 256 bytes.
@@ -125,17 +125,21 @@ impl<'a> Launches<'a> {
     /// Some columns: their windows, products, and cells of the result.
     fn block(
         &self,
-        part: &[Line; 3],
+        part: &[DenseLine; 3],
         matrices: &Matrices,
-        work: &Work,
-        factors: Spectra,
+        work: &FftWork,
+        factors: MatrixSpectra,
         first: u64,
     ) -> Result<Vec<Launch>, Cannot> {
         let pairs = (matrices.columns - first).min(self.sizes.columns).div_ceil(2);
         let windows = self.at(self.places.windows, matrices.summed, pairs);
         let results = self.at(self.places.results, work.channels, pairs);
-        let source =
-            Source { part: part.each_ref(), is_factor: false, first: [0, first], columns: matrices.columns };
+        let source = TileSource {
+            part: part.each_ref(),
+            is_factor: false,
+            first: [0, first],
+            columns: matrices.columns,
+        };
         let mut launches = Vec::new();
         if matrices.summed > 0 {
             launches.extend(self.spectra(&source, windows, matrices)?);
@@ -149,7 +153,12 @@ impl<'a> Launches<'a> {
     }
 
     /// The gradient by the weight: products of tiles, added up, and one transform back.
-    fn summed(&self, part: &[Line; 3], matrices: &Matrices, work: &Work) -> Result<Vec<Launch>, Cannot> {
+    fn summed(
+        &self,
+        part: &[DenseLine; 3],
+        matrices: &Matrices,
+        work: &FftWork,
+    ) -> Result<Vec<Launch>, Cannot> {
         let pairs = matrices.columns.div_ceil(2);
         let results = self.at(self.places.results, work.channels, pairs);
         let mut launches = Vec::new();
@@ -158,7 +167,7 @@ impl<'a> Launches<'a> {
             let windows = self.at(self.places.windows, rows, pairs);
             let factors = self.at(self.places.factors, rows, work.channels.div_ceil(2));
             if rows > 0 {
-                let source = Source {
+                let source = TileSource {
                     part: part.each_ref(),
                     is_factor: false,
                     first: [first, 0],
@@ -173,10 +182,10 @@ impl<'a> Launches<'a> {
         Ok(launches)
     }
 
-    /// Spectra of these rows and pairs at the beginning of a buffer.
-    fn at(&self, buffer: Buffer, rows: u64, pairs: u64) -> Spectra {
+    /// MatrixSpectra of these rows and pairs at the beginning of a buffer.
+    fn at(&self, buffer: Buffer, rows: u64, pairs: u64) -> MatrixSpectra {
         let binding = Binding { buffer, offset: 0, size: self.sizes.bins * rows * pairs * 16 };
-        Spectra { binding, rows, pairs }
+        MatrixSpectra { binding, rows, pairs }
     }
 
     fn table(&self, index: usize) -> Binding {
@@ -204,7 +213,12 @@ impl<'a> Launches<'a> {
     }
 
     /// Transforms tiles into spectra.
-    fn spectra(&self, source: &Source<'_>, to: Spectra, matrices: &Matrices) -> Result<Vec<Launch>, Cannot> {
+    fn spectra(
+        &self,
+        source: &TileSource<'_>,
+        to: MatrixSpectra,
+        matrices: &Matrices,
+    ) -> Result<Vec<Launch>, Cannot> {
         let mut launches = vec![self.forward(source, to, matrices)?];
         for axis in self.outer_axes() {
             launches.push(self.through_memory(axis, to, None, false)?);
@@ -212,7 +226,12 @@ impl<'a> Launches<'a> {
         Ok(launches)
     }
 
-    fn forward(&self, source: &Source<'_>, to: Spectra, matrices: &Matrices) -> Result<Launch, Cannot> {
+    fn forward(
+        &self,
+        source: &TileSource<'_>,
+        to: MatrixSpectra,
+        matrices: &Matrices,
+    ) -> Result<Launch, Cannot> {
         let Self { problem, roles, config, .. } = self;
         let tiles_summed = problem.direction() == Direction::GradWeight;
         let lengths = config.lengths();
@@ -303,8 +322,8 @@ impl<'a> Launches<'a> {
     fn through_memory(
         &self,
         axis: usize,
-        at: Spectra,
-        product: Option<(Spectra, Spectra)>,
+        at: MatrixSpectra,
+        product: Option<(MatrixSpectra, MatrixSpectra)>,
         inverse: bool,
     ) -> Result<Launch, Cannot> {
         let outer = self.config.outer.map(u64::from);
@@ -335,7 +354,13 @@ impl<'a> Launches<'a> {
         })
     }
 
-    fn multiply(&self, a: Spectra, b: Spectra, to: Spectra, adds: bool) -> Result<Launch, Cannot> {
+    fn multiply(
+        &self,
+        a: MatrixSpectra,
+        b: MatrixSpectra,
+        to: MatrixSpectra,
+        adds: bool,
+    ) -> Result<Launch, Cannot> {
         let tile = config::tile(self.target, to.rows, to.pairs * 2)?;
         let size = u64::from(tile.size);
         let (row_tiles, column_tiles) = (to.rows.div_ceil(size), (to.pairs * 2).div_ceil(size));
@@ -360,11 +385,11 @@ impl<'a> Launches<'a> {
     /// Transforms products back into the result; their spectra are made first where they are not there yet.
     fn back(
         &self,
-        part: &[Line; 3],
+        part: &[DenseLine; 3],
         matrices: &Matrices,
-        work: &Work,
-        mut product: Option<(Spectra, Spectra)>,
-        results: Spectra,
+        work: &FftWork,
+        mut product: Option<(MatrixSpectra, MatrixSpectra)>,
+        results: MatrixSpectra,
         first_column: u64,
     ) -> Result<Vec<Launch>, Cannot> {
         let mut launches = Vec::new();
@@ -377,10 +402,10 @@ impl<'a> Launches<'a> {
 
     fn inverse(
         &self,
-        part: &[Line; 3],
+        part: &[DenseLine; 3],
         matrices: &Matrices,
-        work: &Work,
-        (product, results): (Option<(Spectra, Spectra)>, Spectra),
+        work: &FftWork,
+        (product, results): (Option<(MatrixSpectra, MatrixSpectra)>, MatrixSpectra),
         first_column: u64,
     ) -> Result<Launch, Cannot> {
         let Self { problem, roles, config, .. } = self;
@@ -409,7 +434,7 @@ impl<'a> Launches<'a> {
         if is_whole {
             set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
         }
-        // Spectra are those of twice the samples, of both factors; the transform back has as many points.
+        // MatrixSpectra are those of twice the samples, of both factors; the transform back has as many points.
         // And what samples were divided by comes back.
         let alpha = if is_whole { problem.epilogue().alpha } else { 1.0 };
         let exponent = config.headroom() * if work.tiles_summed { 2 } else { 1 };
@@ -438,6 +463,6 @@ impl<'a> Launches<'a> {
 }
 
 /// The factors from `first` of what is summed over on.
-fn factor(part: &[Line; 3], first: u64, channels: u64) -> Source<'_> {
-    Source { part: part.each_ref(), is_factor: true, first: [first, 0], columns: channels }
+fn factor(part: &[DenseLine; 3], first: u64, channels: u64) -> TileSource<'_> {
+    TileSource { part: part.each_ref(), is_factor: true, first: [first, 0], columns: channels }
 }

@@ -1,7 +1,7 @@
 //! How large spectra are, and how many of them are made at once.
 
-use super::config::{FftConfig, Work};
-use super::geometry::{Line, Lines};
+use super::config::{FftConfig, FftWork};
+use super::geometry::{DenseLine, Lines};
 use super::{
     Cannot, ConvProblem, MAX_INDEX, Padded, PlanContext, Resource, bins, fold, is_folded, written_extents,
 };
@@ -27,7 +27,7 @@ pub(super) struct Matrices {
 }
 
 impl Matrices {
-    pub(super) fn new(part: &[Line; 3], work: &Work, config: &FftConfig) -> Self {
+    pub(super) fn new(part: &[DenseLine; 3], work: &FftWork, config: &FftConfig) -> Self {
         let lengths = config.lengths();
         let tiles = std::array::from_fn(|i| part[i].tiling(lengths[i], work.tiles_summed).tiles);
         let all = tiles.iter().fold(1u64, |product: u64, &n| product.saturating_mul(n));
@@ -46,7 +46,7 @@ impl Matrices {
 
 /// Bytes of every buffer, and how much is transformed at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(super) struct FftSizes {
     /// Frequencies of a tile, of all groups and slices.
     pub(super) bins: u64,
     /// Columns that are transformed at once, an even number of them; of a gradient by the weight all.
@@ -62,16 +62,16 @@ pub(super) struct Sizes {
     pub(super) copies: u64,
     /// Bytes of the padded input; 0: it is read as it is.
     pub(super) padded: u64,
-    /// Launches of all parts.
+    /// FftLaunches of all parts.
     pub(super) launches: u64,
 }
 
-impl Sizes {
+impl FftSizes {
     pub(super) fn new(
         problem: &ConvProblem,
         context: &PlanContext,
         lines: &Lines,
-        work: &Work,
+        work: &FftWork,
         config: &FftConfig,
     ) -> Result<Self, Cannot> {
         let target = &context.target;
@@ -163,21 +163,21 @@ impl Sizes {
     }
 }
 
-/// Launches of one block of tiles: windows, of a gradient by the weight factors too, products where they have a launch, and
+/// FftLaunches of one block of tiles: windows, of a gradient by the weight factors too, products where they have a launch, and
 /// transforms back, each through memory along every axis that is.
-fn launches_of_block(work: &Work, config: &FftConfig) -> u64 {
+fn launches_of_block(work: &FftWork, config: &FftConfig) -> u64 {
     let outer = config.outer.iter().filter(|&&n| n > 1).count() as u64;
     let (transforms, product) = if work.tiles_summed { (3, 1) } else { (2, u64::from(!is_product(work))) };
     transforms * (1 + outer) + product
 }
 
 /// Whether one channel is summed over, so that the product needs no launch of its own.
-pub(super) fn is_product(work: &Work) -> bool {
+pub(super) fn is_product(work: &FftWork) -> bool {
     !work.tiles_summed && work.summed == 1
 }
 
 /// Coordinates of samples are compared as wrapped 32-bit numbers: both sides of 0 must stay below 2^31.
-fn check_coordinates(parts: &[[Line; 3]], work: &Work, config: &FftConfig) -> Result<(), Cannot> {
+fn check_coordinates(parts: &[[DenseLine; 3]], work: &FftWork, config: &FftConfig) -> Result<(), Cannot> {
     for part in parts {
         for (line, length) in part.iter().zip(config.lengths()) {
             let tiling = line.tiling(length, work.tiles_summed);

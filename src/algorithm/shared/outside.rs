@@ -1,7 +1,7 @@
 //! How a kernel is to tell which elements of the matrix of windows lie outside the tensor that they are gathered from.
 
 use super::product::Product;
-use super::roles::{Loop, Phase};
+use super::roles::{Loop, LoopPhase};
 use super::{count, word};
 
 /// Bits of a word, but for the one that every column has.
@@ -29,7 +29,7 @@ impl Outside {
     /// Along each axis the taps have bits or the cells, whichever are fewer; coordinates where they are too many.
     pub(in crate::algorithm) fn new(product: &Product<'_>) -> Self {
         let axes = product.axes.iter().enumerate().filter(|(_, (axis, phase))| reaches_outside(axis, phase));
-        let of = |(axis, (_, phase)): (usize, &(&Loop, Phase))| {
+        let of = |(axis, (_, phase)): (usize, &(&Loop, LoopPhase))| {
             let is_tap = phase.taps <= phase.cells;
             (0..phase.taps.min(phase.cells)).map(move |at| Bit { axis, is_tap, at })
         };
@@ -96,17 +96,17 @@ pub(in crate::algorithm) fn step(times: u64, by: i64) -> i64 {
 }
 
 /// Where a tap reads for a cell.
-fn coordinate(axis: &Loop, phase: &Phase, cell: u64, tap: u64) -> i128 {
+fn coordinate(axis: &Loop, phase: &LoopPhase, cell: u64, tap: u64) -> i128 {
     let along = |times: u64, by: i64| i128::from(times) * i128::from(by);
     along(cell, axis.stride) + along(tap, axis.dilation) - i128::from(phase.pad)
 }
 
-fn is_inside(axis: &Loop, phase: &Phase, cell: u64, tap: u64) -> bool {
+fn is_inside(axis: &Loop, phase: &LoopPhase, cell: u64, tap: u64) -> bool {
     (0..i128::from(axis.a_extent)).contains(&coordinate(axis, phase, cell, tap))
 }
 
 /// Whether any tap of a phase reads outside for any cell: the corners tell.
-fn reaches_outside(axis: &Loop, phase: &Phase) -> bool {
+fn reaches_outside(axis: &Loop, phase: &LoopPhase) -> bool {
     let (cell, tap) = (phase.cells.saturating_sub(1), phase.taps.saturating_sub(1));
     [(0, 0), (cell, 0), (0, tap), (cell, tap)].into_iter().any(|(c, t)| !is_inside(axis, phase, c, t))
 }

@@ -2,7 +2,7 @@
 
 use super::cost::Launches;
 use super::fold::Parts;
-use super::roles::{Loop, Phase, Roles};
+use super::roles::{Loop, LoopPhase, Roles};
 use super::{MAX_INDEX, binding_limit, cost};
 use crate::implementation::{Cannot, PlanContext, Resource};
 use crate::kernel::Tile;
@@ -27,7 +27,7 @@ const RESULTS: u64 = 64;
 
 /// The matrix product of one phase along z, y and x.
 pub(in crate::algorithm) struct Product<'a> {
-    pub(in crate::algorithm) axes: [(&'a Loop, Phase); 3],
+    pub(in crate::algorithm) axes: [(&'a Loop, LoopPhase); 3],
     pub(in crate::algorithm) taps: u64,
     /// Channels summed over times taps.
     pub(in crate::algorithm) products: u64,
@@ -52,8 +52,8 @@ impl<'a> Product<'a> {
         all
     }
 
-    fn new(roles: &Roles, tile: Tile, axes: [(&'a Loop, Phase); 3]) -> Self {
-        let product = |of: fn(&Phase) -> u64, first: u64| {
+    fn new(roles: &Roles, tile: Tile, axes: [(&'a Loop, LoopPhase); 3]) -> Self {
+        let product = |of: fn(&LoopPhase) -> u64, first: u64| {
             axes.iter().map(|(_, phase)| of(phase)).fold(first, u64::saturating_mul)
         };
         let (taps, columns) = (product(|p| p.taps, 1), product(|p| p.cells, roles.images));

@@ -62,7 +62,8 @@ fn below(axis: &Axis, end: u64) -> u128 {
 }
 
 fn unsigned(value: i128) -> u128 {
-    u128::try_from(value).unwrap_or(0)
+    // No panic: counts and sizes of what was counted.
+    u128::try_from(value).expect("a number that is not negative")
 }
 
 /// `Σ i < n  floor((a·i + b) / m)`, all not negative, by Euclid's algorithm.
@@ -85,7 +86,7 @@ fn floors(n: i128, m: i128, a: i128, b: i128) -> u128 {
 
 /// Pairs of a cell of the result and a tap that a loop goes through.
 fn gone_through(axis: &Loop) -> u128 {
-    let of = |phase: &super::roles::Phase| u128::from(phase.cells) * u128::from(phase.taps);
+    let of = |phase: &super::roles::LoopPhase| u128::from(phase.cells) * u128::from(phase.taps);
     axis.phases.iter().map(of).fold(0, u128::saturating_add)
 }
 

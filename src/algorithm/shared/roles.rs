@@ -1,11 +1,9 @@
 //! Which tensor the kernel gathers from, which holds the factors and which is the result: the three
 //! directions as one loop.
 
-use crate::problem::{Axis, Boundary, ConvProblem, Direction, TensorLayout, gcd};
+use crate::geometry::{self, Extent, Polyphase};
+use crate::problem::{Axis, Boundary, ConvProblem, Direction, TensorLayout};
 use crate::program::Buffer;
-
-/// A problem has fewer axes than the kernel: the missing leading ones hold one cell.
-const UNIT: Axis = Axis { input: 1, kernel: 1, output: 1, stride: 1, dilation: 1, pad_begin: 0, pad_end: 0 };
 
 /// The sum `r[n, q, m] = Σ k, c  a[n, g·C + c, m·stride + k·dilation − pad] · b[q, c, k, m]` with every step in
 /// elements. Signed, because flipped kernels and gradients step backwards.
@@ -48,12 +46,12 @@ pub(in crate::algorithm) struct Loop {
     /// Per cell of the result.
     pub(in crate::algorithm) r_stride: i64,
     /// Cells of the result that the same taps reach, one row each.
-    pub(in crate::algorithm) phases: Vec<Phase>,
+    pub(in crate::algorithm) phases: Vec<LoopPhase>,
 }
 
 /// Cells of the result at equal distances that are reached by the same taps.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::algorithm) struct Phase {
+pub(in crate::algorithm) struct LoopPhase {
     pub(in crate::algorithm) taps: u64,
     pub(in crate::algorithm) pad: i64,
     pub(in crate::algorithm) b_first: i64,
@@ -74,9 +72,13 @@ pub(in crate::algorithm) fn has_table(problem: &ConvProblem) -> bool {
         && visits_outside(problem)
 }
 
-/// Whether any window visits a cell outside the input.
 fn visits_outside(problem: &ConvProblem) -> bool {
-    problem.axes().iter().any(|axis| axis.pad_begin > 0 || axis.reach() > axis.input)
+    problem.axes().iter().any(geometry::visits_outside)
+}
+
+/// Which positions of the input the sums are over: all that windows visit where tables or the boundary adjoint lead to them.
+fn side(problem: &ConvProblem) -> Extent {
+    if is_folded(problem) || has_table(problem) { Extent::Padded } else { Extent::Input }
 }
 
 /// Most phases of a matrix product: each is a launch, with tables of its own. Past it nothing else that is worth asking first
@@ -85,12 +87,7 @@ pub(in crate::algorithm) const MAX_PHASES: u64 = 64;
 
 /// Phases of an axis, before any is made: a stride makes as many as it steps over, each with a row of its own.
 pub(in crate::algorithm) fn phases(problem: &ConvProblem, axis: &Axis) -> u64 {
-    match problem.direction() {
-        Direction::GradInput if is_folded(problem) => axis.stride.min(axis.reach()),
-        Direction::GradInput => axis.stride.min(axis.input),
-        Direction::GradWeight if problem.unshared() => axis.kernel,
-        _ => 1,
-    }
+    Polyphase::count(axis, problem.direction(), problem.unshared(), side(problem))
 }
 
 /// Phases of all axes together.
@@ -99,8 +96,7 @@ pub(in crate::algorithm) fn all_phases(problem: &ConvProblem) -> u64 {
 }
 
 pub(in crate::algorithm) fn three_axes(problem: &ConvProblem) -> [Axis; 3] {
-    let given = problem.axes();
-    std::array::from_fn(|i| (i + given.len()).checked_sub(3).map_or(UNIT, |a| given[a]))
+    geometry::three_axes(problem.axes())
 }
 
 /// Extents of what the kernel writes: the result's, with every padded cell if it is folded afterwards.
@@ -218,146 +214,83 @@ fn signed(value: u64) -> i64 {
     value as i64
 }
 
+/// Where the positions of an axis lie in a tensor: the first one, and the step to the next, in elements.
+#[derive(Clone, Copy, Default)]
+struct TensorSteps {
+    first: i64,
+    step: i64,
+}
+
+impl TensorSteps {
+    fn of_positions(step: u64) -> Self {
+        Self { first: 0, step: signed(step) }
+    }
+
+    /// Of the taps of a weight: flipped, tap `K − 1 − t` at step `s` is tap `t` at step `−s`, counted from the last one.
+    fn of_taps(problem: &ConvProblem, axis: &Axis, step: u64) -> Self {
+        let step = signed(step);
+        if problem.flip() {
+            Self { first: step.wrapping_mul(signed(axis.kernel - 1)), step: step.wrapping_neg() }
+        } else {
+            Self { first: 0, step }
+        }
+    }
+
+    fn at(self, position: u64) -> i64 {
+        self.first.wrapping_add(self.step.wrapping_mul(signed(position)))
+    }
+}
+
+/// The decomposition of an axis, with the steps of the tensors.
 fn axis_loop(problem: &ConvProblem, i: usize, r: &[u64]) -> Loop {
     let rank = problem.rank();
-    let axis = three_axes(problem)[i];
+    let (axis, direction, unshared) = (three_axes(problem)[i], problem.direction(), problem.unshared());
     let spatial = |strides: &[u64], from: usize| (i + rank).checked_sub(3).map_or(0, |a| strides[from + a]);
     let last = |strides: &[u64]| spatial(strides, strides.len() - rank);
+    let weight = &problem.weight().strides;
     let (x, y) = (last(&problem.input().strides), last(&problem.output().strides));
-    let tap = signed(last(&problem.weight().strides));
+    let taps = |step| TensorSteps::of_taps(problem, &axis, step);
     // A single position is never stepped along, so its stride need not be a whole number of loads.
-    let positions = problem.unshared() && axis.output > 1;
-    let position = if positions { spatial(&problem.weight().strides, 1) } else { 0 };
-    // Tap K - 1 - t at step s is tap t at step -s, counted from the last tap.
-    let flipped = |at: u64| if problem.flip() { axis.kernel - 1 - at } else { at };
-    let sign = if problem.flip() { -1 } else { 1 };
-    // Tables are addressed by padded coordinates.
-    let pad = if has_table(problem) { 0 } else { signed(axis.pad_begin) };
-    match problem.direction() {
-        Direction::Forward => Loop {
-            a_extent: axis.input,
-            stride: signed(axis.stride),
-            dilation: signed(axis.dilation),
-            a_stride: x,
-            b_stride: tap.wrapping_mul(sign),
-            b_position: position,
-            r_stride: signed(last(r)),
-            phases: vec![Phase {
-                taps: axis.kernel,
-                pad,
-                b_first: tap.wrapping_mul(signed(flipped(0))),
-                r_first: 0,
-                cells: axis.output,
-            }],
-        },
-        Direction::GradInput => grad_input(problem, &axis, [tap, signed(position)], [y, last(r)]),
-        Direction::GradWeight if problem.unshared() => Loop {
-            a_extent: axis.input,
-            stride: signed(axis.stride),
-            dilation: 0,
-            a_stride: x,
-            b_stride: 0,
-            b_position: y,
-            r_stride: signed(spatial(r, 1)),
-            phases: (0..axis.kernel)
-                .map(|t| Phase {
-                    taps: 1,
-                    pad: pad.wrapping_sub(signed(t.wrapping_mul(axis.dilation))),
-                    b_first: 0,
-                    r_first: signed(flipped(t).wrapping_mul(last(r))),
-                    cells: axis.output,
-                })
-                .collect(),
-        },
-        Direction::GradWeight => Loop {
-            a_extent: axis.input,
-            stride: signed(axis.dilation),
-            dilation: signed(axis.stride),
-            a_stride: x,
-            b_stride: signed(y),
-            b_position: 0,
-            r_stride: signed(last(r)).wrapping_mul(sign),
-            phases: vec![Phase {
-                taps: axis.output,
-                pad,
-                b_first: 0,
-                r_first: signed(flipped(0).wrapping_mul(last(r))),
-                cells: axis.kernel,
-            }],
-        },
-    }
-}
-
-/// Cell `i` of the input is read by tap `t` of output `o` where `o·stride + t·dilation = i + pad`. With
-/// `g = gcd(stride, dilation)`, the cells `i = first + m·stride` share the taps `t₀, t₀ + stride/g, ..`, and tap `u`
-/// of them belongs to output `o₀ + m − u·dilation/g`.
-fn grad_input(problem: &ConvProblem, axis: &Axis, [tap, position]: [i64; 2], [y, r]: [u64; 2]) -> Loop {
-    let folded = is_folded(problem);
-    let (extent, pad) = if folded { (axis.reach(), 0) } else { (axis.input, axis.pad_begin) };
-    let common = gcd(axis.stride, axis.dilation);
-    let (step, back) = (axis.stride / common, axis.dilation / common);
-    let sign = if problem.flip() { -1 } else { 1 };
-    let phase = |first: u64| {
-        let padded = first + pad;
-        let t0 =
-            if padded.is_multiple_of(common) { first_tap(padded / common, back, step) } else { axis.kernel };
-        let taps = axis.kernel.saturating_sub(t0).div_ceil(step);
-        // Divides where there is a tap; elsewhere nothing is read.
-        let o0 =
-            if taps == 0 { 0 } else { (signed(padded) - signed(t0 * axis.dilation)) / signed(axis.stride) };
-        let t = if problem.flip() { signed(axis.kernel) - 1 - signed(t0) } else { signed(t0) };
-        Phase {
-            taps,
-            pad: -o0,
-            b_first: if taps == 0 { 0 } else { tap.wrapping_mul(t).wrapping_add(position.wrapping_mul(o0)) },
-            r_first: signed(first.wrapping_mul(r)),
-            cells: (extent - first).div_ceil(axis.stride),
+    let own = signed(if unshared && axis.output > 1 { spatial(weight, 1) } else { 0 });
+    let none = TensorSteps::default();
+    // Per position of the filter; the same again per position of the destination and of the source, where each output has filters
+    // of its own; per position of the destination, and per tap of which a phase is.
+    let (b, [b_to, b_from], to, to_tap) = match direction {
+        Direction::Forward => (taps(last(weight)), [own, 0], TensorSteps::of_positions(last(r)), none),
+        Direction::GradInput => (taps(last(weight)), [0, own], TensorSteps::of_positions(last(r)), none),
+        Direction::GradWeight if unshared => {
+            (none, [signed(y), 0], TensorSteps::of_positions(spatial(r, 1)), taps(last(r)))
         }
+        Direction::GradWeight => (TensorSteps::of_positions(y), [0, 0], taps(last(r)), none),
     };
-    // A step past the input is never taken; cut, it fits the arithmetic.
-    let r_stride = axis.stride.min(extent).saturating_mul(r);
+    let (a_extent, a_stride) = match direction {
+        Direction::GradInput => (axis.output, y),
+        Direction::Forward | Direction::GradWeight => (axis.input, x),
+    };
+    let polyphase = Polyphase::new(&axis, direction, unshared, side(problem));
+    let phase = |phase: &geometry::Phase| LoopPhase {
+        taps: phase.taps,
+        pad: phase.begin.wrapping_neg(),
+        // Elsewhere nothing is read.
+        b_first: if phase.taps == 0 {
+            0
+        } else {
+            b.at(phase.first_tap)
+                .wrapping_add(b_to.wrapping_mul(signed(phase.first)))
+                .wrapping_add(b_from.wrapping_mul(phase.begin))
+        },
+        r_first: to.at(phase.first).wrapping_add(to_tap.at(phase.first_tap)),
+        cells: phase.count,
+    };
+    let Polyphase { stride, dilation, apart, tap_step, ref phases } = polyphase;
     Loop {
-        a_extent: axis.output,
-        stride: 1,
-        dilation: -signed(back),
-        a_stride: y,
-        b_stride: tap
-            .wrapping_mul(sign * signed(step.min(axis.kernel)))
-            .wrapping_sub(position.wrapping_mul(signed(back))),
-        b_position: position as u64,
-        r_stride: signed(r_stride),
-        phases: (0..axis.stride.min(extent)).map(phase).collect(),
-    }
-}
-
-/// The smallest `t ≥ 0` with `t·back ≡ padded (mod step)`; `back` and `step` have no common divisor.
-fn first_tap(padded: u64, back: u64, step: u64) -> u64 {
-    // Extended Euclid: `inverse·back ≡ 1 (mod step)`.
-    let (mut old, mut new) = ((i128::from(back % step), 1i128), (i128::from(step), 0i128));
-    while new.0 != 0 {
-        let quotient = old.0 / new.0;
-        (old, new) = (new, (old.0 - quotient * new.0, old.1 - quotient * new.1));
-    }
-    let modulus = i128::from(step);
-    let tap = (i128::from(padded % step) * old.1.rem_euclid(modulus)).rem_euclid(modulus);
-    // Between 0 and `step`, which is of 64 bits.
-    u64::try_from(tap).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::first_tap;
-    use crate::problem::gcd;
-
-    #[test]
-    fn the_first_tap_is_the_smallest_that_reaches() {
-        for step in 1..12u64 {
-            for back in (1..15u64).filter(|&b| gcd(b, step) == 1) {
-                for padded in 0..30u64 {
-                    let wanted = (0..step).find(|t| (t * back) % step == padded % step);
-                    assert_eq!(Some(first_tap(padded, back, step)), wanted, "{padded} {back} {step}");
-                }
-            }
-        }
+        a_extent,
+        stride,
+        dilation,
+        a_stride,
+        b_stride: b.step.wrapping_mul(tap_step).wrapping_add(b_from.wrapping_mul(dilation)),
+        b_position: b_to.wrapping_mul(signed(apart)).wrapping_add(b_from.wrapping_mul(stride)) as u64,
+        r_stride: to.step.wrapping_mul(signed(apart)),
+        phases: phases.iter().map(phase).collect(),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::roles::{Roles, has_table, is_folded, phases, three_axes};
 use super::{count, word};
-use crate::problem::{Axis, ConvProblem, Source};
+use crate::geometry::read;
+use crate::problem::{Axis, ConvProblem, to_usize};
 use crate::program::Table;
 
 /// What a boundary table holds for a coordinate without a cell.
@@ -87,14 +88,8 @@ pub(in crate::algorithm) fn boundary_begins(problem: &ConvProblem, from: u64) ->
 
 /// The cell that the boundary puts under a padded coordinate.
 fn cell(problem: &ConvProblem, axis: &Axis, at: u64) -> Option<u64> {
-    // What lies inside is not looked for. `accepts` bounds reach and padding by 2^31.
-    if let Some(inside) = at.checked_sub(axis.pad_begin).filter(|&inside| inside < axis.input) {
-        return Some(inside);
-    }
-    match problem.boundary().source(at as i64 - axis.pad_begin as i64, axis.input) {
-        Source::Cell(cell) => Some(cell),
-        Source::Outside => None,
-    }
+    // `accepts` bounds reach and padding by 2^31.
+    read(problem.boundary(), at as i64 - axis.pad_begin as i64, axis.input)
 }
 
 /// For z, y and x in turn: where the list of each cell begins, one more for the end, then the lists of the padded
@@ -116,8 +111,8 @@ pub(in crate::algorithm) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
             words.push(next);
             words.resize(next as usize, 0);
             for at in 0..axis.reach() {
-                let end = cell(problem, axis, at).and_then(|c| ends.get_mut(usize::try_from(c).ok()?));
-                if let Some(end) = end {
+                if let Some(cell) = cell(problem, axis, at) {
+                    let end = &mut ends[to_usize(cell)];
                     words[*end as usize] = count(at);
                     *end += 1;
                 }
@@ -130,11 +125,9 @@ pub(in crate::algorithm) fn places(problem: &ConvProblem) -> (Table, [u32; 3]) {
 
 /// How many padded coordinates read each cell.
 fn reads(problem: &ConvProblem, axis: &Axis) -> Vec<u32> {
-    let mut reads = vec![0; usize::try_from(axis.input).unwrap_or(0)];
-    for at in 0..axis.reach() {
-        if let Some(reads) = cell(problem, axis, at).and_then(|c| reads.get_mut(usize::try_from(c).ok()?)) {
-            *reads += 1;
-        }
+    let mut reads = vec![0; to_usize(axis.input)];
+    for cell in (0..axis.reach()).filter_map(|at| cell(problem, axis, at)) {
+        reads[to_usize(cell)] += 1;
     }
     reads
 }

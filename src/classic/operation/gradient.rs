@@ -1,7 +1,7 @@
 //! The gradient of an operation, which is an operation again: every step is linear in each of its operands, up to what the
 //! others and a constant outside add, and its adjoint is the same convolution in another direction.
 
-use super::{Argument, Constant, Operation, OperationError, Role, Source, Step, View};
+use super::{Argument, ArgumentSource, Constant, Operation, OperationError, Role, Step, View};
 use crate::problem::{
     Boundary, Conv, ConvProblem, Direction, Element, Epilogue, Layout, Layouts, ProblemError,
 };
@@ -26,14 +26,14 @@ impl Operation {
             name: format!("gradient of {} by {name}", self.name),
             operands: self.operands.clone(),
             steps: self.steps.clone(),
-            result: Argument { source: Source::Operand(self.operands.len()), view: View::default() },
+            result: Argument { source: ArgumentSource::Operand(self.operands.len()), view: View::default() },
         };
         gradient.operands.push(("output_grad", self.shape()));
         // From the result backwards, the gradient by what `at` stands for.
         let mut at = &self.result;
         loop {
             gradient.result = gradient.result.seen(at.view.adjoint());
-            let &Source::Step(step) = &at.source else { break };
+            let &ArgumentSource::Step(step) = &at.source else { break };
             let (role, argument) = self.steps[step]
                 .operands
                 .iter()
@@ -44,7 +44,8 @@ impl Operation {
                 return Err(OperationError::NotLinear { operand: name });
             }
             let adjoint = self.steps[step].adjoint(*role, gradient.result)?;
-            gradient.result = Argument { source: Source::Step(gradient.steps.len()), view: View::default() };
+            gradient.result =
+                Argument { source: ArgumentSource::Step(gradient.steps.len()), view: View::default() };
             if *role == Role::Bias {
                 // The sums stand along the first axis of a weight of single taps.
                 let shape = adjoint.problem.weight().shape();
@@ -60,9 +61,11 @@ impl Operation {
     /// In how many ways the argument is computed from operand `by`.
     fn paths(&self, argument: &Argument, by: usize) -> usize {
         match argument.source {
-            Source::Operand(operand) => usize::from(operand == by),
-            Source::Step(step) => self.steps[step].operands.iter().map(|(_, a)| self.paths(a, by)).sum(),
-            Source::Constant(_) => 0,
+            ArgumentSource::Operand(operand) => usize::from(operand == by),
+            ArgumentSource::Step(step) => {
+                self.steps[step].operands.iter().map(|(_, a)| self.paths(a, by)).sum()
+            }
+            ArgumentSource::Constant(_) => 0,
         }
     }
 
@@ -71,14 +74,14 @@ impl Operation {
         let mut used = vec![false; self.steps.len()];
         let mut open = vec![&self.result.source];
         while let Some(source) = open.pop() {
-            if let Source::Step(step) = *source {
+            if let ArgumentSource::Step(step) = *source {
                 used[step] = true;
                 open.extend(self.steps[step].operands.iter().map(|(_, argument)| &argument.source));
             }
         }
         let place = |step: usize| used[..step].iter().filter(|&&used| used).count();
         let moved = |argument: &mut Argument| {
-            if let Source::Step(step) = &mut argument.source {
+            if let ArgumentSource::Step(step) = &mut argument.source {
                 *step = place(*step);
             }
         };
@@ -104,7 +107,7 @@ impl Step {
         let direction = match role {
             Role::Input => Direction::GradInput,
             Role::Weight => Direction::GradWeight,
-            Role::GradOutput | Role::Bias => Direction::Forward,
+            Role::GradOutput | Role::Bias | Role::Residual => Direction::Forward,
         };
         // The gradient by the input is that of the padded input without what is outside: a constant there is no part of it.
         let constant = matches!(self.problem.boundary(), Boundary::Constant(_));

@@ -11,21 +11,21 @@ use crate::planner::PlanOptions;
 use crate::problem::Element;
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait SealedSample {}
 }
 
 /// An element of [`signal`](super) and [`ndimage`](crate::ndimage): `f32`, `f64`, [`half::f16`], or an integer of 8 to 64 bits.
 ///
 /// Integers are computed in floating point where the largest possible sum is exact: on the shared device up to 2²⁴, on
 /// the CPU in double precision below 2⁵³. Past that, and where a sum does not fit the type, there is an error.
-pub trait Sample: sealed::Sealed + Copy + 'static {
+pub trait Sample: sealed::SealedSample + Copy + 'static {
     #[doc(hidden)]
     fn run(operation: &Operation, operands: [ArrayViewD<'_, Self>; 2]) -> Result<ArrayD<Self>, Error>;
 }
 
 macro_rules! floats {
     ($($ty:ty),*) => {$(
-        impl sealed::Sealed for $ty {}
+        impl sealed::SealedSample for $ty {}
         impl Sample for $ty {
             fn run(operation: &Operation, operands: [ArrayViewD<'_, Self>; 2]) -> Result<ArrayD<Self>, Error> {
                 run_once(operation, &operands)
@@ -37,7 +37,7 @@ floats!(f32, f64, f16);
 
 macro_rules! integers {
     ($($ty:ty),*) => {$(
-        impl sealed::Sealed for $ty {}
+        impl sealed::SealedSample for $ty {}
         impl Sample for $ty {
             fn run(operation: &Operation, operands: [ArrayViewD<'_, Self>; 2]) -> Result<ArrayD<Self>, Error> {
                 // Numbers past 2^53 are rounded here; the products that such a number leads to are refused.

@@ -2,7 +2,7 @@
 
 use ndarray::{Array5, ArrayBase, ArrayView1, Data, Ix5};
 
-use super::{Order, check_axes};
+use super::{AxisOrder, check_axes};
 use crate::classic::operation::{Operation, OperationError, Role};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
@@ -23,7 +23,7 @@ impl Default for Conv3d {
 
 const VIDEO: &str = "5 (batch, row, column, time, channel)";
 const FILTER: &str = "5 (out channel, row, column, time, in channel)";
-const CHANNELS_LAST: Order = Order(&[0, 4, 1, 2, 3]);
+const CHANNELS_LAST: AxisOrder = AxisOrder(&[0, 4, 1, 2, 3]);
 
 impl Conv3d {
     /// Steps of `d` by row, column and time.

@@ -2,7 +2,7 @@
 
 use ndarray::{Array5, ArrayBase, Data, Ix5};
 
-use super::{Hint, Order, check_axes, check_hint, check_named};
+use super::{AxisOrder, Hint, check_axes, check_hint, check_named};
 use crate::classic::operation::{Operation, Role};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl From<Padding> for Conv3d2d {
     }
 }
 
-const TIME_FIRST: Order = Order(&[0, 2, 1, 3, 4]);
+const TIME_FIRST: AxisOrder = AxisOrder(&[0, 2, 1, 3, 4]);
 
 impl Conv3d2d {
     setters! { (border_mode: [Padding; 3], signals_shape: Hint, filters_shape: Hint) () }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, ArrayBase, Data, Ix4};
 
-use super::{Order, channels_of_groups, channels_per_group, check_axes};
+use super::{AxisOrder, channels_of_groups, channels_per_group, check_axes};
 use crate::classic::operation::{Operation, OperationError, Role};
 use crate::device::{Scalar, run_once};
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl Default for CudaConvnet {
 const IMAGES: &str = "4 (channel, row, column, batch)";
 const FILTERS: &str = "4 (in channel/groups, row, column, out channel)";
 /// cuda-convnet's: the batch last.
-const C01B: Order = Order(&[3, 0, 1, 2]);
+const C01B: AxisOrder = AxisOrder(&[3, 0, 1, 2]);
 
 impl CudaConvnet {
     setters! { (pad: PerAxis, stride: PerAxis, partial_sum: Option<usize>) (num_groups: u64) }

@@ -11,14 +11,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::geometry::{Geometry, Line, div_ceil, index};
 use super::row::{LANES, MARGIN, RowLayout};
 use super::sources::{Rows, Sources};
-use super::tile::{self, Lanes, Packed, Strides, Window};
+use super::tile::{self, Lanes, PackedFilters, Strides, TileReads};
 use super::{Finish, all_finite};
 use crate::cpu::Real;
-use crate::cpu::memory::{OutOfMemory, Pool, room, threads};
+use crate::cpu::geometry::Geometry;
+use crate::cpu::memory::{OutOfMemory, ScratchPool, room, threads};
 use crate::cpu::steps;
+use crate::geometry::{Line, div_ceil, index};
 use crate::problem::{Boundary, Direction, to_usize};
 
 /// Longest range of a row that one task takes: with its source rows it stays in the first cache.
@@ -72,7 +73,7 @@ pub(super) struct Gather {
 
 /// How much a task takes.
 #[derive(Clone, Copy, Debug)]
-struct Sizes {
+struct GatherSizes {
     channels: usize,
     rows: usize,
     /// Source rows of a channel that are laid out at a time, at most.
@@ -80,13 +81,13 @@ struct Sizes {
 }
 
 /// Everything that the tasks share.
-struct Run<'a, T> {
+struct GatherRun<'a, T> {
     gather: &'a Gather,
-    sizes: Sizes,
+    sizes: GatherSizes,
     rows: Rows<'a>,
     source: &'a [T],
     weight: &'a [T],
-    packed: Option<Packed<T>>,
+    packed: Option<PackedFilters<T>>,
     /// Result channels summed side by side.
     block: usize,
     /// Products added one after the other.
@@ -98,7 +99,7 @@ struct Run<'a, T> {
 }
 
 /// A part of the result.
-struct Task<'r, T> {
+struct GatherTask<'r, T> {
     image: usize,
     group: usize,
     channels: Range<usize>,
@@ -110,7 +111,7 @@ struct Task<'r, T> {
 
 /// Memory of a thread.
 #[derive(Debug)]
-struct Scratch<T> {
+struct GatherScratch<T> {
     arena: Vec<T>,
     sums: Vec<Lanes<T>>,
     totals: Vec<Lanes<T>>,
@@ -198,7 +199,7 @@ impl Gather {
     }
 
     /// Enough tasks for all threads, none too small.
-    fn sizes(&self, block: usize) -> Sizes {
+    fn sizes(&self, block: usize) -> GatherSizes {
         let planes = self.geometry.n * self.geometry.groups;
         let [channels, sources] = self.channels;
         let [depth, height, width] = self.extents[0];
@@ -221,7 +222,7 @@ impl Gather {
         let pieces = rows.div_ceil(task_rows) * width.div_ceil(self.cells);
         let parts = wanted.div_ceil(planes * pieces).min(channels.div_ceil(block));
         let channels = channels.div_ceil(parts).next_multiple_of(block);
-        Sizes { channels, rows: task_rows, slots: self.slots(task_rows, self.pairs) }
+        GatherSizes { channels, rows: task_rows, slots: self.slots(task_rows, self.pairs) }
     }
 
     /// Channels of source rows that are laid out at a time.
@@ -231,7 +232,7 @@ impl Gather {
     }
 
     /// Elements of laid out rows, and of sums in tiles, of a thread.
-    fn scratch(&self, sizes: Sizes, block: usize) -> [usize; 2] {
+    fn scratch(&self, sizes: GatherSizes, block: usize) -> [usize; 2] {
         let channel = sizes.slots * self.laid;
         // Of fewer rows more channels are taken.
         let all = channel * self.channels[1].next_multiple_of(self.block_channels);
@@ -241,7 +242,7 @@ impl Gather {
     }
 
     /// Tasks of an image and group.
-    fn tasks(&self, sizes: Sizes) -> usize {
+    fn tasks(&self, sizes: GatherSizes) -> usize {
         let [depth, height, width] = self.extents[0];
         self.channels[0].div_ceil(sizes.channels)
             * (depth * height).div_ceil(sizes.rows)
@@ -310,7 +311,7 @@ impl Gather {
         let plain = geometry.unshared || !all_finite(weight);
         let block = if plain { 1 } else { self.block::<T>() };
         let sizes = self.sizes(block);
-        let mut run = Run {
+        let mut run = GatherRun {
             gather: self,
             sizes,
             rows: match geometry.direction {
@@ -333,9 +334,13 @@ impl Gather {
         let planes = geometry.n * geometry.groups;
         let [arena, sums] = self.scratch(sizes, block);
         let totals = if self.has_totals() { sums } else { 0 };
-        let pool = Pool::new(planes * self.tasks(sizes), || {
+        let pool = ScratchPool::new(planes * self.tasks(sizes), || {
             let what = "rows laid out anew and their sums";
-            Ok(Scratch { arena: room(what, arena)?, sums: room(what, sums)?, totals: room(what, totals)? })
+            Ok(GatherScratch {
+                arena: room(what, arena)?,
+                sums: room(what, sums)?,
+                totals: room(what, totals)?,
+            })
         })?;
         let plane = self.channels[0] * self.extents[0].iter().product::<usize>();
         // The tasks of an image and group are there while it is computed: there may be as many as cells. Small ones are taken
@@ -360,10 +365,10 @@ impl Gather {
         Ok(())
     }
 
-    fn pack<T: Real>(&self, block: usize, weight: &[T]) -> Result<Packed<T>, OutOfMemory> {
+    fn pack<T: Real>(&self, block: usize, weight: &[T]) -> Result<PackedFilters<T>, OutOfMemory> {
         let (geometry, channels) = (&self.geometry, self.channels);
         let (blocks, taps) = (channels[0].div_ceil(block), geometry.taps());
-        Packed::new([geometry.groups * blocks, channels[1], taps, block], |at, source, tap, lane| {
+        PackedFilters::new([geometry.groups * blocks, channels[1], taps, block], |at, source, tap, lane| {
             let (group, channel) = (at / blocks, at % blocks * block + lane);
             let (q, c) = match geometry.direction {
                 Direction::Forward => (channel, source),
@@ -391,21 +396,21 @@ pub(super) fn laid(line: &Line, forward: bool, cells: usize, taps: usize) -> usi
     usize::try_from(all).unwrap_or(usize::MAX)
 }
 
-impl<T: Real> Run<'_, T> {
+impl<T: Real> GatherRun<'_, T> {
     /// Cuts what one image and group has of the result into tasks.
-    fn cut<'r>(&self, at: usize, result: &'r mut [T]) -> Vec<Task<'r, T>> {
+    fn cut<'r>(&self, at: usize, result: &'r mut [T]) -> Vec<GatherTask<'r, T>> {
         let Gather { geometry, channels: [channels, _], extents, cells: task_cells, .. } = self.gather;
         let (image, group) = (at / geometry.groups, at % geometry.groups);
         let [depth, height, width] = extents[0];
         let rows = depth * height;
-        let Sizes { channels: task_channels, rows: task_rows, .. } = self.sizes;
+        let GatherSizes { channels: task_channels, rows: task_rows, .. } = self.sizes;
         let mut tasks = Vec::with_capacity(self.gather.tasks(self.sizes));
         for channels in ranges(*channels, task_channels) {
             for rows in ranges(rows, task_rows) {
                 for cells in ranges(width, *task_cells) {
                     let (channels, rows) = (channels.clone(), rows.clone());
                     let out = Vec::with_capacity(channels.len());
-                    tasks.push(Task { image, group, channels, rows, cells, out });
+                    tasks.push(GatherTask { image, group, channels, rows, cells, out });
                 }
             }
         }
@@ -430,7 +435,7 @@ impl<T: Real> Run<'_, T> {
         tasks
     }
 
-    fn task(&self, task: Task<'_, T>, scratch: &mut Scratch<T>) {
+    fn task(&self, task: GatherTask<'_, T>, scratch: &mut GatherScratch<T>) {
         let Gather { channels: [_, sources], taps, pairs, block_channels, .. } = self.gather;
         let blocks = task.channels.len().div_ceil(self.block);
         let (mut own, mut added) = (None, 0);
@@ -474,7 +479,7 @@ impl<T: Real> Run<'_, T> {
                     if per_channel == 0 {
                         continue;
                     }
-                    let Scratch { arena, sums, .. } = scratch;
+                    let GatherScratch { arena, sums, .. } = scratch;
                     for part in ranges(channels.len(), self.gather.at_once(per_channel)) {
                         let channels = channels.start + part.start..channels.start + part.end;
                         arena.clear();
@@ -497,7 +502,7 @@ impl<T: Real> Run<'_, T> {
     /// Lays out the source rows of `channels`.
     fn fill(
         &self,
-        task: &Task<'_, T>,
+        task: &GatherTask<'_, T>,
         sources: &Sources,
         layout: &RowLayout,
         channels: Range<usize>,
@@ -520,7 +525,7 @@ impl<T: Real> Run<'_, T> {
     /// Adds what the source channels in the arena, from `first` on, bring.
     fn add(
         &self,
-        task: &Task<'_, T>,
+        task: &GatherTask<'_, T>,
         sources: &Sources,
         layout: &RowLayout,
         first: usize,
@@ -534,7 +539,7 @@ impl<T: Real> Run<'_, T> {
                 let pairs = sources.pairs(row);
                 for (tile, sums) in layout.tiles.iter().zip(&mut sums) {
                     let window =
-                        Window { arena, slots, layout, pairs, tile, block: self.sum_block, channels };
+                        TileReads { arena, slots, layout, pairs, tile, block: self.sum_block, channels };
                     match &self.packed {
                         Some(packed) => self.add_packed(task, packed, channel, first, window, sums),
                         None => {
@@ -549,11 +554,11 @@ impl<T: Real> Run<'_, T> {
 
     fn add_packed(
         &self,
-        task: &Task<'_, T>,
-        packed: &Packed<T>,
+        task: &GatherTask<'_, T>,
+        packed: &PackedFilters<T>,
         channel: usize,
         first: usize,
-        window: Window<'_, T>,
+        window: TileReads<'_, T>,
         sums: &mut [Lanes<T>],
     ) {
         let block = task.group * self.gather.channels[0].div_ceil(self.block) + channel / self.block;
@@ -584,7 +589,7 @@ impl<T: Real> Run<'_, T> {
     }
 
     /// Adds the sums to their cells, in the order of the tiles, and finishes them.
-    fn store(&self, task: Task<'_, T>, layout: &RowLayout, sums: &[Lanes<T>]) {
+    fn store(&self, task: GatherTask<'_, T>, layout: &RowLayout, sums: &[Lanes<T>]) {
         let Gather { geometry, channels: [channels, _], extents, .. } = self.gather;
         let [depth, height, width] = extents[0];
         let (rows, tiles) = (task.rows.len(), layout.tiles.len());
@@ -609,7 +614,7 @@ impl<T: Real> Run<'_, T> {
     }
 }
 
-impl<T: Real> Scratch<T> {
+impl<T: Real> GatherScratch<T> {
     /// Adds the sums to the totals, and begins anew.
     fn add_up(&mut self) {
         self.totals.resize(self.sums.len(), [T::default(); LANES]);

@@ -9,13 +9,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gather::{laid, ranges};
-use super::geometry::Geometry;
 use super::row::{LANES, MARGIN, RowLayout, Tap};
 use super::sources::{Pair, Rows, Sources};
 use super::tile::{self, Lanes};
 use super::{Finish, all_finite};
 use crate::cpu::Real;
-use crate::cpu::memory::{OutOfMemory, Pool, room, threads, zeros};
+use crate::cpu::geometry::Geometry;
+use crate::cpu::memory::{OutOfMemory, ScratchPool, room, threads, zeros};
 use crate::cpu::steps;
 use crate::problem::Boundary;
 
@@ -40,7 +40,7 @@ const TASK_MACS: usize = 64 * 1024;
 
 /// How much a task takes.
 #[derive(Clone, Copy, Debug)]
-struct Sizes {
+struct WeightSizes {
     /// Input channels and output channels.
     inputs: usize,
     outputs: usize,
@@ -54,7 +54,7 @@ struct Sizes {
     slots: usize,
 }
 
-impl Sizes {
+impl WeightSizes {
     fn new(geometry: &Geometry, block: usize) -> Self {
         let &Geometry { groups, c, q, n, ref lines, .. } = geometry;
         let [depth, height, width] = geometry.output();
@@ -150,7 +150,7 @@ fn taps_of(piece: usize, geometry: &Geometry) -> [usize; 3] {
 /// Everything that the tasks share.
 struct Dots<'a, T, const CB: usize> {
     geometry: &'a Geometry,
-    sizes: Sizes,
+    sizes: WeightSizes,
     rows: Rows<'a>,
     input: &'a [T],
     /// The gradient of `y`, its rows filled up with zeros to whole tiles.
@@ -165,7 +165,7 @@ struct Dots<'a, T, const CB: usize> {
 }
 
 /// Filters of some input channels, a box of their taps.
-struct Task<'r, T> {
+struct WeightTask<'r, T> {
     group: usize,
     inputs: Range<usize>,
     channels: Range<usize>,
@@ -175,7 +175,7 @@ struct Task<'r, T> {
 }
 
 /// Memory of a thread.
-struct Scratch<T, const CB: usize> {
+struct WeightScratch<T, const CB: usize> {
     arena: Vec<T>,
     sums: Vec<[Lanes<T>; CB]>,
     totals: Vec<[Lanes<T>; CB]>,
@@ -189,7 +189,7 @@ pub(super) fn scratch_elements<T: Real>(geometry: &Geometry) -> u64 {
         return elements as u64 * threads(rows_of_filters(geometry)) as u64;
     }
     let block = T::CHANNEL_BLOCK.min(geometry.q.next_power_of_two());
-    let sizes = Sizes::new(geometry, block);
+    let sizes = WeightSizes::new(geometry, block);
     let [arena, sums] = sizes.scratch(block);
     let copies = 1 + usize::from(sizes.has_totals(geometry, tile::block_of(geometry.terms)));
     let threads = threads(geometry.groups * sizes.tasks(geometry)) as u64;
@@ -234,7 +234,7 @@ fn shared<T: Real, const CB: usize>(
     let finite = all_finite(input) && all_finite(grad_output);
     let width = geometry.lines[2].output;
     let row = width.next_multiple_of(LANES);
-    let sizes = Sizes::new(geometry, CB);
+    let sizes = WeightSizes::new(geometry, CB);
     let dots = Dots::<T, CB> {
         geometry,
         sizes,
@@ -248,11 +248,11 @@ fn shared<T: Real, const CB: usize>(
     };
     let [arena, sums] = sizes.scratch(CB);
     let totals = if sizes.has_totals(geometry, dots.block) { sums } else { 0 };
-    let pool = Pool::new(geometry.groups * sizes.tasks(geometry), || {
+    let pool = ScratchPool::new(geometry.groups * sizes.tasks(geometry), || {
         let what = "rows laid out anew and their sums";
-        Ok(Scratch { arena: room(what, arena)?, sums: room(what, sums)?, totals: room(what, totals)? })
+        Ok(WeightScratch { arena: room(what, arena)?, sums: room(what, sums)?, totals: room(what, totals)? })
     })?;
-    let one = |task: Task<'_, T>| pool.with(|scratch| dots.run(task, scratch, finish));
+    let one = |task: WeightTask<'_, T>| pool.with(|scratch| dots.run(task, scratch, finish));
     let of_group = geometry.q * geometry.c * geometry.taps();
     result.par_chunks_mut(of_group).enumerate().for_each(|(group, result)| {
         let tasks = tasks(geometry, sizes, group, result);
@@ -277,10 +277,10 @@ fn pad_rows<T: Real>(values: &[T], width: usize, row: usize) -> Result<Vec<T>, O
 /// Cuts the filters of a group.
 fn tasks<'r, T: Real>(
     geometry: &Geometry,
-    sizes: Sizes,
+    sizes: WeightSizes,
     group: usize,
     result: &'r mut [T],
-) -> Vec<Task<'r, T>> {
+) -> Vec<WeightTask<'r, T>> {
     let Geometry { c, q, .. } = *geometry;
     let kernel = geometry.lines.map(|line| line.kernel);
     let mut boxes = Vec::new();
@@ -295,7 +295,7 @@ fn tasks<'r, T: Real>(
             for taps in &boxes {
                 let (channels, inputs) = (channels.clone(), inputs.clone());
                 let out = Vec::with_capacity(channels.len() * inputs.len());
-                tasks.push(Task { group, inputs, channels, taps: taps.clone(), out });
+                tasks.push(WeightTask { group, inputs, channels, taps: taps.clone(), out });
             }
         }
     }
@@ -318,11 +318,11 @@ fn tasks<'r, T: Real>(
 }
 
 impl<T: Real, const CB: usize> Dots<'_, T, CB> {
-    fn run(&self, task: Task<'_, T>, scratch: &mut Scratch<T, CB>, finish: &Finish<'_, T>) {
+    fn run(&self, task: WeightTask<'_, T>, scratch: &mut WeightScratch<T, CB>, finish: &Finish<'_, T>) {
         let [depth, height, width] = self.geometry.output();
         let blocks = task.channels.len().div_ceil(CB);
         let weights = task.taps.iter().map(ExactSizeIterator::len).product::<usize>();
-        let Scratch { arena, sums, totals } = scratch;
+        let WeightScratch { arena, sums, totals } = scratch;
         sums.clear();
         sums.resize(task.inputs.len() * blocks * weights, [[T::default(); LANES]; CB]);
         totals.clear();
@@ -358,7 +358,7 @@ impl<T: Real, const CB: usize> Dots<'_, T, CB> {
 
     fn fill(
         &self,
-        task: &Task<'_, T>,
+        task: &WeightTask<'_, T>,
         image: usize,
         input: usize,
         slots: &[Option<usize>],
@@ -379,7 +379,7 @@ impl<T: Real, const CB: usize> Dots<'_, T, CB> {
     /// Adds what one image brings through the rows in the arena.
     fn add(
         &self,
-        task: &Task<'_, T>,
+        task: &WeightTask<'_, T>,
         image: usize,
         pairs: &[Pair],
         layout: &RowLayout,
@@ -498,7 +498,7 @@ impl<T: Real, const CB: usize> Dots<'_, T, CB> {
         }
     }
 
-    fn store(&self, task: Task<'_, T>, sums: &[[Lanes<T>; CB]], finish: &Finish<'_, T>) {
+    fn store(&self, task: WeightTask<'_, T>, sums: &[[Lanes<T>; CB]], finish: &Finish<'_, T>) {
         let Geometry { c, q, flip, .. } = *self.geometry;
         let (blocks, taps) = (task.channels.len().div_ceil(CB), self.geometry.taps());
         let [_, height, width] = self.geometry.lines.map(|line| line.kernel);
@@ -581,7 +581,7 @@ fn unshared<T: Real>(
     let block = tile::block_of(geometry.terms);
     // Images are added up in blocks.
     let apart = if geometry.n > block { filters } else { 0 };
-    let pool = Pool::new(rows_of_filters(geometry), || zeros("sums of some images", apart))?;
+    let pool = ScratchPool::new(rows_of_filters(geometry), || zeros("sums of some images", apart))?;
     result.par_chunks_mut(filters).enumerate().for_each(|(chunk, out)| {
         pool.with(|sums: &mut Vec<T>| {
             let (channel, row) = (chunk / (depth * height), chunk % (depth * height));

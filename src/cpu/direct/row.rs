@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::geometry::{Line, div_ceil};
 use crate::cpu::Real;
 use crate::cpu::steps;
+use crate::geometry::{Line, div_ceil};
 use crate::problem::{Boundary, to_usize};
 
 /// Results summed side by side.
@@ -19,7 +19,7 @@ pub(super) const MARGIN: usize = LANES - 1;
 
 /// Cells of a run: `len` cells of the source row from `first` on, `step` apart, lie at `at`.
 #[derive(Debug)]
-struct Run {
+struct SourceRun {
     at: usize,
     len: usize,
     first: usize,
@@ -40,7 +40,7 @@ pub(super) struct Tap {
 
 /// Up to [`LANES`] results that advance together.
 #[derive(Debug)]
-pub(super) struct Tile {
+pub(super) struct LaneGroup {
     pub(super) shift: usize,
     /// The taps that reach any of them.
     pub(super) taps: Range<usize>,
@@ -55,11 +55,11 @@ pub(super) struct RowLayout {
     pub(super) len: usize,
     /// Taps of a kernel row, those without effect included.
     pub(super) kernel: usize,
-    runs: Vec<Run>,
+    runs: Vec<SourceRun>,
     /// Cells of the boundary: position, and what it repeats (`None`: the constant).
     outside: Vec<(usize, Option<usize>)>,
     pub(super) taps: Vec<Tap>,
-    pub(super) tiles: Vec<Tile>,
+    pub(super) tiles: Vec<LaneGroup>,
     /// The result that each lane of each tile adds to, from the beginning of the range.
     pub(super) cells: Vec<usize>,
 }
@@ -97,7 +97,7 @@ impl RowLayout {
                 |tap: &Tap| tap.valid.start.wrapping_sub(tap.base)..tap.valid.end.wrapping_sub(tap.base);
             let first = layout.taps.partition_point(|tap| outputs(tap).start >= end);
             let last = layout.taps.partition_point(|tap| outputs(tap).end > cell);
-            layout.tiles.push(Tile { shift: cell, taps: first..last.max(first), cells: cell..end });
+            layout.tiles.push(LaneGroup { shift: cell, taps: first..last.max(first), cells: cell..end });
         }
         layout
     }
@@ -161,11 +161,11 @@ impl RowLayout {
             self.outside.push((at + to_usize(j as u64), cell));
         }
         if inside_from < inside_to {
-            self.runs.push(Run {
+            self.runs.push(SourceRun {
                 at: at + to_usize(inside_from as u64),
                 len: to_usize((inside_to - inside_from) as u64),
                 first: to_usize((coordinate + inside_from * line.stride) as u64),
-                step: usize::try_from(line.stride).unwrap_or(usize::MAX),
+                step: to_usize(line.stride.unsigned_abs()),
             });
         }
         self.len += to_usize(len as u64) + MARGIN;
@@ -197,7 +197,7 @@ impl RowLayout {
                 let reached = |bound: i64| of_phase.partition_point(|&(_, ahead, _)| ahead < bound);
                 let (first, last) = (reached(at - line.output as i64 + 1), reached(at + lanes));
                 let cells = cells..layout.cells.len();
-                layout.tiles.push(Tile {
+                layout.tiles.push(LaneGroup {
                     shift: wrapping(at),
                     taps: from + first..from + last.max(first),
                     cells,
@@ -233,7 +233,7 @@ impl RowLayout {
                 places[i] = place(&outputs);
             }
             let len = to_usize((end - first).unsigned_abs());
-            self.runs.push(Run { at, len, first: to_usize(first.unsigned_abs()), step: 1 });
+            self.runs.push(SourceRun { at, len, first: to_usize(first.unsigned_abs()), step: 1 });
             self.len += len + MARGIN;
         }
         for (&(_, ahead, k), (zero, valid)) in taps.iter().zip(places) {

@@ -6,13 +6,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Finish;
-use super::geometry::{Geometry, Line, div_ceil, index};
 use super::sources::Rows;
 use super::tile;
 use crate::cpu::Real;
-use crate::cpu::memory::{OutOfMemory, Pool, threads, zeros};
+use crate::cpu::geometry::Geometry;
+use crate::cpu::memory::{OutOfMemory, ScratchPool, threads, zeros};
 use crate::cpu::real::add_exactly;
 use crate::cpu::steps;
+use crate::geometry::{Line, div_ceil, index};
 
 /// Cells of a row that are summed at a time.
 const RANGE: usize = 1024;
@@ -60,7 +61,7 @@ pub(super) fn rows<T: Real>(
         let (image_group, c) = (plane / geometry.c, plane % geometry.c);
         out.par_chunks_mut(RANGE).enumerate().for_each(|(part, out)| {
             let cells = part * RANGE..part * RANGE + out.len();
-            let mut sums = Sums { out, acc: [T::default(); RANGE], added: 0, block };
+            let mut sums = RangeSums { out, acc: [T::default(); RANGE], added: 0, block };
             let kernel_rows = rows.kernel_rows(row);
             for q in 0..geometry.q {
                 steps::count(1);
@@ -101,7 +102,7 @@ fn of_row<'a, T: Real>(
 }
 
 /// Sums of neighbouring cells, added up in blocks.
-struct Sums<'r, T> {
+struct RangeSums<'r, T> {
     out: &'r mut [T],
     acc: [T; RANGE],
     /// Products that a cell has in `acc`, at most.
@@ -109,7 +110,7 @@ struct Sums<'r, T> {
     block: usize,
 }
 
-impl<T: Real> Sums<'_, T> {
+impl<T: Real> RangeSums<'_, T> {
     fn flush(&mut self) {
         steps::count(self.out.len());
         for (out, acc) in self.out.iter_mut().zip(&mut self.acc) {
@@ -202,7 +203,7 @@ pub(super) fn planes<T: Real>(
 ) -> Result<(), OutOfMemory> {
     let plane: usize = geometry.input().iter().product();
     let planes = geometry.n * geometry.groups * geometry.c;
-    let pool = Pool::new(planes, || zeros("what additions lose", plane))?;
+    let pool = ScratchPool::new(planes, || zeros("what additions lose", plane))?;
     result.par_chunks_mut(plane).enumerate().for_each(|(at, out)| {
         pool.with(|lost: &mut Vec<T>| {
             lost.fill(T::default());

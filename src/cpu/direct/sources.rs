@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::geometry::{Geometry, Hits, Steps};
+use crate::cpu::geometry::Geometry;
 use crate::cpu::steps;
+use crate::geometry::{Meeting, Taps};
 
 /// A result row reads a source row through one row of the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +21,8 @@ pub(super) struct Pair {
 /// The kernel rows that count for one result row: those on either axis, each with each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KernelRows {
-    outer: Hits,
-    inner: Hits,
+    outer: Taps,
+    inner: Taps,
 }
 
 impl KernelRows {
@@ -31,17 +32,17 @@ impl KernelRows {
 
     /// Those with taps in `within`, of rows that meet neighbouring taps.
     pub(super) fn within(self, within: &[Range<usize>; 2]) -> Self {
-        let cut = |hits: Hits, within: &Range<usize>| {
-            let end = (hits.first + hits.count).min(within.end);
-            let first = hits.first.max(within.start);
-            Hits { first, count: end.saturating_sub(first), ..hits }
+        let cut = |taps: Taps, within: &Range<usize>| {
+            let end = (taps.first + taps.count).min(within.end);
+            let first = taps.first.max(within.start);
+            Taps { first, count: end.saturating_sub(first), ..taps }
         };
         Self { outer: cut(self.outer, &within[0]), inner: cut(self.inner, &within[1]) }
     }
 
     /// The taps of the `at`-th on the two axes.
     fn taps(self, at: usize) -> [usize; 2] {
-        [self.outer.tap(at / self.inner.count), self.inner.tap(at % self.inner.count)]
+        [self.outer.at(at / self.inner.count), self.inner.at(at % self.inner.count)]
     }
 }
 
@@ -51,7 +52,7 @@ pub(super) enum Rows<'a> {
     /// Rows of `y`, read from `x`.
     Forward(&'a Geometry),
     /// Rows of the gradient of `x`, read from the gradient of `y`.
-    Transposed(&'a Geometry, [Steps; 2]),
+    Transposed(&'a Geometry, [Meeting; 2]),
 }
 
 impl<'a> Rows<'a> {
@@ -60,7 +61,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn transposed(geometry: &'a Geometry) -> Self {
-        Self::Transposed(geometry, [0, 1].map(|axis| Steps::new(&geometry.lines[axis])))
+        Self::Transposed(geometry, [0, 1].map(|axis| geometry.lines[axis].meeting()))
     }
 
     /// The kernel rows of result row `row`.
@@ -70,13 +71,9 @@ impl<'a> Rows<'a> {
                 let [z, y] = split(row, geometry.lines[1].output);
                 [(0, z), (1, y)].map(|(axis, at)| geometry.lines[axis].taps_of_output(geometry.boundary, at))
             }
-            Self::Transposed(geometry, steps) => self.coordinates(row).map(|(axis, at)| {
+            Self::Transposed(geometry, meetings) => self.coordinates(row).map(|(axis, at)| {
                 let line = &geometry.lines[axis];
-                if at < line.reach {
-                    line.taps_of_coordinate(&steps[axis], at)
-                } else {
-                    Hits { count: 0, first: 0, step: 1 }
-                }
+                if at < line.reach { line.taps_of_coordinate(&meetings[axis], at) } else { Taps::NONE }
             }),
         };
         KernelRows { outer, inner }

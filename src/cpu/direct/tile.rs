@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::row::{LANES, RowLayout, Tap, Tile};
+use super::row::{LANES, LaneGroup, RowLayout, Tap};
 use super::sources::Pair;
 use crate::cpu::Real;
 use crate::cpu::memory::{OutOfMemory, zeros};
@@ -15,13 +15,13 @@ pub(super) type Lanes<T> = [T; LANES];
 /// Weights in the order in which [`packed`] reads them: for every block of `CB` result channels and every source
 /// channel, the kernel's taps with `CB` weights each; zeros where a block is not full.
 #[derive(Debug)]
-pub(super) struct Packed<T> {
+pub(super) struct PackedFilters<T> {
     values: Vec<T>,
     per_source: usize,
     sources: usize,
 }
 
-impl<T: Real> Packed<T> {
+impl<T: Real> PackedFilters<T> {
     /// `weight(block, source, tap, lane)` is the weight of lane `lane` of block `block`, if there is one.
     pub(super) fn new(
         [blocks, sources, taps, lanes]: [usize; 4],
@@ -54,12 +54,12 @@ impl<T: Real> Packed<T> {
 
 /// What one tile reads: laid out source rows, `slots` per channel.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window<'a, T> {
+pub(super) struct TileReads<'a, T> {
     pub(super) arena: &'a [T],
     pub(super) slots: usize,
     pub(super) layout: &'a RowLayout,
     pub(super) pairs: &'a [Pair],
-    pub(super) tile: &'a Tile,
+    pub(super) tile: &'a LaneGroup,
     /// Products that are added one after the other, before their sum is added to the others: see [`block_of`].
     pub(super) block: usize,
     /// Channels of a block, whatever others are in the arena.
@@ -76,11 +76,11 @@ pub(super) fn block_of(terms: u64) -> usize {
 /// zeros: right as long as all weights are finite.
 pub(super) fn packed<T: Real, const CB: usize>(
     sums: &mut [Lanes<T>; CB],
-    window: Window<'_, T>,
+    window: TileReads<'_, T>,
     weights: &[T],
     per_source: usize,
 ) {
-    let Window { arena, slots, layout, pairs, tile, block, channels } = window;
+    let TileReads { arena, slots, layout, pairs, tile, block, channels } = window;
     let taps = &layout.taps[tile.taps.clone()];
     steps::count(1);
     if taps.is_empty() || pairs.is_empty() {
@@ -97,7 +97,7 @@ pub(super) fn packed<T: Real, const CB: usize>(
     for (rows, weights) in rows.zip(weights.chunks(per_source * channels)) {
         for pairs in pairs.chunks(pairs_at_once) {
             for taps in taps.chunks(taps_at_once) {
-                let block = Block { rows, slots, layout, pairs, taps, shift: tile.shift };
+                let block = SumBlock { rows, slots, layout, pairs, taps, shift: tile.shift };
                 let added = block.sum::<CB>(weights, per_source);
                 for (sums, added) in sums.iter_mut().zip(added) {
                     for (sum, added) in sums.iter_mut().zip(added) {
@@ -111,7 +111,7 @@ pub(super) fn packed<T: Real, const CB: usize>(
 
 /// Products that are added one after the other.
 #[derive(Clone, Copy)]
-struct Block<'a, T> {
+struct SumBlock<'a, T> {
     rows: &'a [T],
     slots: usize,
     layout: &'a RowLayout,
@@ -120,10 +120,10 @@ struct Block<'a, T> {
     shift: usize,
 }
 
-impl<T: Real> Block<'_, T> {
+impl<T: Real> SumBlock<'_, T> {
     #[inline(always)]
     fn sum<const CB: usize>(self, weights: &[T], per_source: usize) -> [Lanes<T>; CB] {
-        let Block { rows, slots, layout, pairs, taps, shift } = self;
+        let SumBlock { rows, slots, layout, pairs, taps, shift } = self;
         let mut acc = [[T::default(); LANES]; CB];
         steps::count(LANES * CB * taps.len() * pairs.len() * (rows.len() / (slots * layout.len)));
         let add = |acc: &mut [Lanes<T>; CB], row: &[T], weights: &[T], tap: &Tap| {
@@ -181,8 +181,8 @@ pub(super) struct Strides {
 
 /// The same for one result channel and any weights: skips what does not count, and looks up the weight of every output
 /// position. `weights` begins at the first source channel in the arena.
-pub(super) fn plain<T: Real>(sums: &mut Lanes<T>, window: Window<'_, T>, weights: &[T], strides: Strides) {
-    let Window { arena, slots, layout, pairs, tile, block, channels } = window;
+pub(super) fn plain<T: Real>(sums: &mut Lanes<T>, window: TileReads<'_, T>, weights: &[T], strides: Strides) {
+    let TileReads { arena, slots, layout, pairs, tile, block, channels } = window;
     let (mut acc, mut added) = ([T::default(); LANES], 0);
     let mut flush = |acc: &mut Lanes<T>| {
         for (sum, acc) in sums.iter_mut().zip(acc) {

@@ -1,20 +1,21 @@
 //! Tiles and tensors: which cells a tile takes, and where its results go.
 
-use super::phase::{Phase, Phases, Taps};
+use super::phase::{DensePhase, Phases};
 use super::tiling::Tiling;
 use crate::cpu::Real;
-use crate::problem::{Boundary, Source, to_usize};
+use crate::geometry::{Taps, read};
+use crate::problem::{Boundary, to_usize};
 
 /// A tile of a phase: its place among the phase's tiles, along each axis.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tile<'a> {
+pub(super) struct OverlapTile<'a> {
     pub(super) axes: &'a [Phases; 3],
-    pub(super) phases: [Phase; 3],
+    pub(super) phases: [DensePhase; 3],
     pub(super) tiling: &'a Tiling,
     pub(super) at: [usize; 3],
 }
 
-impl Tile<'_> {
+impl OverlapTile<'_> {
     /// Results along an axis: the last tile may have fewer.
     fn results(&self, axis: usize) -> usize {
         let kept = self.tiling.kept[axis];
@@ -28,14 +29,14 @@ impl Tile<'_> {
 
     /// Where along an axis its results lie: the first one, and the distance to the next.
     fn place(&self, axis: usize) -> (usize, usize) {
-        let Phase { first, apart, .. } = self.phases[axis];
+        let DensePhase { first, apart, .. } = self.phases[axis];
         // Where there is a second tile this is less than the axis' extent.
         (first + (self.at[axis] * self.tiling.kept[axis]).saturating_mul(apart), apart)
     }
 
     /// The coordinates that it reads along an axis: the first, the distance, and how many.
     fn reads(&self, axis: usize) -> (i64, i64, usize) {
-        let (Phase { begin, step, taps, .. }, stride) = (self.phases[axis], self.axes[axis].stride);
+        let (DensePhase { begin, step, taps, .. }, stride) = (self.phases[axis], self.axes[axis].stride);
         let position = (self.at[axis] * self.tiling.kept[axis] * stride) as i64;
         let cells = (self.results(axis) - 1) * stride + self.axes[axis].taps[taps].count;
         (begin + position * step, step, cells)
@@ -49,7 +50,7 @@ impl Tile<'_> {
         let reads = [0, 1, 2].map(|axis| self.reads(axis));
         let outside = |axis: usize, i: usize| {
             let (begin, step, _) = reads[axis];
-            cell(boundary, begin + i as i64 * step, extents[axis])
+            read(boundary, begin + i as i64 * step, extents[axis] as u64).map(to_usize)
         };
         let [depths, heights] =
             [0, 1].map(|axis| (0..reads[axis].2).map(|i| outside(axis, i)).collect::<Vec<_>>());
@@ -140,17 +141,6 @@ pub(super) fn take_filter<T: Real>(
     }
 }
 
-/// The cell at a coordinate; `None` outside.
-fn cell(boundary: Boundary, at: i64, extent: usize) -> Option<usize> {
-    if (0..extent as i64).contains(&at) {
-        return Some(to_usize(at.unsigned_abs()));
-    }
-    match boundary.source(at, extent as u64) {
-        Source::Cell(cell) => Some(to_usize(cell)),
-        Source::Outside => None,
-    }
-}
-
 /// The cells at `begin`, `begin + step`, .. of a line.
 fn take_row<T: Real>(place: &mut [T], line: &[T], (begin, step): (i64, i64), boundary: Boundary) {
     let steps = |cells: i64| to_usize(cells.max(0).unsigned_abs().div_ceil(step.unsigned_abs()));
@@ -168,7 +158,7 @@ fn take_row<T: Real>(place: &mut [T], line: &[T], (begin, step): (i64, i64), bou
         }
     }
     for i in (0..before).chain(past..place.len()) {
-        let read = cell(boundary, begin + i as i64 * step, line.len());
-        place[i] = read.map_or(constant, |cell| line[cell]);
+        let cell = read(boundary, begin + i as i64 * step, line.len() as u64);
+        place[i] = cell.map_or(constant, |cell| line[to_usize(cell)]);
     }
 }

@@ -3,32 +3,12 @@
 //! With stride `s` and dilation `d`, every so-many-th result is a correlation of every so-many-th source cell: a *phase*.
 //! Within a phase, position `v` sums `source[begin + (v + u)·step] · taps[u]`, and result `m` is position `m·stride`.
 
-use std::ops::Range;
-
-use crate::cpu::direct::geometry::{Line, index, inverse, times};
-use crate::problem::{Boundary, Direction, gcd};
-
-/// The taps that a phase sums over, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taps {
-    first: usize,
-    step: usize,
-    /// Whether the source runs against the taps, as in the gradient of the input.
-    backwards: bool,
-    pub(super) count: usize,
-}
-
-impl Taps {
-    /// The kernel's tap at place `u`.
-    pub(super) fn at(&self, u: usize) -> usize {
-        let u = if self.backwards { self.count - 1 - u } else { u };
-        self.first + u * self.step
-    }
-}
+use crate::geometry::{Extent, Polyphase, SubImages, Taps};
+use crate::problem::{Axis, Boundary, Direction, to_usize};
 
 /// Some of the results along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Phase {
+pub(super) struct DensePhase {
     /// Coordinate in the source of the first cell that the first position reads, and from one cell to the next.
     pub(super) begin: i64,
     pub(super) step: i64,
@@ -43,7 +23,8 @@ pub(super) struct Phase {
 /// All phases of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Phases {
-    pub(super) all: Vec<Phase>,
+    /// In the order of their first results.
+    pub(super) all: Vec<DensePhase>,
     /// Different ones; most taps first.
     pub(super) taps: Vec<Taps>,
     /// Positions from one result to the next.
@@ -53,82 +34,54 @@ pub(super) struct Phases {
     pub(super) result: usize,
 }
 
+/// What has a gradient: the input's cells, or where these are read again outside, all that windows visit.
+pub(super) fn side(boundary: Boundary) -> Extent {
+    if boundary.repeats() { Extent::Padded } else { Extent::Input }
+}
+
 impl Phases {
     /// The results are those of the direction; the gradient of the weight has the phases of the forward convolution.
-    pub(super) fn new(line: &Line, boundary: Boundary, direction: Direction) -> Self {
-        if direction == Direction::GradInput { Self::transposed(line, boundary) } else { Self::forward(line) }
-    }
-
-    /// How many there are at most, before any is made.
-    pub(super) fn most(line: &Line, boundary: Boundary, direction: Direction) -> u64 {
-        let (stride, dilation) = (line.stride.unsigned_abs(), line.dilation.unsigned_abs());
-        let apart = dilation / gcd(stride, dilation);
-        match direction {
+    pub(super) fn new(axis: &Axis, boundary: Boundary, direction: Direction) -> Self {
+        let (polyphase, source, result) = match direction {
             Direction::GradInput => {
-                let cells = cells(line, boundary);
-                apart.saturating_mul(stride).min(cells.end.abs_diff(cells.start))
+                let positions = side(boundary).positions(axis);
+                // Past the last window nothing has a gradient.
+                let visited = positions.start..positions.end.min(axis.reach());
+                (
+                    Polyphase::input_gradient(axis, visited).forwards(),
+                    axis.output,
+                    positions.end - positions.start,
+                )
             }
-            _ => apart.min(line.output as u64),
-        }
-    }
-
-    fn forward(line: &Line) -> Self {
-        let common = gcd(line.stride.unsigned_abs(), line.dilation.unsigned_abs()) as i64;
-        let apart = line.dilation / common;
-        let phase = |o: i64| Phase {
-            begin: o * line.stride - line.begin,
-            step: line.dilation,
-            taps: 0,
-            first: index(o),
-            apart: index(apart),
-            count: (line.output - 1 - index(o)) / index(apart) + 1,
+            _ => (Polyphase::new(axis, Direction::Forward, false, Extent::Input), axis.input, axis.output),
         };
-        Self {
-            all: (0..apart.min(line.output as i64)).map(phase).collect(),
-            taps: vec![Taps { first: 0, step: 1, backwards: false, count: line.kernel }],
-            stride: index(line.stride / common),
-            source: line.input,
-            result: line.output,
-        }
-    }
-
-    fn transposed(line: &Line, boundary: Boundary) -> Self {
-        let cells = cells(line, boundary);
-        let common = gcd(line.stride.unsigned_abs(), line.dilation.unsigned_abs()) as i64;
-        let step = line.dilation / common;
-        let apart = step.saturating_mul(line.stride);
-        let between = line.stride / common;
-        let inverse = inverse(step, between);
-        let mut phases = Self {
-            all: Vec::new(),
-            taps: Vec::new(),
-            stride: 1,
-            source: line.output,
-            result: index(cells.end - cells.start),
-        };
-        let end = cells.end.min(line.reach);
-        for at in cells.start..end.min(cells.start.saturating_add(apart)) {
-            // The first tap that meets an output here, tap·dilation ≡ at modulo the stride; every `between`-th after it does.
-            let tap = times((at / common).rem_euclid(between), inverse, between);
-            if at % common != 0 || tap >= line.kernel as i64 {
-                continue;
-            }
-            let count = (line.kernel - 1 - index(tap)) / index(between) + 1;
-            let taps = Taps { first: index(tap), step: index(between), backwards: true, count };
-            let known = phases.taps.iter().position(|known| *known == taps).unwrap_or_else(|| {
-                phases.taps.push(taps);
-                phases.taps.len() - 1
+        let images = SubImages::new(polyphase.stride.unsigned_abs(), polyphase.dilation.unsigned_abs());
+        let (mut all, mut taps) = (Vec::new(), Vec::new());
+        for phase in polyphase.phases.iter().filter(|phase| phase.taps > 0) {
+            let [first, count] = [phase.first_tap, phase.taps].map(to_usize);
+            let own = Taps { first, step: polyphase.tap_step, count };
+            let known = taps.iter().position(|known| *known == own).unwrap_or_else(|| {
+                taps.push(own);
+                taps.len() - 1
             });
-            phases.all.push(Phase {
-                begin: (at - tap * line.dilation) / line.stride - (count as i64 - 1) * step,
-                step,
+            all.extend(images.of(phase.count).map(|image| DensePhase {
+                begin: phase.begin + image.ahead,
+                step: polyphase.dilation,
                 taps: known,
-                first: index(at - cells.start),
-                apart: index(apart),
-                count: index((end - 1 - at) / apart) + 1,
-            });
+                first: to_usize(phase.first + image.first * polyphase.apart),
+                // A step past the last result is never taken.
+                apart: to_usize(image.apart.saturating_mul(polyphase.apart)),
+                count: to_usize(image.count),
+            }));
         }
-        phases
+        all.sort_by_key(|phase| phase.first);
+        Self {
+            all,
+            taps,
+            stride: to_usize(images.stride),
+            source: to_usize(source),
+            result: to_usize(result),
+        }
     }
 
     /// Most taps of a phase.
@@ -140,9 +93,4 @@ impl Phases {
     pub(super) fn most_results(&self) -> usize {
         self.all.iter().map(|phase| phase.count).max().unwrap_or(0)
     }
-}
-
-/// What has a gradient: the input's cells, or where these are read again outside, all that windows visit.
-fn cells(line: &Line, boundary: Boundary) -> Range<i64> {
-    if boundary.repeats() { 0..line.reach } else { line.begin..line.begin + line.input as i64 }
 }

@@ -20,7 +20,7 @@ const TERMS: usize = 64;
 const PACKED: usize = 48 * 1024;
 
 /// One block of one matrix element: real parts, then imaginary ones.
-type Block<T> = [T; BLOCK];
+type BinBlock<T> = [T; BLOCK];
 
 /// Blocks that hold so many bins.
 pub(super) fn blocks(bins: usize) -> usize {
@@ -36,7 +36,7 @@ pub(super) struct Spectra<'a, T> {
 
 impl<T: Real> Spectra<'_, T> {
     /// Block `block` of spectrum `at`; past the last bin are zeros.
-    fn block(&self, at: usize, block: usize) -> Block<T> {
+    fn block(&self, at: usize, block: usize) -> BinBlock<T> {
         let mut packed = [T::default(); BLOCK];
         let bins = &self.values[at * self.bins..][..self.bins];
         let bins = &bins[block * LANES..self.bins.min((block + 1) * LANES)];
@@ -59,7 +59,7 @@ pub(super) struct Packed<'a, T> {
 
 impl<T: Real> Packed<'_, T> {
     /// `count` columns of a row.
-    fn row(&self, block: usize, row: usize, count: usize) -> &[Block<T>] {
+    fn row(&self, block: usize, row: usize, count: usize) -> &[BinBlock<T>] {
         let first = (block * self.rows + self.from[0] + row) * self.columns + self.from[1];
         self.values[first * BLOCK..][..count * BLOCK].as_chunks().0
     }
@@ -138,7 +138,7 @@ fn add_block<T: Real>(
     right: Packed<'_, T>,
     right_block: usize,
     size: Size,
-    sums: &mut [Block<T>],
+    sums: &mut [BinBlock<T>],
 ) {
     // As many sums as leave room for their factors in 16 vector registers of 16 bytes.
     let tall = T::CHANNEL_BLOCK / 2;
@@ -159,9 +159,9 @@ fn add_block<T: Real>(
 }
 
 fn put<T: Real, const I: usize, const J: usize>(
-    left: [&[Block<T>]; I],
-    right: [&[Block<T>]; J],
-    sums: &mut [Block<T>],
+    left: [&[BinBlock<T>]; I],
+    right: [&[BinBlock<T>]; J],
+    sums: &mut [BinBlock<T>],
     apart: usize,
 ) {
     let terms = left[0].len();
@@ -179,9 +179,9 @@ fn put<T: Real, const I: usize, const J: usize>(
 }
 
 fn dot<T: Real, const I: usize, const J: usize>(
-    left: [&[Block<T>]; I],
-    right: [&[Block<T>]; J],
-) -> [[Block<T>; J]; I] {
+    left: [&[BinBlock<T>]; I],
+    right: [&[BinBlock<T>]; J],
+) -> [[BinBlock<T>; J]; I] {
     let mut sums = [[[T::default(); BLOCK]; J]; I];
     let terms = left[0].len();
     // Of one length, and the compiler knows.

@@ -4,19 +4,19 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::cells::{Tile, take_filter};
+use super::cells::{OverlapTile, take_filter};
 use super::product::{self, Packed, Size, Spectra};
 use super::tame::Tame;
-use super::transform::{Complex, Wanted, spectra};
-use super::{Fft, Pool, Set, Tiles};
+use super::transform::{Complex, WantedRows, spectra};
+use super::{Fft, Set, Tiles, TransformPool};
 use crate::cpu::Real;
 use crate::cpu::memory::{OutOfMemory, room, zeros};
 use crate::problem::{Boundary, Direction};
 
 /// What all tasks share.
-pub(super) struct Sum<'a, T> {
+pub(super) struct ChannelSums<'a, T> {
     pub(super) fft: &'a Fft,
-    pub(super) pool: Pool<'a, T>,
+    pub(super) pool: TransformPool<'a, T>,
     pub(super) source: &'a [T],
     /// If the source was tamed.
     pub(super) tame: Option<&'a Tame<T>>,
@@ -44,7 +44,7 @@ struct Band<'r, T> {
     out: &'r mut [T],
 }
 
-impl<T: Real> Sum<'_, T> {
+impl<T: Real> ChannelSums<'_, T> {
     /// All results, which nobody has written to before.
     pub(super) fn run(&self, result: &mut [T]) -> Result<(), OutOfMemory> {
         let Fft { blocks, geometry, .. } = self.fft;
@@ -260,7 +260,7 @@ impl<T: Real> Sum<'_, T> {
         found
     }
 
-    fn take(&self, tile: &Tile<'_>, image: usize, channel: usize, cells: &mut [T]) {
+    fn take(&self, tile: &OverlapTile<'_>, image: usize, channel: usize, cells: &mut [T]) {
         let geometry = &self.fft.geometry;
         let boundary = match geometry.direction {
             Direction::Forward => self.fft.boundary(self.tame, image, channel),
@@ -274,14 +274,14 @@ impl<T: Real> Sum<'_, T> {
 }
 
 impl<T: Real> Band<'_, T> {
-    fn put(&mut self, tile: &Tile<'_>, cells: &[T], scale: f64) {
+    fn put(&mut self, tile: &OverlapTile<'_>, cells: &[T], scale: f64) {
         tile.put(cells, T::from_f64(scale), self.begin, self.out);
     }
 }
 
-fn wanted(tile: &Tile<'_>) -> Wanted {
+fn wanted(tile: &OverlapTile<'_>) -> WantedRows {
     let [depth, height, _] = tile.kept();
-    Wanted([depth, height])
+    WantedRows([depth, height])
 }
 
 /// `0..len` in ranges of at most `step`.

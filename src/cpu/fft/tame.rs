@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rayon::prelude::*;
 
 use crate::cpu::Real;
-use crate::cpu::direct::geometry::{Geometry, Steps};
+use crate::cpu::geometry::Geometry;
 use crate::cpu::memory::{OutOfMemory, room};
 use crate::problem::{Boundary, Direction};
 
@@ -152,7 +152,7 @@ fn exponent(largest: f64) -> i32 {
 
 /// One product of a convolution along an axis; the cell is `None` where it is the boundary's constant.
 #[derive(Clone, Copy)]
-struct Product {
+struct AxisProduct {
     cell: Option<usize>,
     tap: usize,
     output: usize,
@@ -167,7 +167,7 @@ enum Side {
 }
 
 /// The operands of a run, as the caller gave them and as they are transformed.
-pub(super) struct Operands<'a, T> {
+pub(super) struct TamedOperands<'a, T> {
     pub(super) geometry: &'a Geometry,
     /// What is gathered from: the input, or for its gradient that of the output.
     pub(super) source: &'a [T],
@@ -177,7 +177,7 @@ pub(super) struct Operands<'a, T> {
     pub(super) tame_filter: Option<&'a Tame<T>>,
 }
 
-impl<T: Real> Operands<'_, T> {
+impl<T: Real> TamedOperands<'_, T> {
     /// Completes what transforms made of the tamed operands.
     pub(super) fn complete(&self, result: &mut [T]) {
         if self.tame_source.is_none() && self.tame_filter.is_none() {
@@ -320,20 +320,20 @@ impl<T: Real> Operands<'_, T> {
     }
 
     /// The products along an axis that the element at `at` of `side` is a factor of.
-    fn along(&self, side: Side, axis: usize, at: usize) -> Vec<Product> {
+    fn along(&self, side: Side, axis: usize, at: usize) -> Vec<AxisProduct> {
         let (line, boundary) = (&self.geometry.lines[axis], self.geometry.boundary);
         match side {
             Side::Input => {
-                let product = |(tap, output)| Product { cell: Some(at), tap, output };
-                line.products_of_input(&Steps::new(line), boundary, at).into_iter().map(product).collect()
+                let product = |(tap, output)| AxisProduct { cell: Some(at), tap, output };
+                line.products_of_input(&line.meeting(), boundary, at).into_iter().map(product).collect()
             }
             Side::Output => {
-                let product = |tap| Product { cell: line.cell_of(boundary, at, tap), tap, output: at };
-                line.taps_of_output(boundary, at).taps().map(product).collect()
+                let product = |tap| AxisProduct { cell: line.cell_of(boundary, at, tap), tap, output: at };
+                line.taps_of_output(boundary, at).all().map(product).collect()
             }
             Side::Weight => {
                 let tap = if self.geometry.flip { line.kernel - 1 - at } else { at };
-                let product = |output| Product { cell: line.cell_of(boundary, output, tap), tap, output };
+                let product = |output| AxisProduct { cell: line.cell_of(boundary, output, tap), tap, output };
                 let products = (0..line.output).map(product);
                 products.filter(|product| product.cell.is_some() || boundary != Boundary::Zero).collect()
             }
@@ -341,7 +341,7 @@ impl<T: Real> Operands<'_, T> {
     }
 
     /// Where in a plane of `side` these products along three axes have their factor or their sum; `None` for the constant.
-    fn index(&self, side: Side, products: [Product; 3]) -> Option<usize> {
+    fn index(&self, side: Side, products: [AxisProduct; 3]) -> Option<usize> {
         let [_, height, width] = self.extents(side);
         let join = |[z, y, x]: [usize; 3]| (z * height + y) * width + x;
         match side {

@@ -10,7 +10,7 @@ use crate::cpu::memory::{OutOfMemory, filled};
 
 /// What a thread needs for one tile.
 #[derive(Debug)]
-pub struct Work<T> {
+pub struct TileBuffers<T> {
     /// The tile, row by row.
     pub(super) cells: Vec<T>,
     /// Its spectrum: the bins of the last axis outermost, the first axis innermost.
@@ -19,7 +19,7 @@ pub struct Work<T> {
     scratch: Vec<Complex<T>>,
 }
 
-impl<T: Copy + Default> Work<T> {
+impl<T: Copy + Default> TileBuffers<T> {
     pub(super) fn new(transform: &dyn Transform<T>) -> Result<Self, OutOfMemory> {
         let what = "a tile and its spectrum";
         let lengths = transform.lengths();
@@ -42,9 +42,9 @@ pub(super) fn spectra<T: Copy + Default>(
 
 /// Rows of a tile that are wanted back: along its first two axes every `step`-th, so many.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted(pub(super) [(usize, usize); 2]);
+pub struct WantedRows(pub(super) [(usize, usize); 2]);
 
-impl Wanted {
+impl WantedRows {
     fn row(&self, row: usize, per_plane: usize) -> bool {
         let at = [row / per_plane, row % per_plane];
         at.iter().zip(&self.0).all(|(at, (count, step))| at % step == 0 && at / step < *count)
@@ -57,9 +57,9 @@ pub trait Transform<T>: Send + Sync {
     /// Complex numbers of scratch memory.
     fn scratch(&self) -> usize;
     /// Cells to spectrum; the cells are lost.
-    fn forward(&self, work: &mut Work<T>);
+    fn forward(&self, work: &mut TileBuffers<T>);
     /// Spectrum to cells times their number, in the rows that are wanted; the spectrum is lost.
-    fn inverse(&self, work: &mut Work<T>, wanted: Wanted);
+    fn inverse(&self, work: &mut TileBuffers<T>, wanted: WantedRows);
 }
 
 /// The transforms of a plan, for both types: each made when it is first used.
@@ -152,10 +152,10 @@ impl<T: FftReal> Transform<T> for Planned<T> {
         self.scratch
     }
 
-    fn forward(&self, work: &mut Work<T>) {
+    fn forward(&self, work: &mut TileBuffers<T>) {
         let [depth, height, width] = self.lengths;
         let (rows, bins) = (depth * height, width / 2 + 1);
-        let Work { cells, spectrum, other, scratch } = work;
+        let TileBuffers { cells, spectrum, other, scratch } = work;
         let first = if rows > 1 { &mut *other } else { &mut *spectrum };
         for (row, bins) in cells.chunks_exact_mut(width).zip(first.chunks_exact_mut(bins)) {
             match &self.rows {
@@ -182,10 +182,10 @@ impl<T: FftReal> Transform<T> for Planned<T> {
         }
     }
 
-    fn inverse(&self, work: &mut Work<T>, wanted: Wanted) {
+    fn inverse(&self, work: &mut TileBuffers<T>, wanted: WantedRows) {
         let [depth, height, width] = self.lengths;
         let (rows, bins) = (depth * height, width / 2 + 1);
-        let Work { cells, spectrum, other, scratch } = work;
+        let TileBuffers { cells, spectrum, other, scratch } = work;
         if let Some((_, back)) = &self.outer[0] {
             back.process_with_scratch(spectrum, scratch);
             for (from, to) in spectrum.chunks_exact(rows).zip(other.chunks_exact_mut(rows)) {

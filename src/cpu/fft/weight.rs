@@ -5,16 +5,16 @@ use rayon::prelude::*;
 use super::product::{self, Packed, Size, Spectra};
 use super::sum::ranges;
 use super::tame::Tame;
-use super::transform::{Complex, Wanted, spectra};
-use super::{Fft, Pool, Tiles};
+use super::transform::{Complex, WantedRows, spectra};
+use super::{Fft, Tiles, TransformPool};
 use crate::cpu::Real;
 use crate::cpu::memory::{OutOfMemory, zeros};
 use crate::cpu::real::add_exactly;
 
 /// What all tasks share.
-pub(super) struct Weight<'a, T> {
+pub(super) struct WeightGradient<'a, T> {
     pub(super) fft: &'a Fft,
-    pub(super) pool: Pool<'a, T>,
+    pub(super) pool: TransformPool<'a, T>,
     pub(super) input: &'a [T],
     pub(super) grad_output: &'a [T],
     /// If the input was tamed.
@@ -38,12 +38,12 @@ struct Scratch<T> {
 }
 
 /// Sums `[block][c][q]`, and what their last addition lost: there may be as many tiles as images, and rounded sums drift.
-struct Sums<T> {
+struct SpectralSums<T> {
     sums: Vec<T>,
     lost: Vec<T>,
 }
 
-impl<T: Real> Sums<T> {
+impl<T: Real> SpectralSums<T> {
     fn new(len: usize) -> Result<Self, OutOfMemory> {
         let what = "the spectra of weights";
         Ok(Self { sums: zeros(what, len)?, lost: zeros(what, len)? })
@@ -61,7 +61,7 @@ impl<T: Real> Sums<T> {
     }
 }
 
-impl<T: Real> Weight<'_, T> {
+impl<T: Real> WeightGradient<'_, T> {
     pub(super) fn run(&self, result: &mut [T]) -> Result<(), OutOfMemory> {
         let what = "the spectra of tiles";
         let Fft { geometry, blocks, .. } = self.fft;
@@ -78,7 +78,7 @@ impl<T: Real> Weight<'_, T> {
                 for q in ranges(geometry.q, blocks.results) {
                     let first = [group * geometry.c + c.start, group * geometry.q + q.start];
                     let channels = Channels { first, count: [c.len(), q.len()] };
-                    let mut sums = Sums::new(self.fft.packed(c.len() * q.len()))?;
+                    let mut sums = SpectralSums::new(self.fft.packed(c.len() * q.len()))?;
                     for set in &self.fft.sets() {
                         for tiles in self.fft.tiles(set) {
                             self.add(&tiles, channels, &mut scratch, &mut sums);
@@ -92,7 +92,13 @@ impl<T: Real> Weight<'_, T> {
     }
 
     /// Adds the products of all tiles of a phase, some at a time: long sums are sums of short ones.
-    fn add(&self, tiles: &Tiles<'_>, channels: Channels, scratch: &mut Scratch<T>, sums: &mut Sums<T>) {
+    fn add(
+        &self,
+        tiles: &Tiles<'_>,
+        channels: Channels,
+        scratch: &mut Scratch<T>,
+        sums: &mut SpectralSums<T>,
+    ) {
         let bins = self.fft.bins();
         let [c, q] = channels.count;
         for tiles_now in ranges(self.fft.geometry.n * tiles.count(), self.fft.blocks.tiles) {
@@ -150,7 +156,7 @@ impl<T: Real> Weight<'_, T> {
             self.pool.with(|work, transform| {
                 let place = (c_at - from[0]) * q + q_at;
                 product::unpack(sums, place, c * q, &mut work.spectrum);
-                transform.inverse(work, Wanted([(extents[0], 1), (extents[1], 1)]));
+                transform.inverse(work, WantedRows([(extents[0], 1), (extents[1], 1)]));
                 let [_, height, width] = transform.lengths();
                 for (tap, x) in places(extents).enumerate() {
                     let cell = (x[0] * height + x[1]) * width + x[2];
