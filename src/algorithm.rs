@@ -22,11 +22,11 @@ use split::Split;
 
 /// Every algorithm that the GPU has: a new one is a row here. Of two that are estimated to take as long the first is chosen.
 pub const GPU: &[&dyn Implementation<Program>] = &[
-    &Split::of(fft::Fft),
+    &Split::of(fft::GpuFft),
     &Split::of(depthwise::Depthwise),
     &Split::of(implicit_gemm::ImplicitGemm),
     &Split::of_trading(im2col_gemm::Im2colGemm),
-    &Split::of(direct::Direct),
+    &Split::of(direct::GpuDirect),
 ];
 
 #[doc(hidden)]

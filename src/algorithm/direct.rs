@@ -48,9 +48,9 @@ impl fmt::Display for DirectConfig {
 
 /// The implementation.
 #[derive(Clone, Copy)]
-pub(super) struct Direct;
+pub(super) struct GpuDirect;
 
-impl Implementation<Program> for Direct {
+impl Implementation<Program> for GpuDirect {
     fn algorithm(&self) -> Algorithm {
         Algorithm::Direct
     }
@@ -62,7 +62,7 @@ impl Implementation<Program> for Direct {
         for config in configs(problem, &roles) {
             match DirectSizes::new(problem, &context.target, &roles, config, places) {
                 Ok(sizes) => {
-                    let each = cost::Direct {
+                    let each = cost::DirectInvocation {
                         tile: [config.tile_c, config.tile_x],
                         summed: roles.summed,
                         lanes: config.lanes,

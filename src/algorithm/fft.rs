@@ -4,7 +4,7 @@
 //! around leaves alone: overlap-save. Where one channel is summed over, the product is made as it is loaded. The gradient by the
 //! weight cuts the sum over cells into tiles instead, and sums their products before one transform back.
 //!
-//! MatrixSpectra of the weights are prepared. What is dense is transformed: a dilation makes sub-images, a stride is what is kept of the
+//! Spectra of the weights are prepared. What is dense is transformed: a dilation makes sub-images, a stride is what is kept of the
 //! cells. Axes longer than workgroup memory holds go through memory once more (`fft_axis.wgsl`).
 
 mod config;
@@ -38,9 +38,9 @@ const BUFFERS: u32 = 6;
 
 /// The implementation.
 #[derive(Clone, Copy)]
-pub(super) struct Fft;
+pub(super) struct GpuFft;
 
-impl Implementation<Program> for Fft {
+impl Implementation<Program> for GpuFft {
     fn algorithm(&self) -> Algorithm {
         Algorithm::Fft
     }

@@ -58,7 +58,7 @@ impl<I: Implementation<Program> + Copy + Send + 'static> Implementation<Program>
             let own = config.clone();
             Candidate::new(config, estimate, move |problem, context| {
                 let split =
-                    Planned { implementation, config: &own, whole: planned.as_ref(), trades_launches };
+                    SplitCandidate { implementation, config: &own, whole: planned.as_ref(), trades_launches };
                 split.lower(problem, context)
             })
         };
@@ -93,7 +93,7 @@ fn planned(
 }
 
 /// A configuration of an algorithm, to be lowered for a problem.
-struct Planned<'a, I> {
+struct SplitCandidate<'a, I> {
     implementation: I,
     config: &'a Config,
     /// The candidate, where it is one of the whole problem.
@@ -101,7 +101,7 @@ struct Planned<'a, I> {
     trades_launches: bool,
 }
 
-impl<I: Implementation<Program>> Planned<'_, I> {
+impl<I: Implementation<Program>> SplitCandidate<'_, I> {
     fn lower(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Program, Cannot> {
         let why = match self.whole.map(|whole| whole.lower(problem, context)) {
             Some(Err(why)) if why.is_size() => why,

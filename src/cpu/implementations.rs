@@ -10,7 +10,7 @@ use crate::problem::{ConvProblem, Element};
 use crate::target::CPU_FMA_PER_S;
 
 /// Every algorithm that the CPU has: a new one is a row here. Of two that are estimated to take as long the first is chosen.
-pub const CPU: &[&dyn Implementation<CpuPlan>] = &[&Direct, &Fft, &Reference];
+pub const CPU: &[&dyn Implementation<CpuPlan>] = &[&CpuDirect, &CpuFft, &CpuReference];
 
 /// A product of the reference, in nanoseconds.
 const REFERENCE_PRODUCT: f64 = 5.0;
@@ -75,9 +75,9 @@ fn candidate(
 }
 
 /// Sums straight from the operands.
-struct Direct;
+struct CpuDirect;
 
-impl Implementation<CpuPlan> for Direct {
+impl Implementation<CpuPlan> for CpuDirect {
     fn algorithm(&self) -> Algorithm {
         Algorithm::Direct
     }
@@ -92,9 +92,9 @@ impl Implementation<CpuPlan> for Direct {
 }
 
 /// Products of spectra.
-struct Fft;
+struct CpuFft;
 
-impl Implementation<CpuPlan> for Fft {
+impl Implementation<CpuPlan> for CpuFft {
     fn algorithm(&self) -> Algorithm {
         Algorithm::Fft
     }
@@ -112,9 +112,9 @@ impl Implementation<CpuPlan> for Fft {
 }
 
 /// The formula.
-struct Reference;
+struct CpuReference;
 
-impl Implementation<CpuPlan> for Reference {
+impl Implementation<CpuPlan> for CpuReference {
     fn algorithm(&self) -> Algorithm {
         Algorithm::Reference
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ndarray::{ArrayBase, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Data, Dimension};
 
 use super::memory::{bytes_of, reserve};
-use super::operands::{OperandPlace, by_element};
+use super::operands::OperandPlace;
+#[cfg(feature = "gpu")]
+use super::operands::by_element;
 use super::plan::Plan;
 use super::prepared::{PreparedOnCpu, PreparedWeights};
 use super::wait::{self, Boxed, Wait};

@@ -174,7 +174,7 @@ impl WorkgroupTile {
 
     /// What it takes, to choose between tiles.
     fn cost(&self, axes: &Axes, whole: &Whole, units: u64) -> u64 {
-        let Load { issued, loaded, stored } = self.load(axes, whole);
+        let TileLoad { issued, loaded, stored } = self.load(axes, whole);
         // Sectors that are written in part are read first.
         let one = issued.saturating_add(loaded).saturating_add(2 * stored);
         one.saturating_mul(self.all(axes, whole).max(4 * units))
@@ -203,7 +203,7 @@ impl WorkgroupTile {
     }
 
     /// Of a workgroup, roughly.
-    fn load(&self, axes: &Axes, whole: &Whole) -> Load {
+    fn load(&self, axes: &Axes, whole: &Whole) -> TileLoad {
         let places = self.places(axes, whole.channels);
         let [rows, columns] = [1, 2].map(|i| axes.loops[i].taps().max(1));
         let [box_rows, box_columns] = self.taps;
@@ -230,7 +230,7 @@ impl WorkgroupTile {
         let step = boxes.saturating_mul(staging).saturating_add(columns.saturating_mul(column));
         // What is brought again for another box is near.
         let of_step = loads.saturating_mul(boxes + 3) / 4;
-        Load {
+        TileLoad {
             issued: whole.steps.saturating_mul(step).saturating_add(100 + 100 * whole.channels),
             loaded: whole.steps.saturating_mul(of_step),
             stored,
@@ -239,7 +239,7 @@ impl WorkgroupTile {
 }
 
 /// Of a workgroup: vector instructions, and in as many what memory takes to load and to store.
-struct Load {
+struct TileLoad {
     issued: u64,
     loaded: u64,
     stored: u64,

@@ -112,7 +112,7 @@ impl FftWork {
             groups * tiles * images * (summed + channels)
         };
         let products = groups * tiles * images * summed * channels;
-        // Samples once; spectra written and read, and so again for every axis that goes through memory. MatrixSpectra of filters once.
+        // Samples once; spectra written and read, and so again for every axis that goes through memory. Spectra of filters once.
         let passes = 3 + 2 * config.outer.iter().filter(|&&n| n > 1).count();
         let bytes = (transforms * passes as f64 + groups * summed * channels) * points * 4.0;
         FftLoad { transforms, products, points, bytes }

@@ -41,7 +41,7 @@ struct FftBuffers {
     factors: Buffer,
 }
 
-/// MatrixSpectra in memory: where, and how many rows and pairs of columns at a frequency.
+/// Spectra in memory: where, and how many rows and pairs of columns at a frequency.
 #[derive(Clone, Copy)]
 struct MatrixSpectra {
     binding: Binding,
@@ -182,7 +182,7 @@ impl<'a> FftLaunches<'a> {
         Ok(launches)
     }
 
-    /// MatrixSpectra of these rows and pairs at the beginning of a buffer.
+    /// Spectra of these rows and pairs at the beginning of a buffer.
     fn at(&self, buffer: Buffer, rows: u64, pairs: u64) -> MatrixSpectra {
         let binding = Binding { buffer, offset: 0, size: self.sizes.bins * rows * pairs * 16 };
         MatrixSpectra { binding, rows, pairs }
@@ -434,7 +434,7 @@ impl<'a> FftLaunches<'a> {
         if is_whole {
             set_epilogue(problem, &mut block.epilogue, &mut block.scale, &mut block.activation);
         }
-        // MatrixSpectra are those of twice the samples, of both factors; the transform back has as many points.
+        // Spectra are those of twice the samples, of both factors; the transform back has as many points.
         // And what samples were divided by comes back.
         let alpha = if is_whole { problem.epilogue().alpha } else { 1.0 };
         let exponent = config.headroom() * if work.tiles_summed { 2 } else { 1 };

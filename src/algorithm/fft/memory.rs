@@ -62,7 +62,7 @@ pub(super) struct FftSizes {
     pub(super) copies: u64,
     /// Bytes of the padded input; 0: it is read as it is.
     pub(super) padded: u64,
-    /// FftLaunches of all parts.
+    /// Launches of all parts.
     pub(super) launches: u64,
 }
 
@@ -163,7 +163,7 @@ impl FftSizes {
     }
 }
 
-/// FftLaunches of one block of tiles: windows, of a gradient by the weight factors too, products where they have a launch, and
+/// Launches of one block of tiles: windows, of a gradient by the weight factors too, products where they have a launch, and
 /// transforms back, each through memory along every axis that is.
 fn launches_of_block(work: &FftWork, config: &FftConfig) -> u64 {
     let outer = config.outer.iter().filter(|&&n| n > 1).count() as u64;

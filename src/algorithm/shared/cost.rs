@@ -137,7 +137,7 @@ pub(in crate::algorithm) fn laid_out_filter(context: &PlanContext, problem: &Con
 }
 
 /// What an invocation of the direct kernel has.
-pub(in crate::algorithm) struct Direct {
+pub(in crate::algorithm) struct DirectInvocation {
     /// Channels and cells of its tile.
     pub(in crate::algorithm) tile: [u32; 2],
     /// Channels summed over, and how many a load brings.
@@ -151,7 +151,7 @@ pub(in crate::algorithm) struct Direct {
 pub(in crate::algorithm) fn direct(
     context: &PlanContext,
     problem: &ConvProblem,
-    each: &Direct,
+    each: &DirectInvocation,
     (tiles, parts): (u64, u64),
 ) -> Estimate {
     let results = problem.result().len() as f64;
