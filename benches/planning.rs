@@ -16,7 +16,7 @@ use wgconv::internals::cpu::CPU;
 use wgconv::internals::implementation::PlanContext;
 use wgconv::internals::planner::{Planner, choose};
 use wgconv::internals::target::Target;
-use wgconv::{Algorithm, ConvProblem, Direction, PlanOptions, Precision};
+use wgconv::{ConvProblem, Direction, PlanOptions, Precision};
 
 const PASSES: usize = 5;
 
@@ -34,11 +34,7 @@ fn main() {
     let context = PlanContext::new(Target::cpu(2));
     let options = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
-    pool.install(|| {
-        report("CPU", &problems, |problem| {
-            drop(choose((CPU, Algorithm::on_cpu()), problem, &options, &context))
-        })
-    });
+    pool.install(|| report("CPU", &problems, |problem| drop(choose(CPU, problem, &options, &context))));
 }
 
 fn report(name: &str, problems: &[(String, ConvProblem)], plan: impl Fn(&ConvProblem)) {

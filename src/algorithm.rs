@@ -16,6 +16,7 @@ pub use depthwise::DepthwiseConfig;
 pub use direct::DirectConfig;
 pub use fft::FftConfig;
 
+use crate::implementation::{by_name, names};
 use crate::problem::ConvProblem;
 use crate::program::Program;
 use split::Split;
@@ -33,8 +34,7 @@ pub const GPU: &[&dyn Implementation<Program>] = &[
 impl Algorithm {
     /// The names of [`GPU`].
     pub fn on_gpu() -> &'static [Self] {
-        static NAMES: LazyLock<Vec<Algorithm>> =
-            LazyLock::new(|| GPU.iter().map(|implementation| implementation.algorithm()).collect());
+        static NAMES: LazyLock<Vec<Algorithm>> = LazyLock::new(|| names(GPU));
         &NAMES
     }
 
@@ -48,7 +48,6 @@ impl Algorithm {
         problem: &ConvProblem,
         context: &PlanContext,
     ) -> Result<Vec<Candidate<Program>>, Cannot> {
-        let own = GPU.iter().find(|implementation| implementation.algorithm() == self);
-        own.ok_or(Cannot::NotOnDevice { has: Self::on_gpu() })?.plan(problem, context)
+        by_name(GPU, self)?.plan(problem, context)
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::algorithm_name::Algorithm;
-use crate::implementation::{Cannot, PlanContext};
+use crate::implementation::{Cannot, PlanContext, by_name};
 use crate::problem::{ConvProblem, PerRole, Role, TensorLayout, to_usize};
 use crate::target::Target;
 pub use implementations::{CPU, CpuConfig};
@@ -69,10 +69,8 @@ impl CpuPlan {
     ///
     /// The fact that rules it out.
     pub fn new(problem: &ConvProblem, algorithm: Algorithm) -> Result<Self, Cannot> {
-        let own = CPU.iter().find(|implementation| implementation.algorithm() == algorithm);
         let context = PlanContext::new(Target::cpu(threads()));
-        let candidates =
-            own.ok_or(Cannot::NotOnDevice { has: Algorithm::on_cpu() })?.plan(problem, &context)?;
+        let candidates = by_name(CPU, algorithm)?.plan(problem, &context)?;
         // One candidate at least.
         candidates[0].lower(problem, &context)
     }

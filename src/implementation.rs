@@ -30,6 +30,24 @@ pub trait Implementation<P>: Sync {
     fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<P>>, Cannot>;
 }
 
+/// The names of a list.
+pub fn names<P>(implementations: &[&dyn Implementation<P>]) -> Vec<Algorithm> {
+    implementations.iter().map(|implementation| implementation.algorithm()).collect()
+}
+
+/// The implementation of that name.
+///
+/// # Errors
+///
+/// [`Cannot::NotOnDevice`] if the list has none.
+pub fn by_name<'a, P>(
+    implementations: &[&'a dyn Implementation<P>],
+    algorithm: Algorithm,
+) -> Result<&'a dyn Implementation<P>, Cannot> {
+    let own = implementations.iter().find(|implementation| implementation.algorithm() == algorithm);
+    own.copied().ok_or_else(|| Cannot::NotOnDevice { has: names(implementations) })
+}
+
 /// Scratch memory that an algorithm may take where it can do with less, unless the caller says otherwise.
 pub const WORKSPACE_BUDGET: u64 = 256 << 20;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::algorithm::GPU;
 use crate::algorithm_name::Algorithm;
-use crate::implementation::{Candidate, Cannot, Config, Estimate, Implementation, PlanContext};
+use crate::implementation::{Candidate, Cannot, Config, Estimate, Implementation, PlanContext, by_name};
 use crate::problem::ConvProblem;
 use crate::program::Program;
 use crate::target::{Peaks, Target};
@@ -274,15 +274,10 @@ impl<P> Choice<P> {
             .filter_map(|(algorithm, made)| Some((*algorithm, made.clone().err()?)))
             .collect()
     }
-
-    /// What was considered `on` a device in words, a line for each algorithm.
-    pub fn explain_considered(&self, on: &str) -> String {
-        explained(&self.considered, on)
-    }
 }
 
-/// A line for each algorithm.
-fn explained(considered: &[Considered], on: &str) -> String {
+/// What was considered `on` a device in words, a line for each algorithm.
+pub(crate) fn explain_considered(considered: &[Considered], on: &str) -> String {
     let mut text = String::new();
     for (algorithm, made) in considered {
         match made {
@@ -314,18 +309,18 @@ impl Choice {
                 );
             }
         }
-        text + &self.explain_considered("")
+        text + &explain_considered(&self.considered, "")
     }
 }
 
-/// Plans `problem` by every implementation that `options` leave, whose names come with them, and lowers the candidate that is estimated to be the fastest:
-/// one comparison of all of them. What transforms its operands must be [`Precision::FASTER`]; what is preferred comes first.
+/// Plans `problem` by every implementation that `options` leave, and lowers the candidate that is estimated to be the fastest: one
+/// comparison of all of them. What transforms its operands must be [`Precision::FASTER`]; what is preferred comes first.
 ///
 /// # Errors
 ///
 /// [`Declined`] with every reason.
 pub fn choose<P>(
-    (implementations, has): (&[&dyn Implementation<P>], &'static [Algorithm]),
+    implementations: &[&dyn Implementation<P>],
     problem: &ConvProblem,
     options: &PlanOptions,
     context: &PlanContext,
@@ -370,13 +365,14 @@ pub fn choose<P>(
             }
         }
     }
-    let forced = options.algorithm;
     let mut reasons: Vec<_> =
         considered.into_iter().filter_map(|(algorithm, made)| Some((algorithm, made.err()?))).collect();
-    if let Some(algorithm) = forced.filter(|_| reasons.is_empty()) {
-        reasons.push((algorithm, Cannot::NotOnDevice { has }.into()));
+    if let Some(algorithm) = options.algorithm
+        && let Err(missing) = by_name(implementations, algorithm)
+    {
+        reasons.push((algorithm, missing.into()));
     }
-    Err(Declined { reasons, forced: forced.is_some() })
+    Err(Declined { reasons, forced: options.algorithm.is_some() })
 }
 
 /// Takes a configuration that was not lowered out of those of its algorithm; the last one leaves the reason of the algorithm.
@@ -429,7 +425,6 @@ impl Planner {
     ///
     /// [`Declined`] with every reason.
     pub fn choose_with(&self, problem: &ConvProblem, options: &PlanOptions) -> Result<Choice, Declined> {
-        let all = (GPU, Algorithm::on_gpu());
-        choose(all, problem, options, &options.context(self.target.clone()))
+        choose(GPU, problem, options, &options.context(self.target.clone()))
     }
 }

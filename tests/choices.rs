@@ -12,7 +12,7 @@ use wgconv::internals::implementation::PlanContext;
 use wgconv::internals::kernel::Params;
 use wgconv::internals::planner::{Choice, Planner, choose};
 use wgconv::internals::target::Target;
-use wgconv::{Algorithm, ConvProblem, Direction, PlanOptions, Precision};
+use wgconv::{ConvProblem, Direction, PlanOptions, Precision};
 
 use crate::common::models;
 use crate::common::shapes::Shape;
@@ -46,9 +46,7 @@ fn on_cpu(problem: &ConvProblem, pool: &rayon::ThreadPool) -> String {
     let context = PlanContext::new(Target::cpu(2));
     // Without the rule of what rounds: estimates alone.
     let options = PlanOptions { precision: Precision::Fast, ..PlanOptions::default() };
-    let choice = pool
-        .install(|| choose((CPU, Algorithm::on_cpu()), problem, &options, &context))
-        .expect("the CPU has a plan");
+    let choice = pool.install(|| choose(CPU, problem, &options, &context)).expect("the CPU has a plan");
     let plan = choice.program;
     match plan.transform_lengths() {
         Some([z, y, x]) => format!("{} {z} x {y} x {x}", plan.algorithm()),

@@ -2,13 +2,13 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
-use crate::common::plans::{candidates, lower};
+use crate::common::plans::{self, candidates, lower};
 use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
 use wgconv::internals::algorithm::{Cannot, Resource};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::{Gpu, GpuPlan};
-use wgconv::internals::planner::{Choice, Planner};
+use wgconv::internals::planner::Planner;
 use wgconv::internals::target::{DeviceClass, Target};
 use wgconv::{Algorithm, Boundary, Conv, ConvProblem, Direction, PlanOptions};
 use wgconv_testing::values::Data;
@@ -37,7 +37,7 @@ fn configs(gpu: &Gpu, name: &str, problem: &ConvProblem, data: &Data, tier: Tier
     let configs = candidates(algorithm, problem, gpu.target()).expect("it takes this");
     let choice = |config| {
         let program = lower(algorithm, problem, gpu.target(), &config).expect("a candidate lowers");
-        Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() }
+        plans::choice(algorithm, problem, config, program)
     };
     let usual =
         if is_short(tier, gpu.target()) { usual_choice(algorithm, problem, gpu.target()) } else { None };
@@ -92,9 +92,7 @@ fn an_element_that_is_not_finite_reaches_its_own_windows_alone_in_every_configur
 
 /// What the planner chooses for a GPU.
 fn chosen(x: &[usize], w: &[usize], conv: &Conv) -> Algorithm {
-    let choice = Planner::new(Target::default()).choose(&problem(x, w, conv), None).expect("a choice");
-    println!("{}", choice.explain());
-    choice.algorithm
+    Planner::new(Target::default()).choose(&problem(x, w, conv), None).expect("a choice").algorithm
 }
 
 #[test]

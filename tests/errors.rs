@@ -258,7 +258,7 @@ fn what_nothing_runs() {
     let declined = planner.choose(&problem, Some(Algorithm::Reference)).expect_err("no GPU version");
     assert_eq!(
         declined.reasons,
-        [(Algorithm::Reference, Cannot::NotOnDevice { has: Algorithm::on_gpu() }.into())]
+        [(Algorithm::Reference, Cannot::NotOnDevice { has: Algorithm::on_gpu().to_vec() }.into())]
     );
     is!(
         declined,

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::f64::consts::TAU;
 
 use crate::common::device::{any_gpu, run_and_read};
+use crate::common::plans;
 use wgconv::internals::algorithm::{Config, FftConfig};
 use wgconv::internals::gpu::{Gpu, GpuPlan};
 use wgconv::internals::kernel::Params;
 use wgconv::internals::kernel::fft::Block;
-use wgconv::internals::planner::Choice;
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Operands, PlanOptions};
 use wgconv_testing::values::{Data, Random, reals};
 use wgconv_testing::{Tally, Tier};
@@ -165,7 +165,7 @@ fn run(gpu: &Gpu, config: FftConfig, signals: &Signals) -> Result<Run, String> {
         _ => None,
     });
     let factor = factor.ok_or("no transform")?;
-    let choice = Choice { problem, algorithm: Algorithm::Fft, config, program, considered: Vec::new() };
+    let choice = plans::choice(Algorithm::Fft, &problem, config, program);
     let plan = pollster::block_on(GpuPlan::new(gpu, choice, &PlanOptions::default()));
     let (y, spectra) = run_and_read(&plan.map_err(|e| e.to_string())?, &data, Some(0))?;
     let spectra = spectra.into_iter().map(|part| part / factor).collect();

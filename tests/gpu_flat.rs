@@ -3,7 +3,7 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
-use crate::common::plans::{candidates, lower};
+use crate::common::plans::{self, candidates, lower};
 use crate::common::usual::{is_short, usual_choice};
 use ndarray::ArrayD;
 use wgconv::internals::algorithm::FftConfig;
@@ -111,7 +111,7 @@ fn choices(algorithm: Algorithm, problem: &ConvProblem, target: &Target, tier: T
     let configs = candidates(algorithm, problem, target).unwrap_or_default();
     let choice = |config| {
         let program = lower(algorithm, problem, target, &config).expect("a candidate lowers");
-        Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() }
+        plans::choice(algorithm, problem, config, program)
     };
     configs.into_iter().map(choice).take(if tier == Tier::Quick { 1 } else { usize::MAX }).collect()
 }

@@ -2,12 +2,11 @@
 #![cfg(feature = "gpu")]
 
 use crate::common::device::{any_gpu, run_guarded};
-use crate::common::plans::{candidates, lower};
+use crate::common::plans::{self, candidates, lower};
 use crate::common::usual::{is_short, usual_choice};
 use wgconv::internals::cpu::reference;
 use wgconv::internals::gpu::GpuPlan;
 use wgconv::internals::kernel::Params;
-use wgconv::internals::planner::Choice;
 use wgconv::{Algorithm, Conv, ConvProblem, Direction, Layout, Layouts, PlanOptions};
 use wgconv_testing::{Data, Tally, Tier, exact, gpu_for};
 
@@ -56,7 +55,7 @@ fn sparse(tier: Tier) {
         let choice = |config| {
             let algorithm = Algorithm::Direct;
             let program = lower(algorithm, &problem, target, &config).expect("a candidate lowers");
-            Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() }
+            plans::choice(algorithm, &problem, config, program)
         };
         let short =
             if is_short(tier, target) { usual_choice(Algorithm::Direct, &problem, target) } else { None };

@@ -268,7 +268,10 @@ fn a_forced_algorithm_that_declines_is_unsupported() {
             continue;
         }
         let declined = planner.choose(&problem, Some(algorithm)).expect_err("no GPU version");
-        assert_eq!(declined.reasons, [(algorithm, Cannot::NotOnDevice { has: Algorithm::on_gpu() }.into())]);
+        assert_eq!(
+            declined.reasons,
+            [(algorithm, Cannot::NotOnDevice { has: Algorithm::on_gpu().to_vec() }.into())]
+        );
         assert_eq!(
             declined.to_string(),
             format!(

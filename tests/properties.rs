@@ -204,7 +204,7 @@ fn plans_say_what_they_do_and_why_they_decline() {
     assert_eq!(refusal, Cannot::Element { element: Element::F16 });
     assert_eq!(refusal.to_string(), "elements of f16 are not available on the device");
     let refusal = CpuPlan::new(&of(Element::F64), Algorithm::Winograd).unwrap_err();
-    assert_eq!(refusal, Cannot::NotOnDevice { has: Algorithm::on_cpu() });
+    assert_eq!(refusal, Cannot::NotOnDevice { has: Algorithm::on_cpu().to_vec() });
     assert_eq!(refusal.to_string(), "is not on this device, which has direct, fft, reference");
     fn shared<T: Clone + std::fmt::Debug + Send + Sync>() {}
     shared::<CpuPlan>();

@@ -9,7 +9,7 @@ mod weight;
 
 use std::fmt;
 
-use super::shared::roles::{Roles, forwards, has_table, is_folded, written_extents};
+use super::shared::roles::{Roles, forwards, has_table, is_folded, written_elements, written_extents};
 use super::shared::{
     bind_gather, check_device, check_sizes, compact_strides, cost, fold, proportion, tables,
 };
@@ -89,8 +89,7 @@ impl Implementation<Program> for Depthwise {
             let tile = WorkgroupTile::choose(&axes, &whole, &context.target, Some(rows));
             let mut estimate = tile.estimate(context, &axes, &whole, problem.bytes());
             if is_folded(problem) {
-                let written = written_extents(problem).iter().map(|&e| e as f64).product::<f64>();
-                estimate = estimate + cost::added_up(context, written, 1.0);
+                estimate = estimate + cost::added_up(context, written_elements(problem) as f64, 1.0);
             }
             Candidate::new(Config::new(config), estimate, move |problem, context| {
                 lower(problem, &context.target, config, &tile)
@@ -144,7 +143,7 @@ fn lower(
         return Ok(Program::default());
     }
     let written = written_extents(problem);
-    let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+    let size = written_elements(problem);
     let folded = is_folded(problem);
     let (roles, axes) = walked(problem);
     let copies = if folded { fold::copies(target, size, 1)? } else { 0 };

@@ -5,7 +5,7 @@ mod params;
 
 use std::fmt;
 
-use super::shared::roles::{Roles, has_table, is_folded, written_extents};
+use super::shared::roles::{Roles, has_table, is_folded, written_elements, written_extents};
 use super::shared::{
     MAX_PARTS, MAX_PLACES, bind_gather, binding_limit, check_device, check_sizes, compact_strides, cost,
     fold, proportion, tables,
@@ -129,7 +129,7 @@ impl DirectSizes {
         config: DirectConfig,
         places: u64,
     ) -> Result<Self, Cannot> {
-        let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let size = written_elements(problem);
         // Saturating: a product past 64 bits is refused by the grid like any other that is too large.
         let tiles =
             params::tile_counts(roles, &config).iter().fold(1u64, |product, &c| product.saturating_mul(c));

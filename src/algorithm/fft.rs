@@ -13,7 +13,7 @@ mod launches;
 mod memory;
 
 use super::shared::im2col::Padded;
-use super::shared::roles::{Roles, all_phases, is_folded, written_extents};
+use super::shared::roles::{Roles, all_phases, is_folded, written_elements, written_extents};
 use super::shared::{
     MAX_INDEX, check_device, check_sizes, compact_strides, cost, count, fold, proportion, tables,
 };
@@ -51,8 +51,8 @@ impl Implementation<Program> for GpuFft {
         let (lines, work) = described(problem, target, &roles(problem, &problem.result().strides).0);
         let parts = lines.parts();
         let (mut candidates, mut why) = (Vec::new(), None);
-        for config in config::candidates(&lines, &work, target) {
-            match candidate(problem, context, (&lines, &parts), &work, config) {
+        for config in config::candidates(&lines, &parts, &work, target) {
+            match candidate(problem, context, &parts, &work, config) {
                 Ok(mut candidate) => {
                     // Ranked for a usual batch: by none other is an earlier one slower, or bits would depend on the batch.
                     candidate.estimate = at_least(candidates.last(), candidate.estimate);
@@ -81,12 +81,12 @@ fn at_least(before: Option<&Candidate<Program>>, estimate: Estimate) -> Estimate
 fn candidate(
     problem: &ConvProblem,
     context: &PlanContext,
-    (lines, parts): (&Lines, &[[DenseLine; 3]]),
+    parts: &[[DenseLine; 3]],
     work: &FftWork,
     config: FftConfig,
 ) -> Result<Candidate<Program>, Cannot> {
     check_steps(problem, parts, work, &config)?;
-    let sizes = FftSizes::new(problem, context, lines, work, &config)?;
+    let sizes = FftSizes::new(problem, context, parts, work, &config)?;
     let estimate = work.estimate(context, parts, &config)
         + cost::launched(context, sizes.launches)
         + cost::laid_out_input(context, problem);
@@ -118,7 +118,7 @@ impl FftConfig {
             (self.block.workgroup_bytes(), Resource::WorkgroupBytes),
         ];
         check_device(problem, target, &needs, BUFFERS)?;
-        candidate(problem, context, (&lines, &lines.parts()), &work, self)?.lower(problem, context)
+        candidate(problem, context, &lines.parts(), &work, self)?.lower(problem, context)
     }
 }
 
@@ -188,7 +188,7 @@ fn lower(
     let strides = if folded { compact_strides(&written) } else { problem.result().strides.clone() };
     let (roles, padded) = roles(problem, &strides);
     let (lines, work) = described(problem, target, &roles);
-    let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+    let size = written_elements(problem);
     let mut program = Program { tables: tables_of(problem, &config), ..Program::default() };
     let fft = FftLaunches::new(
         problem,

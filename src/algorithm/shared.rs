@@ -54,7 +54,7 @@ const MAX_ROWS: u64 = 1 << 18;
 const MAX_OUTSIDE: u64 = 1 << 20;
 
 /// No budget of scratch memory below it is worth being tried, in bytes.
-pub(super) const LEAST_BUDGET: u64 = 1 << 16;
+const LEAST_BUDGET: u64 = 1 << 16;
 
 /// Most launches of one run.
 pub(super) const MAX_LAUNCHES: u64 = 1 << 12;
@@ -138,6 +138,11 @@ pub(super) fn check_sizes(problem: &ConvProblem, target: &Target, words: u64) ->
         return Err(Cannot::Limit { resource, needed: places, limit: MAX_PLACES });
     }
     Ok(places)
+}
+
+/// The budget of scratch memory to try after this one, which takes too many launches.
+pub(super) fn more_workspace(budget: u64) -> u64 {
+    budget.saturating_mul(2).max(LEAST_BUDGET)
 }
 
 pub(super) fn binding_limit(target: &Target) -> u64 {

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::shared::roles::is_folded;
-use super::shared::{LEAST_BUDGET, MAX_LAUNCHES, MAX_WORDS_OF_PIECES, binding_bytes, binding_limit, fold};
+use super::shared::{MAX_LAUNCHES, MAX_WORDS_OF_PIECES, binding_bytes, binding_limit, fold, more_workspace};
 use crate::algorithm_name::Algorithm;
 use crate::implementation::{Candidate, Cannot, Config, Implementation, PlanContext, Resource};
 use crate::problem::{ConvProblem, Element};
@@ -12,6 +12,9 @@ use crate::program::{Buffer, Program};
 use crate::target::Target;
 
 type Ways = Vec<[ConvProblem; 2]>;
+
+/// The first sub-problem of a problem that cannot be computed at once, and what forbids that.
+type FirstPart = (ConvProblem, Cannot);
 
 /// Halvings of a problem: at most 2^10 sub-problems.
 const MAX_DEPTH: u32 = 10;
@@ -49,29 +52,25 @@ impl<I: Implementation<Program> + Copy + Send + 'static> Implementation<Program>
     /// estimates are in proportion to its work.
     fn plan(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Vec<Candidate<Program>>, Cannot> {
         let (first, candidates) = planned(problem, context, &self.implementation)?;
-        let is_whole = first.is_none();
-        let share = first.map_or(1.0, |first| problem.macs() as f64 / first.macs().max(1) as f64);
+        let share =
+            first.as_ref().map_or(1.0, |(first, _)| problem.macs() as f64 / first.macs().max(1) as f64);
         let Self { implementation, trades_launches } = *self;
         let whole = |candidate: Candidate<Program>| {
             let (config, estimate) = (candidate.config.clone(), candidate.estimate.times(share));
-            let planned = is_whole.then_some(candidate);
-            let own = config.clone();
-            Candidate::new(config, estimate, move |problem, context| {
-                let split =
-                    SplitCandidate { implementation, config: &own, whole: planned.as_ref(), trades_launches };
-                split.lower(problem, context)
-            })
+            let whole = first.as_ref().map_or(Ok(candidate), |(_, why)| Err(why.clone()));
+            let split = SplitCandidate { implementation, config: config.clone(), whole, trades_launches };
+            Candidate::new(config, estimate, move |problem, context| split.lower(problem, context))
         };
         Ok(candidates.into_iter().map(whole).collect())
     }
 }
 
-/// The candidates of `problem`, or where its size forbids it, those of its first sub-problem, and that.
+/// The candidates of `problem`, or where its size forbids it, those of its first sub-problem, with that and the reason.
 fn planned(
     problem: &ConvProblem,
     context: &PlanContext,
     implementation: &dyn Implementation<Program>,
-) -> Result<(Option<ConvProblem>, Vec<Candidate<Program>>), Cannot> {
+) -> Result<(Option<FirstPart>, Vec<Candidate<Program>>), Cannot> {
     let why = match implementation.plan(problem, context) {
         Err(why) if why.is_size() && fits_buffers(problem, &context.target) => why,
         other => return Ok((None, other?)),
@@ -85,7 +84,7 @@ fn planned(
                 Err(why) if why.is_size() => part = first,
                 // Past another limit: what was too large first is the reason.
                 Err(_) => break,
-                Ok(candidates) => return Ok((Some(first), candidates)),
+                Ok(candidates) => return Ok((Some((first, why)), candidates)),
             }
         }
     }
@@ -93,23 +92,20 @@ fn planned(
 }
 
 /// A configuration of an algorithm, to be lowered for a problem.
-struct SplitCandidate<'a, I> {
+struct SplitCandidate<I> {
     implementation: I,
-    config: &'a Config,
-    /// The candidate, where it is one of the whole problem.
-    whole: Option<&'a Candidate<Program>>,
+    config: Config,
+    /// The candidate of the whole problem, or what size forbids it.
+    whole: Result<Candidate<Program>, Cannot>,
     trades_launches: bool,
 }
 
-impl<I: Implementation<Program>> SplitCandidate<'_, I> {
+impl<I: Implementation<Program>> SplitCandidate<I> {
     fn lower(&self, problem: &ConvProblem, context: &PlanContext) -> Result<Program, Cannot> {
-        let why = match self.whole.map(|whole| whole.lower(problem, context)) {
-            Some(Err(why)) if why.is_size() => why,
-            Some(other) => return other,
-            None => match self.of(problem, context) {
-                Err(why) if why.is_size() => why,
-                other => return other,
-            },
+        let whole = self.whole.as_ref().map_err(Cannot::clone);
+        let why = match whole.and_then(|whole| whole.lower(problem, context)) {
+            Err(why) if why.is_size() => why,
+            other => return other,
         };
         if problem.result().is_empty() {
             return Ok(Program::default());
@@ -126,7 +122,7 @@ impl<I: Implementation<Program>> SplitCandidate<'_, I> {
                 && count.launches.get() > MAX_LAUNCHES
                 && budget < binding_limit(&context.target)
             {
-                budget = budget.saturating_mul(2).max(LEAST_BUDGET);
+                budget = more_workspace(budget);
                 continue;
             }
             let program = program.ok_or_else(|| count.passed().unwrap_or(why))?;
@@ -151,7 +147,7 @@ impl<I: Implementation<Program>> SplitCandidate<'_, I> {
     /// One sub-problem at once, in the same configuration if that computes it.
     fn of(&self, part: &ConvProblem, context: &PlanContext) -> Result<Program, Cannot> {
         let candidates = self.implementation.plan(part, context)?;
-        let same = candidates.iter().find(|candidate| candidate.config == *self.config);
+        let same = candidates.iter().find(|candidate| candidate.config == self.config);
         // A plan has one candidate at least.
         same.unwrap_or(&candidates[0]).lower(part, context)
     }

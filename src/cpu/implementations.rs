@@ -1,11 +1,11 @@
 //! The algorithms that the CPU has, and what each makes of a problem.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::algorithm_name::Algorithm;
 use crate::cpu::{CpuPlan, Loops, direct, fft, threads};
-use crate::implementation::{Candidate, Cannot, Config, Estimate, Implementation, PlanContext};
+use crate::implementation::{Candidate, Cannot, Config, Estimate, Implementation, PlanContext, names};
 use crate::problem::{ConvProblem, Element};
 use crate::target::CPU_FMA_PER_S;
 
@@ -19,7 +19,8 @@ const REFERENCE_PRODUCT: f64 = 5.0;
 impl Algorithm {
     /// The names of [`CPU`].
     pub fn on_cpu() -> &'static [Self] {
-        const { &[Self::Direct, Self::Fft, Self::Reference] }
+        static NAMES: LazyLock<Vec<Algorithm>> = LazyLock::new(|| names(CPU));
+        &NAMES
     }
 }
 

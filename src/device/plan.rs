@@ -11,7 +11,7 @@ use super::{Backend, Device, PerBackend};
 use crate::algorithm_name::Algorithm;
 use crate::cpu::{self, CPU, CpuPlan};
 use crate::error::Error;
-use crate::planner::{Choice, Declined, PlanOptions, choose};
+use crate::planner::{Choice, Considered, Declined, PlanOptions, choose, explain_considered};
 #[cfg(feature = "gpu")]
 use crate::planner::{Fallback, Planner};
 use crate::problem::ConvProblem;
@@ -27,7 +27,6 @@ pub struct Plan {
     pub(super) runner: Backend<PlanKind>,
     /// Why the GPU that was asked declined, where the CPU path took over.
     fallback: Option<Arc<Declined>>,
-    /// Of a plan on the CPU.
     considered: OnCpu,
     device: String,
     pub(super) measured: Vec<(Algorithm, Duration)>,
@@ -46,8 +45,8 @@ impl PerBackend for PlanKind {
     type Cpu = Arc<CpuPlan>;
 }
 
-/// What was considered on the CPU, as a line for each algorithm.
-type OnCpu = Option<Arc<str>>;
+/// What was considered on the CPU; `None`: the plan is of a GPU, whose choice holds it.
+type OnCpu = Option<Arc<[Considered]>>;
 
 impl Plan {
     pub(super) async fn new(
@@ -171,10 +170,13 @@ impl Plan {
                 let choice = plan.choice();
                 // The others need no device.
                 let on_cpu = choose_on_cpu(&choice.problem, &PlanOptions::default());
-                let on_cpu = on_cpu.map(|on_cpu| on_cpu.explain_considered(" on the CPU"));
+                let on_cpu = on_cpu.map(|on_cpu| explain_considered(&on_cpu.considered, " on the CPU"));
                 choice.explain() + &on_cpu.unwrap_or_default()
             }
-            Backend::Cpu(plan) => plan.explain() + self.considered.as_deref().unwrap_or_default(),
+            Backend::Cpu(plan) => {
+                let considered = self.considered.as_deref().unwrap_or_default();
+                plan.explain() + &explain_considered(considered, "")
+            }
         };
         let declined =
             self.fallback.as_ref().map_or(String::new(), |d| format!("  fell back to the CPU path: {d}\n"));
@@ -187,13 +189,12 @@ impl Plan {
 /// The CPU path by the algorithm that is estimated to be the fastest of those that `options` leave.
 fn choose_on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<Choice<CpuPlan>, Declined> {
     let context = options.context(Target::cpu(cpu::threads()));
-    choose((CPU, Algorithm::on_cpu()), problem, options, &context)
+    choose(CPU, problem, options, &context)
 }
 
 fn on_cpu(problem: &ConvProblem, options: &PlanOptions) -> Result<(Backend<PlanKind>, OnCpu), Declined> {
     let choice = choose_on_cpu(problem, options)?;
-    let considered = choice.explain_considered("").into();
-    Ok((Backend::Cpu(Arc::new(choice.program)), Some(considered)))
+    Ok((Backend::Cpu(Arc::new(choice.program)), Some(choice.considered.into())))
 }
 
 /// Warns of the same thing once, and whispers it afterwards: a one-liner plans anew in every call.

@@ -77,8 +77,10 @@ impl Plan {
                 Backend::Cpu(match view {
                     HostView::F32(v) => PreparedOnCpu::F32(plan.prepare(v.view())?, Arc::clone(plan)),
                     HostView::F64(v) => PreparedOnCpu::F64(plan.prepare(v.view())?, Arc::clone(plan)),
-                    // No panic: the CPU has no plan for f16, and the view is of the plan's element.
-                    HostView::F16(_) => unreachable!("a plan for f16 on the CPU"),
+                    HostView::F16(_) => {
+                        let (role, wanted) = (Role::Weight.name(), self.problem().element());
+                        return Err(OperandError::Element { role, wanted, got: Element::F16 }.into());
+                    }
                 })
             }
         }))

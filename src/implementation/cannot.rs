@@ -12,7 +12,7 @@ pub enum Cannot {
     #[error("is not on this device, which has {}", names(has))]
     NotOnDevice {
         /// What it has.
-        has: &'static [Algorithm],
+        has: Vec<Algorithm>,
     },
     /// The element type is not one of the device's.
     #[error("elements of {} are not available on the device", element.name())]

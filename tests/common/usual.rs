@@ -1,6 +1,6 @@
 //! The kernels that short runs keep to. A software adapter takes seconds to compile one, and there are hundreds.
 
-use crate::common::plans::{candidates, lower};
+use crate::common::plans::{self, candidates, lower};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
@@ -76,6 +76,6 @@ pub fn usual_choice(algorithm: Algorithm, problem: &ConvProblem, target: &Target
     let configs = candidates(algorithm, problem, target).ok()?;
     configs.into_iter().find_map(|config| {
         let program = lower(algorithm, problem, target, &config).ok().filter(is_usual)?;
-        Some(Choice { problem: problem.clone(), algorithm, config, program, considered: Vec::new() })
+        Some(plans::choice(algorithm, problem, config, program))
     })
 }

@@ -4,7 +4,7 @@ use super::axes::Axes;
 use super::params::{four, window_items};
 use super::tile::{AT_ONCE, PLACES, StagingSteps, WORKGROUP, WorkgroupTile, run, sizes, traffic};
 use super::{Candidate, Config, DepthwiseConfig, INVOCATIONS, PlanContext, outside};
-use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards, written_extents};
+use crate::algorithm::shared::roles::{Loop, LoopPhase, Roles, forwards, written_elements, written_extents};
 use crate::algorithm::shared::{
     ENDLESS, MAX_INDEX, MAX_PARTS, MAX_RUN, RUN, bind, bind_sums, bind_tensor, binding_limit,
     compact_strides, cost, count, epilogue_bindings, first, fold, set_epilogue, single, tables, tensor, word,
@@ -246,7 +246,7 @@ fn lower(
         return Ok(Program::default());
     }
     let written = written_extents(problem);
-    let size = written.iter().fold(1u64, |product, &e| product.saturating_mul(e));
+    let size = written_elements(problem);
     let copies = if parts > 1 { fold::copies(target, size, parts)? } else { 0 };
     let strides = if parts > 1 { compact_strides(&written) } else { result.strides.clone() };
     let sum = Sum::new(problem, &strides);

@@ -201,10 +201,14 @@ impl FftLoad {
 }
 
 /// The configurations that hold every line, the best guess for a usual batch first.
-pub(super) fn candidates(lines: &Lines, work: &FftWork, target: &Target) -> Vec<FftConfig> {
+pub(super) fn candidates(
+    lines: &Lines,
+    parts: &[[DenseLine; 3]],
+    work: &FftWork,
+    target: &Target,
+) -> Vec<FftConfig> {
     let least = lines.most(|line| line.least(work.tiles_summed));
     let whole = lines.most(DenseLine::whole);
-    let parts = lines.parts();
     let usual = FftWork { images: if work.tiles_summed { work.images } else { IMAGES }, ..*work };
     let mut found = Vec::new();
     for block in Block::all() {
@@ -220,7 +224,7 @@ pub(super) fn candidates(lines: &Lines, work: &FftWork, target: &Target) -> Vec<
             for &y in &ways[1] {
                 for &x in &ways[2] {
                     let config = FftConfig { block, outer: [z, y, x] };
-                    found.push((usual.rank(&parts, &config), config));
+                    found.push((usual.rank(parts, &config), config));
                 }
             }
         }

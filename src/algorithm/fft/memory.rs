@@ -1,9 +1,9 @@
 //! How large spectra are, and how many of them are made at once.
 
 use super::config::{FftConfig, FftWork};
-use super::geometry::{DenseLine, Lines};
+use super::geometry::DenseLine;
 use super::{
-    Cannot, ConvProblem, MAX_INDEX, Padded, PlanContext, Resource, bins, fold, is_folded, written_extents,
+    Cannot, ConvProblem, MAX_INDEX, Padded, PlanContext, Resource, bins, fold, is_folded, written_elements,
 };
 use crate::algorithm::shared::{MAX_LAUNCHES, binding_limit};
 
@@ -70,17 +70,16 @@ impl FftSizes {
     pub(super) fn new(
         problem: &ConvProblem,
         context: &PlanContext,
-        lines: &Lines,
+        parts: &[[DenseLine; 3]],
         work: &FftWork,
         config: &FftConfig,
     ) -> Result<Self, Cannot> {
         let target = &context.target;
-        let parts = lines.parts();
         let matrices = parts.iter().map(|part| Matrices::new(part, work, config));
         let (most_columns, most_summed) = matrices
             .clone()
             .fold((1, 1), |(columns, summed): (u64, u64), m| (columns.max(m.columns), summed.max(m.summed)));
-        check_coordinates(&parts, work, config)?;
+        check_coordinates(parts, work, config)?;
         let of_block = bins(config.block).len() as u64;
         let bins = [work.groups, config.slices()].into_iter().fold(of_block, u64::saturating_mul);
         let bytes = |rows: u64, columns: u64| {
@@ -115,7 +114,7 @@ impl FftSizes {
             |m: Matrices| m.columns.div_ceil(columns).saturating_mul(m.summed.div_ceil(summed).max(1));
         let launches = matrices.map(blocks).fold(0u64, u64::saturating_add).saturating_mul(per_block);
         let folded = is_folded(problem);
-        let written = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let written = written_elements(problem);
         let copies = if folded { fold::copies(target, written, 1)? } else { 0 };
         let padded = Padded::of(problem).map_or(0, |padded| padded.elements);
         let padded_bytes = padded.saturating_mul(4);

@@ -6,10 +6,10 @@ use super::gemm::{self, Gemm, Order, Sums, accepts, check_tile};
 use super::im2col::Padded;
 use super::outside::{MOST, Outside};
 use super::product::{Cut, Product, Summed, cut, offsets};
-use super::roles::{Roles, is_folded, written_extents};
+use super::roles::{Roles, is_folded, written_elements, written_extents};
 use super::{
-    LEAST_BUDGET, MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit,
-    compact_strides, first, fold, tensor,
+    MAX_INDEX, MAX_LAUNCHES, MAX_PARTS, MAX_PLACES, bind_tensor, binding_limit, compact_strides, first, fold,
+    more_workspace, tensor,
 };
 use crate::implementation::{Candidate, Cannot, Config, Estimate, PlanContext, Resource};
 use crate::kernel::Tile;
@@ -138,7 +138,7 @@ impl Sizes {
         let target = &context.target;
         check_tile(problem, target, tile)?;
         let (limit, folded) = (binding_limit(target), is_folded(problem));
-        let size = written_extents(problem).iter().fold(1u64, |product, &e| product.saturating_mul(e));
+        let size = written_elements(problem);
         let products = Product::all(roles, tile);
         if !M::has_kernel(&products, tile) {
             let resource = Resource::BitsOfOutside;
@@ -221,7 +221,7 @@ impl Chunks {
             if all.launches <= MAX_LAUNCHES || all.elements == 0 || budget >= limit {
                 return (all, budget.min(limit));
             }
-            budget = budget.saturating_mul(2).max(LEAST_BUDGET);
+            budget = more_workspace(budget);
         }
     }
 

@@ -111,6 +111,11 @@ pub(in crate::algorithm) fn written_extents(problem: &ConvProblem) -> Vec<u64> {
     extents
 }
 
+/// Elements of what the kernel writes.
+pub(in crate::algorithm) fn written_elements(problem: &ConvProblem) -> u64 {
+    written_extents(problem).iter().fold(1, |product: u64, &extent| product.saturating_mul(extent))
+}
+
 impl Roles {
     /// For a result that is written with these strides, one per logical axis.
     pub(in crate::algorithm) fn new(problem: &ConvProblem, r: &[u64]) -> Self {
